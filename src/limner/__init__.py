@@ -1,0 +1,3 @@
+"""limner: one photo in, an expressive 3D person out (body, hands and face as one SMPL-X mesh)."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The SMPL-X body: skeleton, parameters, model file, skinning, named keypoints."""

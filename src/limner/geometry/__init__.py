@@ -1,0 +1,1 @@
+"""Rotations, cameras, boxes, crops and meshes: knows no body."""

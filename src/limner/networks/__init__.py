@@ -1,0 +1,1 @@
+"""Networks: backbones, iterative regressors, part networks, person detector, weights."""

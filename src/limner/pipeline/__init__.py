@@ -1,0 +1,1 @@
+"""What inference and training share: part crops, merging, the result record."""

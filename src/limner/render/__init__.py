@@ -1,0 +1,1 @@
+"""Triangles to pixels: rasteriser, shading, overlays."""
