@@ -1,0 +1,106 @@
+"""Which region of the photo: axis-aligned boxes and (rotated) squares."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from limner.errors import BoxError
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Square regions of a photo, turned about their centre.
+
+    center_px "B 2" photo pixels; size_px "B" side length; angle_rad "B" turns the square clockwise in the image:
+    the square's own x axis points along (cos, sin) of the angle in photo pixels.
+    """
+
+    center_px: Float[Tensor, "B 2"]
+    size_px: Float[Tensor, "B"]
+    angle_rad: Float[Tensor, "B"]
+
+    def __len__(self) -> int:
+        return len(self.size_px)
+
+    def __getitem__(self, index: slice | list[int] | Tensor) -> "Squares":
+        return Squares(self.center_px[index], self.size_px[index], self.angle_rad[index])
+
+    def _axes(self) -> Float[Tensor, "B 2 2"]:
+        """Columns are the square's x and y axis in the photo, half a side long."""
+        half = self.size_px / 2
+        x, y = self.angle_rad.cos() * half, self.angle_rad.sin() * half
+        return torch.stack([torch.stack([x, -y], -1), torch.stack([y, x], -1)], -2)
+
+    def photo_from_unit(self, points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 2"]:
+        """[-1, 1] coordinates of the square (its edges at +-1) to photo pixels."""
+        return points @ self._axes().mT + self.center_px[:, None]
+
+    def unit_from_photo(self, points_px: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 2"]:
+        """Photo pixels to [-1, 1] coordinates of the square."""
+        return (points_px - self.center_px[:, None]) @ torch.linalg.inv(self._axes()).mT
+
+    def corners_px(self) -> Float[Tensor, "B 4 2"]:
+        """Corners in drawing order, photo pixels."""
+        unit = self.size_px.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        return self.photo_from_unit(unit.expand(len(self), 4, 2))
+
+    def enlarged(self, factor: float) -> "Squares":
+        """Same centre and angle, side times factor."""
+        return Squares(self.center_px, self.size_px * factor, self.angle_rad)
+
+
+def squares_around(boxes: Float[Tensor, "B 4"], margin: float) -> Squares:
+    """Upright squares about the box centres, side = margin * longer box side."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    size = (high - low).amax(-1) * margin
+    return Squares((low + high) / 2, size, torch.zeros_like(size))
+
+
+def bounds_of(points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B 4"]:
+    """Axis-aligned bounds x0 y0 x1 y1 of point sets."""
+    return torch.cat([points.amin(1), points.amax(1)], -1)
+
+
+def iou(a: Float[Tensor, "A 4"], b: Float[Tensor, "B 4"]) -> Float[Tensor, "A B"]:
+    """Intersection over union of every box of `a` with every box of `b`; 0 where both are empty."""
+    low = torch.maximum(a[:, None, :2], b[None, :, :2])
+    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    inter = (high - low).clamp_min(0).prod(-1)
+    area_a, area_b = ((x[:, 2:] - x[:, :2]).clamp_min(0).prod(-1) for x in (a, b))
+    return inter / (area_a[:, None] + area_b[None] - inter).clamp_min(1e-9)
+
+
+def keep_distinct(boxes: Float[Tensor, "B 4"], scores: Float[Tensor, "B"], max_iou: float) -> Int[Tensor, "K"]:
+    """Greedy non-maximum suppression: indices of the kept boxes, best score first."""
+    order = scores.argsort(descending=True, stable=True)
+    overlap = iou(boxes[order], boxes[order]) > max_iou
+    kept: list[int] = []
+    for i in range(len(order)):
+        if not bool(overlap[i, kept].any()):
+            kept.append(i)
+    return order[kept]
+
+
+def check_boxes(boxes: Float[Tensor, "B 4"], width: int, height: int) -> None:
+    """Raise BoxError for a box that is not finite, has no area, or lies wholly outside the photo."""
+    for i, box in enumerate(boxes.tolist()):
+        x0, y0, x1, y1 = box
+        shown = f"box {i} = ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
+        if not all(map(_is_finite, box)):
+            raise BoxError(f"{shown}: coordinates must be finite numbers. Give x0 y0 x1 y1 in photo pixels.")
+        if x1 - x0 < 1 or y1 - y0 < 1:
+            raise BoxError(
+                f"{shown} is {x1 - x0:g} x {y1 - y0:g} px, expected at least 1 x 1. Give x0 y0 x1 y1 "
+                "(left, top, right, bottom), not x y width height."
+            )
+        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+            raise BoxError(
+                f"{shown} lies outside the photo of {width} x {height} px. Give photo pixels with the origin at "
+                "the top left."
+            )
+
+
+def _is_finite(value: float) -> bool:
+    return value - value == 0

@@ -1,0 +1,86 @@
+"""How do points get into the image: pinhole camera of the photo and weak-perspective camera of a crop."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.geometry.box import Squares
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole cameras: focal_px "B" focal length, center_px "B 2" principal point, photo pixels.
+
+    Camera axes are OpenCV's: x right, y down, z into the scene, metres.
+    """
+
+    focal_px: Float[Tensor, "B"]
+    center_px: Float[Tensor, "B 2"]
+
+    def __len__(self) -> int:
+        return len(self.focal_px)
+
+    def __getitem__(self, index: slice | list[int] | Tensor) -> "Camera":
+        return Camera(self.focal_px[index], self.center_px[index])
+
+    @property
+    def K(self) -> Float[Tensor, "B 3 3"]:
+        """Intrinsic matrices: pixel = K xyz / z."""
+        matrix = torch.zeros(len(self), 3, 3, dtype=self.focal_px.dtype, device=self.focal_px.device)
+        matrix[:, 0, 0] = matrix[:, 1, 1] = self.focal_px
+        matrix[:, :2, 2] = self.center_px
+        matrix[:, 2, 2] = 1
+        return matrix
+
+    def project(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 2"]:
+        """Camera-frame points (metres, z > 0) to photo pixels."""
+        depth = points[..., 2:].clamp_min(1e-4)
+        return points[..., :2] / depth * self.focal_px[:, None, None] + self.center_px[:, None]
+
+
+def photo_camera(width: int, height: int, focal_px: float | None, count: int) -> Camera:
+    """The photo's camera, once per person; without a known focal length, the photo's diagonal.
+
+    The diagonal is a 43 mm lens in small-film terms, between phones (26) and portraits (85); CLIFF (Li et al., ECCV
+    2022) uses the same guess.
+    """
+    focal = (width**2 + height**2) ** 0.5 if focal_px is None else focal_px
+    return Camera(torch.full((count,), float(focal)), torch.tensor([[width / 2, height / 2]]).repeat(count, 1))
+
+
+@dataclass(frozen=True)
+class WeakCamera:
+    """Weak perspective of square crops: unit = scale * (xy + translation), in [-1, 1] of the crop.
+
+    scale "B" (per metre), translation "B 2" metres, added BEFORE scaling (ExPose's convention).
+    """
+
+    scale: Float[Tensor, "B"]
+    translation: Float[Tensor, "B 2"]
+
+    def project(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 2"]:
+        """Points in camera axes relative to the body's root (metres) to [-1, 1] crop coordinates."""
+        return self.scale[:, None, None] * (points[..., :2] + self.translation[:, None])
+
+
+def translation_from_weak(weak: WeakCamera, squares: Squares, camera: Camera) -> Float[Tensor, "B 3"]:
+    """Where the body's root stands in the photo's camera so that it looks as the weak camera saw it.
+
+    Depth makes one metre at the root as large as under the weak camera; exact for points in the root's depth plane.
+    The crop is assumed upright.
+    """
+    pixels_per_metre = weak.scale * squares.size_px / 2
+    depth = camera.focal_px / pixels_per_metre.clamp_min(1e-6)
+    root_px = squares.center_px + weak.translation * pixels_per_metre[:, None]
+    xy = (root_px - camera.center_px) * (depth / camera.focal_px)[:, None]
+    return torch.cat([xy, depth[:, None]], -1)
+
+
+def weak_from_translation(transl: Float[Tensor, "B 3"], squares: Squares, camera: Camera) -> WeakCamera:
+    """Inverse of `translation_from_weak`."""
+    pixels_per_metre = camera.focal_px / transl[:, 2]
+    root_px = camera.project(transl[:, None])[:, 0]
+    translation = (root_px - squares.center_px) / pixels_per_metre[:, None]
+    return WeakCamera(pixels_per_metre * 2 / squares.size_px, translation)

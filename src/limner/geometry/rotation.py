@@ -1,0 +1,58 @@
+"""How are rotations encoded, compared and mirrored?"""
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def rotation_from_6d(code: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
+    """Gram-Schmidt decoding of the 6D code (Zhou et al., CVPR 2019, eq. 15), in ExPose's layout.
+
+    The six numbers are a row-major 3x2 matrix, [r00 r01 r10 r11 r20 r21]; its columns become the first two
+    columns of the rotation.
+    """
+    columns = code.unflatten(-1, (3, 2))
+    x = normalize(columns[..., 0], dim=-1, eps=1e-12)
+    y = columns[..., 1]
+    y = normalize(y - (x * y).sum(-1, keepdim=True) * x, dim=-1, eps=1e-12)
+    return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)
+
+
+def rotation_to_6d(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 6"]:
+    """First two columns of the rotation, row-major (inverse of `rotation_from_6d`)."""
+    return rotation[..., :2].flatten(-2)
+
+
+def rotation_from_axis_angle(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Axis times angle (radians) to rotation matrix."""
+    return roma.rotvec_to_rotmat(vector)
+
+
+def rotation_to_axis_angle(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
+    """Rotation matrix to axis times angle, angle in [0, pi]."""
+    return roma.rotmat_to_rotvec(rotation)
+
+
+def mirror_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation seen in a mirror across the x = 0 plane: M R M with M = diag(-1, 1, 1)."""
+    sign = rotation.new_tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
+    return rotation * sign
+
+
+def rotation_about_z(angle_rad: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation by an angle about +z: in camera axes (y down) a positive angle turns clockwise in the image."""
+    cos, sin = angle_rad.cos(), angle_rad.sin()
+    zero, one = torch.zeros_like(cos), torch.ones_like(cos)
+    rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+
+def angle_between(a: Float[Tensor, "*batch 3 3"], b: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:
+    """Geodesic distance of two rotations in radians, [0, pi]; its gradient stays finite at zero.
+
+    Uses |A - B|_F = 2 sqrt(2) sin(angle / 2), which keeps precision for small angles, unlike arccos of the trace.
+    """
+    chord = (a - b).square().sum((-2, -1)).clamp_min(1e-12).sqrt() / (2 * 2**0.5)
+    return 2 * torch.asin(chord.clamp(max=1 - 1e-6))

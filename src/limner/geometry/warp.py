@@ -1,0 +1,102 @@
+"""How are pixels resampled? The only place in limner that does it."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from limner.geometry.box import Squares
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Square cut-outs: pixels "B 3 S S" in [0, 1], where they came from, and which were mirrored left to right."""
+
+    pixels: Float[Tensor, "B 3 S S"]
+    squares: Squares
+    mirrored: Bool[Tensor, "B"]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def photo_from_unit(self, points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 2"]:
+        """[-1, 1] of the (possibly mirrored) crop to photo pixels."""
+        return self.squares.photo_from_unit(_flip_x(points, self.mirrored))
+
+    def unit_from_photo(self, points_px: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 2"]:
+        """Photo pixels to [-1, 1] of the (possibly mirrored) crop."""
+        return _flip_x(self.squares.unit_from_photo(points_px), self.mirrored)
+
+
+def _flip_x(points: Tensor, mirrored: Tensor) -> Tensor:
+    sign = torch.stack([1 - 2 * mirrored.to(points.dtype), torch.ones_like(mirrored, dtype=points.dtype)], -1)
+    return points * sign[:, None]
+
+
+def unit_grid(size: int, like: Tensor) -> Float[Tensor, "S S 2"]:
+    """[-1, 1] coordinates (x, y) of the pixel centres of an S x S crop whose edges lie at +-1."""
+    axis = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2 / size) - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y], -1)
+
+
+def resample(
+    images: Float[Tensor, "B C H W"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None
+) -> Float[Tensor, "B C S S"]:
+    """Bilinear crops, differentiable in the images and in the squares; black outside the image.
+
+    No low-pass filter: for crops that shrink the image use `crop`, or images reduced before.
+    """
+    height, width = images.shape[-2:]
+    grid = unit_grid(size, images).flatten(0, 1).expand(len(squares), -1, 2)
+    if mirror is not None:
+        grid = _flip_x(grid, mirror)
+    pixels = squares.photo_from_unit(grid)
+    normalised = pixels * (2 / pixels.new_tensor([width, height])) - 1
+    return grid_sample(
+        images,
+        normalised.unflatten(1, (size, size)),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
+
+
+def crop(photo: UInt8[Tensor, "3 H W"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None) -> Crops:
+    """Cut squares out of the original photo at full resolution, anti-aliased when they shrink.
+
+    Only the pixels under each square are read, so a 100-megapixel photo costs no more than a small one. Outside of the
+    photo is black.
+    """
+    if mirror is None:
+        mirror = torch.zeros(len(squares), dtype=torch.bool)
+    cuts = [_crop_one(photo, squares[i : i + 1], size, mirror[i : i + 1]) for i in range(len(squares))]
+    pixels = torch.cat(cuts) if cuts else torch.zeros(0, 3, size, size)
+    return Crops(pixels, squares, mirror)
+
+
+def _crop_one(photo: Tensor, square: Squares, size: int, mirror: Tensor) -> Tensor:
+    height, width = photo.shape[-2:]
+    shrink = float(square.size_px[0]) / size
+    reduce = max(1, int(shrink))  # whole-number box filter before, at most a factor of 2 is left for the grid
+    corners = square.corners_px()[0]
+    # 2 * reduce: room for the bilinear taps and for blocks that start at a multiple of `reduce`
+    x0, y0 = ((corners.amin(0) / reduce).floor().long() * reduce - 2 * reduce).clamp_min(0).tolist()
+    x1, y1 = (corners.amax(0).ceil().long() + 2 * reduce).tolist()
+    x1, y1 = min(x1, width), min(y1, height)
+    if x1 <= x0 or y1 <= y0:
+        return torch.zeros(1, 3, size, size)
+    region = photo[:, y0:y1, x0:x1].float().div(255)[None]
+    if reduce > 1:
+        # ceil_mode keeps the last partial block; its mean counts existing pixels only
+        region = avg_pool2d(region, reduce, ceil_mode=True, count_include_pad=False)
+    moved = Squares(
+        (square.center_px - square.center_px.new_tensor([x0, y0])) / reduce,
+        square.size_px / reduce,
+        square.angle_rad,
+    )
+    if shrink / reduce > 1.05:  # residual factor up to 2: four samples a pixel, averaged
+        return avg_pool2d(resample(region, moved, 2 * size, mirror), 2)
+    return resample(region, moved, size, mirror)
