@@ -1,0 +1,212 @@
+"""How is a body-model file read safely? SMPL-X `.npz` and `.pkl` in, plain arrays out."""
+
+import io
+import pickle
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limner.body.skeleton import JOINT_NAMES, PARENTS
+from limner.errors import BodyModelError
+
+REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
+DOWNLOAD = (
+    "Use limner's embedded body (leave --body-model out), or download SMPL-X from https://smpl-x.is.tue.mpg.de and "
+    "give the path of SMPLX_NEUTRAL.npz."
+)
+
+
+@dataclass(frozen=True)
+class BodyAssets:
+    """The arrays of one body-model file, shapes as in SMPL-X; see `read_body_assets`."""
+
+    path: Path
+    v_template: np.ndarray  # V 3, metres, T-pose, y up, z forward
+    shape_directions: np.ndarray  # V 3 S
+    expression_directions: np.ndarray  # V 3 E
+    pose_directions: np.ndarray | None  # V 3 486, or None: no pose correctives
+    joint_regressor: np.ndarray  # 55 V
+    weights: np.ndarray  # V 55
+    faces: np.ndarray  # F 3
+    hand_means: np.ndarray  # 2 45 axis-angle, left and right
+    hand_components: np.ndarray | None  # 2 45 45, rows are components, left and right
+    landmark_faces: np.ndarray  # 51
+    landmark_barycentric: np.ndarray  # 51 3
+    contour_faces: np.ndarray  # 79 17, row = head yaw
+    contour_barycentric: np.ndarray  # 79 17 3
+    vertex_ids: np.ndarray  # 21, extra keypoints on the surface
+    extra: dict[str, np.ndarray]  # limner's own keys (regions, UV, mirror maps, ...)
+
+
+# Public SMPL-X vertex ids of the 21 extra keypoints (../facts: section 9); valid for its 10475 vertices only
+SMPLX_VERTEX_IDS = (
+    9120, 9929, 9448, 616, 6, 5770, 5780, 8846, 8463, 8474, 8635,
+    5361, 4933, 5058, 5169, 5286, 8079, 7669, 7794, 7905, 8022,
+)  # fmt: skip
+SMPLX_VERTICES = 10475
+
+
+def embedded_body_path() -> Path:
+    """Where the body model that limner ships lies."""
+    return Path(str(files("limner.assets") / "body.npz"))
+
+
+def read_body_assets(path: str | Path | None = None) -> BodyAssets:
+    """Read a body model: the embedded one, or a user's SMPLX_{NEUTRAL,MALE,FEMALE} `.npz` / `.pkl` (v1.0 or v1.1).
+
+    Raises BodyModelError, which names the cure, for a missing file, a folder, a damaged file, another model of the
+    SMPL family, and for pickles that contain anything but numbers.
+    """
+    file = embedded_body_path() if path is None else Path(path).expanduser()
+    raw = _read_raw(file)
+    _check_variant(file, raw)
+    shapedirs = np.asarray(raw["shapedirs"])
+    shape_count, expression_count = _split_directions(file, raw, shapedirs.shape[-1])
+    vertex_count = len(raw["v_template"])
+    return BodyAssets(
+        path=file,
+        v_template=np.asarray(raw["v_template"], np.float64),
+        shape_directions=shapedirs[..., :shape_count].astype(np.float64),
+        expression_directions=shapedirs[..., shape_count : shape_count + expression_count].astype(np.float64),
+        pose_directions=np.asarray(raw["posedirs"], np.float64) if "posedirs" in raw else None,
+        joint_regressor=np.asarray(raw["J_regressor"], np.float64),
+        weights=np.asarray(raw["weights"], np.float64),
+        faces=np.asarray(raw["f"]).astype(np.int64),
+        hand_means=np.stack([np.asarray(raw.get(f"hands_mean{s}", np.zeros(45)), np.float64) for s in "lr"]),
+        hand_components=_hand_components(raw),
+        landmark_faces=np.asarray(raw["lmk_faces_idx"]).astype(np.int64),
+        landmark_barycentric=np.asarray(raw["lmk_bary_coords"], np.float64),
+        contour_faces=np.asarray(raw["dynamic_lmk_faces_idx"]).astype(np.int64),
+        contour_barycentric=np.asarray(raw["dynamic_lmk_bary_coords"], np.float64),
+        vertex_ids=np.asarray(raw.get("vertex_ids", SMPLX_VERTEX_IDS)).astype(np.int64)
+        if "vertex_ids" in raw or vertex_count == SMPLX_VERTICES
+        else _nearest_to_joints(raw),
+        extra={k: v for k, v in raw.items() if k not in REQUIRED and isinstance(v, np.ndarray)},
+    )
+
+
+def _hand_components(raw: dict[str, Any]) -> np.ndarray | None:
+    if "hands_componentsl" not in raw:  # the locked-head file of the SMPL-X site lacks them
+        return None
+    return np.stack([np.asarray(raw[f"hands_components{s}"], np.float64) for s in "lr"])
+
+
+def _nearest_to_joints(raw: dict[str, Any]) -> np.ndarray:
+    raise BodyModelError(
+        f"the body model has {len(raw['v_template'])} vertices, SMPL-X has {SMPLX_VERTICES}, and it stores no "
+        f"`vertex_ids` for the 21 surface keypoints: add that array, or use an SMPL-X file. {DOWNLOAD}"
+    )
+
+
+def _split_directions(file: Path, raw: dict[str, Any], count: int) -> tuple[int, int]:
+    """How many of the stored directions are shape, how many expression."""
+    if "num_betas" in raw:
+        return int(raw["num_betas"]), int(raw["num_expression"])
+    known = {400: (300, 100), 20: (10, 10), 26: (16, 10)}
+    if count not in known:
+        raise BodyModelError(
+            f"{file}: shapedirs has {count} components, expected 400 (SMPL-X v1.1: 300 shape + 100 expression) or 20 "
+            f"(v1.0: 10 + 10). {DOWNLOAD}"
+        )
+    return known[count]
+
+
+def _check_variant(file: Path, raw: dict[str, Any]) -> None:
+    missing = [key for key in REQUIRED if key not in raw]
+    if missing:
+        raise BodyModelError(f"{file} is no SMPL-X model: it lacks {', '.join(missing)}. {DOWNLOAD}")
+    joints = np.asarray(raw["kintree_table"]).shape[-1]
+    family = {24: "SMPL", 52: "SMPL+H", 16: "MANO", 5: "FLAME"}.get(joints)
+    if joints != len(JOINT_NAMES):
+        what = f"a {family} model" if family else "no SMPL-X model"
+        raise BodyModelError(f"{file} is {what} ({joints} joints, SMPL-X has 55). {DOWNLOAD}")
+    parents = np.asarray(raw["kintree_table"])[0].astype(np.int64)
+    if parents[1:].tolist() != list(PARENTS[1:]):
+        raise BodyModelError(f"{file}: its joint tree differs from SMPL-X's. {DOWNLOAD}")
+    if "lmk_faces_idx" not in raw or "dynamic_lmk_faces_idx" not in raw:
+        raise BodyModelError(
+            f"{file}: the face landmark keys (lmk_faces_idx, dynamic_lmk_faces_idx) are missing. {DOWNLOAD}"
+        )
+
+
+def _read_raw(file: Path) -> dict[str, Any]:
+    if file.is_dir():
+        found = sorted(p.name for p in file.rglob("SMPLX_*.[np][pk][zl]"))
+        hint = f"Give the file itself, e.g. one of: {', '.join(found)}." if found else DOWNLOAD
+        raise BodyModelError(f"{file} is a folder, expected a body-model file. {hint}")
+    if not file.exists():
+        raise BodyModelError(f"no body model at {file}. {DOWNLOAD}")
+    if file.suffix == ".pkl":
+        return _read_pickle(file)
+    if file.suffix != ".npz":
+        raise BodyModelError(f"{file}: expected an .npz or .pkl file, got {file.suffix or 'no suffix'!r}. {DOWNLOAD}")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {key: value for key in archive.files if (value := _array_or_none(archive, key)) is not None}
+    except (ValueError, OSError, EOFError, KeyError, __import__("zipfile").BadZipFile) as error:
+        raise BodyModelError(f"{file} cannot be read ({error}): it is damaged or cut off. {DOWNLOAD}") from error
+
+
+def _array_or_none(archive: Any, key: str) -> np.ndarray | None:
+    """One array of an archive, or None where it holds pickled objects (SMPL-X stores some notes that way)."""
+    try:
+        return archive[key]
+    except ValueError as error:
+        if "pickle" in str(error):
+            return None
+        raise
+
+
+class _Inert:
+    """Stands for chumpy arrays: keeps their state, runs nothing."""
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+class _NumbersOnly(pickle.Unpickler):
+    """Unpickles numpy and scipy.sparse arrays; chumpy classes become inert records; all else is refused."""
+
+    _NUMPY = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "chumpy":
+            return _Inert
+        if module.split(".")[0] == "numpy" and name in self._NUMPY:
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        if module.startswith("scipy.sparse") and name in {"csc_matrix", "csr_matrix", "coo_matrix"}:
+            import scipy.sparse
+
+            return getattr(scipy.sparse, name)
+        if (module, name) in {("_codecs", "encode"), ("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")}:
+            return super().find_class(module, name)
+        if (module, name) in {("__builtin__", "object"), ("builtins", "object")}:
+            return object
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a body model does not need")
+
+
+def _read_pickle(file: Path) -> dict[str, Any]:
+    try:
+        content = _NumbersOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+    except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
+        raise BodyModelError(
+            f"{file} is refused or damaged: {error}. Only arrays are read from pickles; {DOWNLOAD[0].lower()}{DOWNLOAD[1:]}"
+        ) from error
+    if not isinstance(content, dict):
+        raise BodyModelError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {DOWNLOAD}")
+    return {str(key): array for key, value in content.items() if (array := _plain(value)) is not None}
+
+
+def _plain(value: Any) -> Any:
+    """A plain array from what model pickles hold (arrays, sparse matrices, chumpy records), else None."""
+    if isinstance(value, _Inert):
+        state = value.state if isinstance(value.state, dict) else {}
+        return _plain(state.get("x"))
+    if hasattr(value, "toarray"):
+        return np.asarray(value.toarray())
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return value
+    return np.asarray(value) if isinstance(value, int | float) else None
