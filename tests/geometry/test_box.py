@@ -1,0 +1,44 @@
+"""Squares and boxes."""
+
+import pytest
+import torch
+
+from limner.errors import BoxError
+from limner.geometry.box import Squares, bounds_of, check_boxes, iou, keep_distinct, squares_around
+
+
+def test_square_coordinates_round_trip():
+    squares = Squares(torch.tensor([[10.0, 20.0]]), torch.tensor([8.0]), torch.tensor([0.7]))
+    points = torch.randn(1, 5, 2)
+    assert torch.allclose(squares.unit_from_photo(squares.photo_from_unit(points)), points, atol=1e-5)
+
+
+def test_angle_turns_the_x_axis_clockwise_in_the_image():
+    quarter = Squares(torch.zeros(1, 2), torch.tensor([2.0]), torch.tensor([torch.pi / 2]))
+    assert torch.allclose(quarter.photo_from_unit(torch.tensor([[[1.0, 0.0]]])), torch.tensor([[[0.0, 1.0]]]), atol=1e-6)
+
+
+def test_squares_around_and_corners():
+    squares = squares_around(torch.tensor([[0.0, 0.0, 10.0, 20.0]]), margin=1.2)
+    assert squares.size_px.tolist() == [24.0] and squares.center_px.tolist() == [[5.0, 10.0]]
+    assert bounds_of(squares.corners_px()).tolist() == [[-7.0, -2.0, 17.0, 22.0]]
+
+
+def test_iou_and_suppression():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30], [1, 0, 11, 10]])
+    assert iou(boxes, boxes)[0].tolist() == pytest.approx([1.0, 0.5, 0.0, 90 / 110])
+    assert keep_distinct(boxes, torch.tensor([0.5, 0.9, 0.1, 0.6]), max_iou=0.6).tolist() == [1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([5.0, 5, 5, 9], "at least 1 x 1"),
+        ([9.0, 9, 5, 5], "not x y width height"),
+        ([200.0, 5, 300, 50], "outside the photo of 100 x 80"),
+        ([float("nan"), 0, 1, 1], "finite"),
+    ],
+)
+def test_bad_boxes(box, message):
+    with pytest.raises(BoxError, match=message):
+        check_boxes(torch.tensor([box]), width=100, height=80)
