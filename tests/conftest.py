@@ -17,9 +17,10 @@ def smplx_arrays(vertices: int = 400, directions: int = 400, seed: int = 0) -> d
     """Random arrays under SMPL-X's keys; the layout of the file is real, the body is noise."""
     g = np.random.default_rng(seed)
     faces = g.integers(0, vertices, (500, 3)).astype(np.uint32)
-    weights = g.random((vertices, 55)) ** 8 * (g.random((vertices, 55)) > 0.9) + 1e-3 * np.eye(55)[
-        g.integers(0, 55, vertices)
-    ]
+    weights = (
+        g.random((vertices, 55)) ** 8 * (g.random((vertices, 55)) > 0.9)
+        + 1e-3 * np.eye(55)[g.integers(0, 55, vertices)]
+    )
     regressor = g.random((55, vertices)) ** 6
     kintree = np.stack([np.array(PARENTS), np.arange(55)]).astype(np.uint32)
     barycentric = g.dirichlet((1, 1, 1), (79, 17))

@@ -10,8 +10,6 @@ from limner.errors import BodyModelError
 from tests.conftest import smplx_arrays
 
 
-
-
 def write(path, arrays):
     np.savez(path, **arrays)
     return path

@@ -18,9 +18,7 @@ def test_equals_body_models(smplx_file):
     people = random_people(3, 300, 10)
     args = {
         "body_pose": rotation_to_axis_angle(people.body_pose),
-        "head_pose": rotation_to_axis_angle(
-            torch.stack([people.jaw_pose, people.leye_pose, people.reye_pose], 1)
-        ),
+        "head_pose": rotation_to_axis_angle(torch.stack([people.jaw_pose, people.leye_pose, people.reye_pose], 1)),
         "hand_pose": rotation_to_axis_angle(torch.cat([people.left_hand_pose, people.right_hand_pose], 1)),
         "shape": people.betas,
         "expression": people.expression,

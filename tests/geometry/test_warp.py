@@ -8,7 +8,7 @@ from limner.geometry.warp import crop, resample
 
 
 def squares(x: float, y: float, size: float, angle: float = 0.0) -> Squares:
-    return Squares(torch.tensor([[x, y]]), torch.tensor([size]), torch.tensor([angle]))
+    return Squares(torch.tensor([[float(x), float(y)]]), torch.tensor([float(size)]), torch.tensor([angle]))
 
 
 PHOTO = (torch.rand(3, 60, 80, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
@@ -37,7 +37,7 @@ def test_shrinking_averages_instead_of_picking(factor):
     stripes = torch.zeros(3, 300, 300, dtype=torch.uint8)
     stripes[:, :, ::2] = 255
     cut = crop(stripes, squares(150, 150, 32 * factor), 32)
-    assert (cut.pixels - 0.5).abs().max() < 0.1
+    assert (cut.pixels - 0.5).abs().max() < 0.17  # three stripes average to 1/3 or 2/3; picking gives 0 or 1
 
 
 def test_outside_is_black_and_far_outside_too():
