@@ -1,0 +1,306 @@
+"""Which triangle does each pixel see, where in it, and how far away?
+
+Pure torch, batched, on any device. A scanline rasteriser turned into three flat lists, each filtered before the next
+is made: triangles whose box holds a pixel centre -> their rows -> covered pixels, which meet in a z-buffer
+(depth and face index packed into one integer, `scatter_reduce` with the minimum). The x where an edge crosses a row
+is computed from the edge's two end points only, always from the upper one, so two triangles that share an edge
+agree on it to the last bit: no holes and no pixel twice along shared edges.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+_EMPTY = 2**63 - 1  # z-buffer key of a pixel without a triangle: behind everything
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What every pixel of B images sees.
+
+    face: index of the nearest triangle, -1 where there is none.
+    barycentric: weights of its three corners at the pixel centre, sum 1 (perspective-correct if so rasterised);
+        0 where there is none.
+    depth: camera depth in the unit of the vertices' z; +inf where there is none.
+    faces: the vertex indices of the triangles that `face` counts.
+    """
+
+    face: Int64[Tensor, "B H W"]
+    barycentric: Float[Tensor, "B H W 3"]
+    depth: Float[Tensor, "B H W"]
+    faces: Int64[Tensor, "F 3"]
+
+    @cached_property
+    def covered(self) -> Bool[Tensor, "B H W"]:
+        """True where a triangle is seen."""
+        return self.face >= 0
+
+    @cached_property
+    def covered_pixels(self) -> Int64[Tensor, "N"]:
+        """Flat indices (into B*H*W, ascending) of the covered pixels."""
+        return (self.face.view(-1) >= 0).nonzero().squeeze(1)
+
+    def __len__(self) -> int:
+        return self.face.shape[0]
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Edges as x = x0 + (y - y0) * slope, (x0, y0) the upper end."""
+
+    x0: Tensor
+    y0: Tensor
+    slope: Tensor
+
+    def cross(self, y: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+        """Where edges number `edge` cross the heights y, and how far below their upper end that is."""
+        down = y - self.y0.index_select(0, edge)
+        return self.x0.index_select(0, edge) + down * self.slope.index_select(0, edge), down
+
+
+@dataclass(frozen=True)
+class _Triangles:
+    """T triangles of all images; `w` is 1/z (or z without perspective), linear over the image.
+
+    Of each triangle's corners, sorted downwards, the long edge joins 0 and 2. On the other side lies a short edge: 0-1
+    above `y_bend`, 1-2 from there on; `short` holds all the upper ones, then all the lower ones.
+    """
+
+    sample: Tensor
+    face: Tensor
+    first_row: Tensor
+    rows: Tensor
+    long: _Edges
+    short: _Edges
+    y_bend: Tensor
+    w: Tensor  # at corner 0
+    w_down: Tensor  # change of w a pixel down along the long edge
+    w_right: Tensor  # change of w a pixel to the right
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What each row of each triangle covers: `pixels` pixels (often 0) from column `first`."""
+
+    triangle: Tensor
+    row: Tensor
+    first: Tensor
+    pixels: Tensor
+    x_long: Tensor  # where the long edge crosses the row's centre line
+    down: Tensor  # and how far that is below the edge's upper end
+
+
+@torch.no_grad()
+def rasterize(
+    vertices_px: Float[Tensor, "B V 3"],
+    faces: Int64[Tensor, "F 3"],
+    height: int,
+    width: int,
+    *,
+    near: float = 0.01,
+    perspective: bool = True,
+    cull_back: bool = False,
+) -> Fragments:
+    """Draw a mesh, in B states, into B images of `height` x `width` pixels.
+
+    Args:
+        vertices_px: x right and y down in pixels ((0, 0) is the corner of the first pixel, its centre (0.5, 0.5));
+            z is the camera depth, metres for a perspective camera.
+        near: triangles with a corner at z <= near are left out (only with `perspective`).
+        perspective: interpolate 1/z over the image, as a pinhole camera needs; False interpolates z (orthographic;
+            then any z, also a negative one, is good).
+        cull_back: leave out triangles seen from behind (outside is where corners run counter-clockwise).
+
+    A pixel belongs to a triangle if its centre does; a centre on an edge (to rounding) belongs to the triangle to the
+    right of or below that edge. Of triangles at equal depth the lowest index wins. Not differentiable.
+    """
+    triangles = _triangles(vertices_px, faces, height, width, near, perspective, cull_back)
+    rows = _rows(triangles, width)
+    key = _z_buffer(triangles, rows, (vertices_px.shape[0], height, width), perspective)
+    return _fragments(key, vertices_px, faces, height, width, perspective)
+
+
+def interpolate(attributes: Float[Tensor, "#B V C"], fragments: Fragments) -> Float[Tensor, "B H W C"]:
+    """Vertex attributes at every pixel (a batch of 1 serves all images); 0 where nothing is seen.
+
+    Differentiable with respect to `attributes`.
+    """
+    pixel = fragments.covered_pixels
+    face = fragments.face.view(-1).index_select(0, pixel)
+    offset: Tensor | int = 0
+    if attributes.shape[0] > 1:
+        image_size = fragments.face[0].numel()
+        offset = pixel.div(image_size, rounding_mode="floor") * attributes.shape[1]
+    rows = [column.index_select(0, face) + offset for column in fragments.faces.unbind(1)]
+    return _weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments)
+
+
+def interpolate_corners(attributes: Float[Tensor, "F 3 C"], fragments: Fragments) -> Float[Tensor, "B H W C"]:
+    """Attributes of face corners (texture coordinates, say) at every pixel; 0 where nothing is seen.
+
+    Differentiable with respect to `attributes`.
+    """
+    face = fragments.face.view(-1).index_select(0, fragments.covered_pixels)
+    rows = [face * 3 + corner for corner in range(3)]
+    return _weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments)
+
+
+def _weigh(values: Tensor, rows: list[Tensor], fragments: Fragments) -> Tensor:
+    """Image of the barycentric means of `values` at the three corners (their rows) of each covered pixel."""
+    pixel = fragments.covered_pixels
+    weights = fragments.barycentric.view(-1, 3).index_select(0, pixel).to(values.dtype)
+    terms = [values.index_select(0, rows[i]) * weights[:, i, None] for i in range(3)]
+    image = values.new_zeros(fragments.face.numel(), values.shape[1])
+    return image.index_copy(0, pixel, terms[0] + terms[1] + terms[2]).view(*fragments.face.shape, values.shape[1])
+
+
+def _triangles(
+    vertices_px: Tensor, faces: Tensor, height: int, width: int, near: float, perspective: bool, cull_back: bool
+) -> _Triangles:
+    """The triangles whose box holds a pixel centre of the image."""
+    planes = [plane.contiguous() for plane in vertices_px.unbind(-1)]
+    corner_indices = [column.contiguous() for column in faces.unbind(1)]
+    x, y, z = ([plane.index_select(1, corner) for corner in corner_indices] for plane in planes)
+
+    top, bottom = _centres(_least(y), _greatest(y), height)
+    left, right = _centres(_least(x), _greatest(x), width)
+    keep = (bottom > top) & (right > left)
+    if perspective:
+        keep &= _least(z) > near
+    if cull_back:
+        keep &= (x[1] - x[0]) * (y[2] - y[0]) < (x[2] - x[0]) * (y[1] - y[0])
+
+    kept = keep.view(-1).nonzero().squeeze(1)
+    x, y, z = ([corner.view(-1).index_select(0, kept) for corner in corners] for corners in (x, y, z))
+    w = [corner.reciprocal() for corner in z] if perspective else z
+    _sort_down(x, y, w)
+    long = _Edges(x[0], y[0], _slope(x, y, 0, 2))
+    short = _Edges(torch.cat(x[:2]), torch.cat(y[:2]), torch.cat([_slope(x, y, 0, 1), _slope(x, y, 1, 2)]))
+    w_down = _slope(w, y, 0, 2)
+    # The row through corner 1 is the widest: from its two ends the step to the right comes out safe even in slivers.
+    bend = y[1] - y[0]
+    breadth = x[1] - (x[0] + bend * long.slope)
+    w_right = torch.where(breadth == 0, 0.0, (w[1] - (w[0] + bend * w_down)) / breadth)
+
+    first_row = top.view(-1).index_select(0, kept)
+    rows = bottom.view(-1).index_select(0, kept) - first_row
+    sample = kept.div(max(len(faces), 1), rounding_mode="floor")
+    face = kept - sample * len(faces)
+    return _Triangles(sample, face, first_row.int(), rows.int(), long, short, y[1], w[0], w_down, w_right)
+
+
+def _sort_down(x: list[Tensor], y: list[Tensor], w: list[Tensor]) -> None:
+    """Put each triangle's corners into ascending order of y."""
+    for upper, lower in ((0, 1), (1, 2), (0, 1)):
+        swap = y[upper] > y[lower]
+        for corners in (x, w, y):
+            a, b = corners[upper], corners[lower]
+            corners[upper], corners[lower] = torch.where(swap, b, a), torch.where(swap, a, b)
+
+
+def _slope(values: list[Tensor], y: list[Tensor], upper: int, lower: int) -> Tensor:
+    """Change of a value a pixel down along an edge; not finite on horizontal edges, which cross no row."""
+    return (values[lower] - values[upper]) / (y[lower] - y[upper])
+
+
+def _least(corners: list[Tensor]) -> Tensor:
+    return torch.minimum(torch.minimum(corners[0], corners[1]), corners[2])
+
+
+def _greatest(corners: list[Tensor]) -> Tensor:
+    return torch.maximum(torch.maximum(corners[0], corners[1]), corners[2])
+
+
+def _centres(start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Half-open range of the pixels whose centre lies in [start, end), within an image of `size` pixels."""
+    return (start - 0.5).ceil().clamp(0, size), (end - 0.5).ceil().clamp(0, size)
+
+
+def _rows(triangles: _Triangles, width: int) -> _Rows:
+    """Cut triangles into rows of pixels."""
+    triangle, row = _enumerate(triangles.rows, triangles.first_row)
+    y = row + 0.5
+    x_long, down = triangles.long.cross(y, triangle)
+    below = y >= triangles.y_bend.index_select(0, triangle)
+    x_short, _ = triangles.short.cross(y, triangle + below * len(triangles.rows))
+    first, end = _centres(torch.minimum(x_long, x_short), torch.maximum(x_long, x_short), width)
+    return _Rows(triangle, row, first.int(), (end - first).clamp_min(0).int(), x_long, down)
+
+
+def _enumerate(counts: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Owner and number of `counts[i]` things of owner i, numbered from `start[i]`.
+
+    Counts 2 3 from 0 7: owners 0 0 1 1 1, numbers 0 1 7 8 9.
+    """
+    owner = torch.repeat_interleave(counts)
+    shift = start - (counts.cumsum(0, dtype=counts.dtype) - counts)
+    number = torch.arange(len(owner), dtype=counts.dtype, device=counts.device) + shift.index_select(0, owner)
+    return owner, number
+
+
+def _z_buffer(triangles: _Triangles, rows: _Rows, shape: tuple[int, int, int], perspective: bool) -> Tensor:
+    """Nearest (depth, face) of every pixel as one integer key, see `_pack`; _EMPTY where there is none."""
+    owner, column = _enumerate(rows.pixels, rows.first)
+    triangle = rows.triangle.index_select(0, owner)
+    right = column + 0.5 - rows.x_long.index_select(0, owner)
+    w = triangles.w.index_select(0, triangle)
+    w = w + rows.down.index_select(0, owner) * triangles.w_down.index_select(0, triangle)
+    w = w + right * triangles.w_right.index_select(0, triangle)
+    key = _pack(w.reciprocal() if perspective else w, triangles.face.index_select(0, triangle))
+
+    number, height, width = shape
+    first = triangles.sample.index_select(0, rows.triangle) * (height * width) + rows.row * width
+    pixel = first.index_select(0, owner) + column
+    buffer = torch.full((number * height * width,), _EMPTY, dtype=torch.int64, device=key.device)
+    return buffer.scatter_reduce_(0, pixel, key, "amin")
+
+
+def _pack(depth: Tensor, face: Tensor) -> Tensor:
+    """Integer that sorts by depth, then by face: the depth's bits (flipped below zero so that they sort) over the index."""
+    bits = depth.view(torch.int32)
+    bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return (bits.long() << 32) | face
+
+
+def _unpack(key: Tensor) -> tuple[Tensor, Tensor]:
+    """Inverse of `_pack`: depth and face."""
+    bits = (key >> 32).int()
+    bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return bits.view(torch.float32), key & 0xFFFFFFFF
+
+
+def _fragments(
+    key: Tensor, vertices_px: Tensor, faces: Tensor, height: int, width: int, perspective: bool
+) -> Fragments:
+    """Unpack the z-buffer and find where in its triangle each covered pixel centre lies."""
+    pixel = (key != _EMPTY).nonzero().squeeze(1)
+    nearest_depth, nearest_face = _unpack(key.index_select(0, pixel))
+    row = pixel.div(width, rounding_mode="floor")
+    sample = row.div(height, rounding_mode="floor")
+    x_px, y_px = pixel - row * width + 0.5, row - sample * height + 0.5
+
+    corners = [column.index_select(0, nearest_face) + sample * vertices_px.shape[1] for column in faces.unbind(1)]
+    x, y, z = ([plane.reshape(-1).index_select(0, i) for i in corners] for plane in vertices_px.unbind(-1))
+    weights = _barycentric([a - x_px for a in x], [a - y_px for a in y], z if perspective else None)
+
+    face = torch.full_like(key, -1).index_copy_(0, pixel, nearest_face)
+    depth = vertices_px.new_full(key.shape, torch.inf).index_copy_(0, pixel, nearest_depth)
+    barycentric = vertices_px.new_zeros(len(key), 3).index_copy_(0, pixel, weights)
+    shape = (vertices_px.shape[0], height, width)
+    return Fragments(face.view(shape), barycentric.view(*shape, 3), depth.view(shape), faces)
+
+
+def _barycentric(x: list[Tensor], y: list[Tensor], z: list[Tensor] | None) -> Tensor:
+    """Weights (N 3) of the corners at the origin, known to lie within; perspective-correct if z is given."""
+    # Twice the signed area of the triangle that the origin forms with the side opposite to each corner.
+    areas = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]]
+    sign = (areas[0] + areas[1] + areas[2]).sign()
+    # Rounding may put the point a hair outside, and a sliver's area may vanish: stay within the triangle.
+    weights = [(area * sign).clamp_min(1e-20) for area in areas]
+    if z is not None:
+        weights = [weight / depth for weight, depth in zip(weights, z, strict=True)]
+    total = weights[0] + weights[1] + weights[2]
+    return torch.stack([weight / total for weight in weights], 1)
