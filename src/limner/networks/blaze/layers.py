@@ -1,0 +1,169 @@
+"""What are the Blaze networks made of: padded convolutions, inverted bottlenecks, separable residual blocks."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d, pad
+
+
+class Conv(nn.Module):
+    """Convolution with bias, optionally depthwise, optionally followed by ReLU6.
+
+    Stride 1 pads evenly. At stride 2 the graphs disagree: most pad k // 2 on every side, those with TensorFlow's
+    'SAME' rule (`tf_same`) pad k - 2 in all, the larger half at the right and bottom.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        depthwise: bool = False,
+        relu6: bool = False,
+        tf_same: bool = False,
+    ) -> None:
+        super().__init__()
+        uneven = tf_same and stride > 1
+        before = (kernel - stride) // 2
+        self.uneven_pad = (before, kernel - stride - before) * 2 if uneven else None
+        self.relu6 = relu6
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, 0 if uneven else kernel // 2, groups=inputs if depthwise else 1
+        )
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        if self.uneven_pad is not None:
+            x = pad(x, self.uneven_pad)
+        x = self.conv(x)
+        return x.clamp(0, 6) if self.relu6 else x
+
+
+class Separable(nn.Module):
+    """Depthwise 3x3, then 1x1 to `outputs` channels with ReLU6."""
+
+    def __init__(self, inputs: int, outputs: int, *, relu6_between: bool = True) -> None:
+        super().__init__()
+        self.depthwise = Conv(inputs, inputs, 3, depthwise=True, relu6=relu6_between)
+        self.pointwise = Conv(inputs, outputs, relu6=True)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        return self.pointwise(self.depthwise(x))
+
+
+class BlazeBlock(nn.Module):
+    """Residual separable block: activation(shortcut + pointwise(depthwise(x))).
+
+    At stride 2 the shortcut is a 2x2 maximum; where channels grow, it is filled up with zeros.
+    The activation is ReLU6, or one learned slope a channel (PReLU) with `prelu`.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int = 1, relu6_between: bool = False, prelu: bool = False
+    ) -> None:
+        super().__init__()
+        self.stride, self.extra = stride, outputs - inputs
+        self.depthwise = Conv(
+            inputs, inputs, 3, stride=stride, depthwise=True, relu6=relu6_between, tf_same=True
+        )
+        self.pointwise = Conv(inputs, outputs)
+        self.activation: nn.Module = nn.PReLU(outputs) if prelu else nn.ReLU6()
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        shortcut = max_pool2d(x, 2) if self.stride == 2 else x
+        if self.extra:
+            shortcut = pad(shortcut, (0, 0, 0, 0, 0, self.extra))
+        return self.activation(shortcut + self.pointwise(self.depthwise(x)))
+
+
+class BlockSpec(NamedTuple):
+    """One inverted bottleneck: depthwise kernel and stride, expanded and output channels."""
+
+    kernel: int
+    stride: int
+    expanded: int
+    outputs: int
+
+
+class InvertedBottleneck(nn.Module):
+    """1x1 to many channels, depthwise, 1x1 back (linear); residual where shapes allow (MobileNetV2)."""
+
+    def __init__(self, inputs: int, spec: BlockSpec, *, tf_same: bool) -> None:
+        super().__init__()
+        self.residual = spec.stride == 1 and inputs == spec.outputs
+        self.expand = Conv(inputs, spec.expanded, relu6=True)
+        self.depthwise = Conv(
+            spec.expanded,
+            spec.expanded,
+            spec.kernel,
+            stride=spec.stride,
+            depthwise=True,
+            relu6=True,
+            tf_same=tf_same,
+        )
+        self.project = Conv(spec.expanded, spec.outputs)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+class Trunk(nn.Module):
+    """Encoder of the pose, hand and detection networks: EfficientNet-B0 without its attention, ReLU6 throughout.
+
+    Returns the outputs at strides 2, 4, 8, 16 (linear, before the next stage) and the top at stride 32 (ReLU6).
+    """
+
+    def __init__(self, stages: tuple[tuple[BlockSpec, ...], ...], *, tf_same: bool) -> None:
+        super().__init__()
+        self.stem = Conv(3, 24, 3, stride=2, relu6=True, tf_same=tf_same)
+        self.first_depthwise = Conv(24, 24, 3, depthwise=True, relu6=True)
+        self.first_project = Conv(24, 16)
+        self.stages, channels = nn.ModuleList(), 16
+        for specs in stages:
+            blocks = []
+            for spec in specs:
+                blocks.append(InvertedBottleneck(channels, spec, tf_same=tf_same))
+                channels = spec.outputs
+            self.stages.append(nn.Sequential(*blocks))
+        top = 6 * channels
+        self.top_expand = Conv(channels, top, relu6=True)
+        self.top_depthwise = Conv(top, top, 3, depthwise=True, relu6=True)
+
+    def forward(self, x: Float[Tensor, "B 3 H W"]) -> tuple[list[Tensor], Tensor]:
+        x = self.first_project(self.first_depthwise(self.stem(x)))
+        outputs = [x]
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return outputs[:-1], self.top_depthwise(self.top_expand(x))
+
+
+# The trunk that the hand and the detection network share.
+B0_STAGES = (
+    (BlockSpec(3, 2, 64, 24), BlockSpec(3, 1, 144, 24)),
+    (BlockSpec(5, 2, 144, 40), BlockSpec(5, 1, 240, 40)),
+    (BlockSpec(3, 2, 240, 80), *[BlockSpec(3, 1, 480, 80)] * 2)
+    + (BlockSpec(5, 1, 480, 112), *[BlockSpec(5, 1, 672, 112)] * 2),
+    (BlockSpec(5, 2, 672, 192), *[BlockSpec(5, 1, 1152, 192)] * 3),
+)
+
+
+def upsample(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
+    """Twice the size, bilinear, pixel centres at half coordinates."""
+    return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def depth_to_space(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+    """Each 2x2 output block from four channel groups, TensorFlow's order (block row, block column, channel)."""
+    batch, channels, height, width = x.shape
+    x = x.reshape(batch, 2, 2, channels // 4, height, width)
+    return x.permute(0, 3, 4, 1, 5, 2).reshape(batch, channels // 4, 2 * height, 2 * width)
+
+
+def as_input(pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """Channels-last memory: 1x1 convolutions dominate and become plain matrix products."""
+    return pixels.to(memory_format=torch.channels_last)

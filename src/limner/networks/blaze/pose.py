@@ -1,0 +1,164 @@
+"""Where are 39 points of the body in a person crop, in the image and in 3D, and which features say so (BlazePose)?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, upsample
+from limner.networks.blaze.weights import load_weights
+
+CROP_SIZE = 256
+
+# The person's own left and right.
+POSE_POINTS = (
+    "nose",
+    *("left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer"),
+    *("left_ear", "right_ear", "mouth_left", "mouth_right"),
+    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    *("left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb"),
+    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+    *("left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+    # Auxiliary points that place crops: mid-hips and a point on the circle about them that holds the whole person,
+    # in the direction of the head; the centre of each hand's crop and its wrist.
+    *(
+        "body_center",
+        "body_top",
+        "left_hand_center",
+        "left_hand_wrist",
+        "right_hand_center",
+        "right_hand_wrist",
+    ),
+)
+
+POSE_STAGES = (
+    (BlockSpec(3, 2, 64, 24), BlockSpec(3, 1, 144, 24)),
+    (BlockSpec(5, 2, 144, 32), BlockSpec(5, 1, 192, 32)),
+    (BlockSpec(3, 2, 192, 64), *[BlockSpec(3, 1, 384, 64)] * 2)
+    + (BlockSpec(5, 1, 384, 88), *[BlockSpec(5, 1, 528, 88)] * 2),
+    (BlockSpec(5, 2, 528, 144), *[BlockSpec(5, 1, 864, 144)] * 3),
+)
+
+
+@dataclass(frozen=True)
+class PoseFeatures:
+    """What BlazePose says of a batch of person crops. Points are in the order of POSE_POINTS.
+
+    landmarks   x, y as fraction of the crop (0 = its left / top edge, 1 = right / bottom edge, may lie outside),
+                z in the same unit, relative to the hips, smaller = nearer to the camera; then the probability that
+                the point is visible (inside and not occluded) and that it is inside the crop
+    world       metres, origin mid-hips, axes of the upright crop: x right, y down, z away from the camera
+    presence    probability that there is a person in the crop, aligned as the network expects
+    maps        decoder feature maps at strides 4, 8, 16 (48 channels each) and the encoder's top at 32 (864)
+    pooled      the flattened 2x2x288 tensor from which landmarks, world and presence are linear read-outs
+    heatmaps    probability maps of the points (on request)
+    mask        probability that a pixel belongs to the person (on request)
+    """
+
+    landmarks: Float[Tensor, "B 39 5"]
+    world: Float[Tensor, "B 39 3"]
+    presence: Float[Tensor, "B"]
+    maps: tuple[
+        Float[Tensor, "B 48 64 64"],
+        Float[Tensor, "B 48 32 32"],
+        Float[Tensor, "B 48 16 16"],
+        Float[Tensor, "B 864 8 8"],
+    ]
+    pooled: Float[Tensor, "B 1152"]
+    heatmaps: Float[Tensor, "B 39 64 64"] | None = None
+    mask: Float[Tensor, "B 256 256"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.presence)
+
+
+class Decoder(nn.Module):
+    """Feature pyramid: the top and the encoder's outputs brought to 48 channels and added on the way up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            [Separable(24, 48), Separable(32, 48), Separable(88, 48)]
+        )  # strides 4, 8, 16
+        self.top = Separable(864, 48)
+
+    def forward(self, sides: list[Tensor], top: Tensor) -> list[Tensor]:
+        """Maps at strides 4, 8, 16."""
+        x = self.top(top)
+        maps: list[Tensor] = []
+        for lateral, side in zip(reversed(self.lateral), reversed(sides), strict=True):
+            x = upsample(x) + lateral(side)
+            maps.insert(0, x)
+        return maps
+
+
+class MaskHead(nn.Module):
+    """Person mask at full resolution, as a logit, from the stride-4 map and the stride-2 encoder output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce, self.lateral = Separable(48, 8), Separable(16, 8)
+        self.blocks2 = nn.Sequential(*[BlazeBlock(8, 8, relu6_between=True) for _ in range(2)])
+        self.blocks1 = nn.Sequential(*[BlazeBlock(8, 8, relu6_between=True) for _ in range(2)])
+        self.output = Conv(8, 1, 3)
+
+    def forward(self, map4: Float[Tensor, "B 48 64 64"], side2: Float[Tensor, "B 16 128 128"]) -> Tensor:
+        x = self.blocks2(upsample(self.reduce(map4)) + self.lateral(side2))
+        return self.output(self.blocks1(upsample(x)))
+
+
+class PointHead(nn.Module):
+    """From the top map to 2x2 cells of 288 features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce = Separable(864, 288)
+        strides = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
+        self.blocks = nn.Sequential(*[BlazeBlock(288, 288, stride=s, relu6_between=True) for s in strides])
+
+    def forward(self, top: Float[Tensor, "B 864 8 8"]) -> Float[Tensor, "B 288 2 2"]:
+        return self.blocks(self.reduce(top))
+
+
+class BlazePose(nn.Module):
+    """BlazePose GHUM "full" (Bazarevsky et al., 2020; Grishchenko et al., 2022), weights of the public TFLite graph.
+
+    The crop is a 256 px square centred on the mid-hips, its side 1.25 times the diameter of the circle about the
+    hips that holds the whole person; best when it is turned so that the person stands upright in it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk(POSE_STAGES, tf_same=False)
+        self.decoder = Decoder()
+        self.mask_head = MaskHead()
+        self.heatmap_output = Conv(48, 39)
+        self.point_head = PointHead()
+        self.landmark_output = nn.Conv2d(288, 39 * 5, 2)
+        self.world_output = nn.Conv2d(288, 39 * 3, 2)
+        self.presence_output = nn.Conv2d(288, 1, 2)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "BlazePose":
+        """The network with the shipped weights (or those of `path`), in evaluation mode."""
+        return load_weights(cls(), "blaze_pose", path)
+
+    def forward(
+        self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False
+    ) -> PoseFeatures:
+        """RGB crops in [0, 1] to PoseFeatures."""
+        (side2, *sides), top = self.trunk(as_input(pixels))
+        maps = self.decoder(sides, top)
+        cells = self.point_head(top)
+        landmarks = self.landmark_output(cells).flatten(1).unflatten(1, (39, 5))
+        return PoseFeatures(
+            landmarks=torch.cat([landmarks[..., :3] / CROP_SIZE, landmarks[..., 3:].sigmoid()], -1),
+            world=self.world_output(cells).flatten(1).unflatten(1, (39, 3)),
+            presence=self.presence_output(cells).flatten().sigmoid(),
+            maps=(maps[0], maps[1], maps[2], top),
+            pooled=cells.flatten(1),
+            heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
+            mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,
+        )
