@@ -1,4 +1,4 @@
-"""How is a file written so that nobody ever sees half of it?"""
+"""How is a file written so that nobody ever sees half of it, or numbers that no program can read?"""
 
 import errno
 import os
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+import torch
+from torch import Tensor
 
 from limner.errors import OutputError
 
@@ -63,3 +66,13 @@ def _removed_on_error(temporary: Path) -> Iterator[None]:
 def _cure(error: OSError) -> str:
     known = _CURES.get(error.errno) if error.errno is not None else None
     return known or f"{error.strerror or error}. Check the path, or write to another folder."
+
+
+def check_finite(path: str | Path, **arrays: Tensor) -> None:
+    """Raise OutputError for an array with a value that is not a number or infinite: no viewer could read the file."""
+    for name, array in arrays.items():
+        if not bool(torch.isfinite(array).all()):
+            raise OutputError(
+                f"cannot write {path}: {name} has values that are not finite numbers. The estimate of this person is "
+                f"broken: leave the person out, and report the photo."
+            )

@@ -1,0 +1,72 @@
+"""How does a body leave as a mesh file? OBJ and PLY (posed) here, GLB (rigged) in `limner.io.glb_file`.
+
+Files are y-up and right-handed in metres, as Blender, three.js and game engines expect; people stay where they stood
+before the camera, which is at the origin and looks along -z.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from jaxtyping import Float, Int
+from torch import Tensor
+from trimesh.exchange.ply import export_ply
+
+from limner.geometry.mesh import vertex_normals
+from limner.io.atomic import atomic_write, check_finite
+from limner.io.frames import Y_UP_FROM_CAMERA, turn_points
+from limner.io.glb_file import SkinMotion, SkinnedMesh, write_glb
+
+__all__ = ["SkinMotion", "SkinnedMesh", "write_glb", "write_obj", "write_ply"]
+
+
+def write_obj(
+    path: str | Path,
+    vertices: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    uv: Float[Tensor, "U 2"] | None = None,
+    uv_faces: Int[Tensor, "F 3"] | None = None,
+) -> None:
+    """Write a posed mesh as Wavefront OBJ, vertices in the given order, in steps of a micrometre.
+
+    `vertices`: camera frame, metres. `uv` has its origin at the bottom left; `uv_faces` name the uv of every corner and
+    may be left out where U = V. Raises OutputError.
+    """
+    check_finite(path, vertices=vertices)
+    corners = faces.cpu().numpy() + 1
+    text = BytesIO()
+    text.write(b"# limner: metres, y up, the camera at the origin looking along -z\n")
+    np.savetxt(text, turn_points(Y_UP_FROM_CAMERA, vertices).cpu().numpy(), "v %.6f %.6f %.6f")
+    if uv is None:
+        np.savetxt(text, corners, "f %d %d %d")
+    else:
+        np.savetxt(text, uv.cpu().numpy(), "vt %.6f %.6f")
+        uv_corners = corners if uv_faces is None else uv_faces.cpu().numpy() + 1
+        np.savetxt(text, np.stack([corners, uv_corners], -1).reshape(-1, 6), "f %d/%d %d/%d %d/%d")
+    with atomic_write(path) as file:
+        file.write(text.getbuffer())
+
+
+def write_ply(
+    path: str | Path,
+    vertices: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    vertex_colors: Float[Tensor, "V 3"] | None = None,
+) -> None:
+    """Write a posed mesh as binary PLY (float32) with smooth normals, vertices in the given order.
+
+    `vertices`: camera frame, metres; `vertex_colors`: sRGB in [0, 1]. Raises OutputError.
+    """
+    check_finite(path, vertices=vertices)
+    points = turn_points(Y_UP_FROM_CAMERA, vertices)
+    colors = None if vertex_colors is None else (vertex_colors.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    mesh = trimesh.Trimesh(
+        points.cpu().numpy(),
+        faces.cpu().numpy(),
+        vertex_normals=vertex_normals(points[None], faces)[0].cpu().numpy(),
+        vertex_colors=colors,
+        process=False,  # else vertices are merged and reordered
+    )
+    with atomic_write(path) as file:
+        file.write(export_ply(mesh, encoding="binary", vertex_normal=True))
