@@ -12,6 +12,18 @@ from limner.networks.blaze.weights import load_weights
 
 CROP_SIZE = 192
 
+# The mesh point nearest to each of the 68 points of the iBUG scheme. "left" is the image's, as in iBUG: the jaw runs
+# from the person's right ear to the left one. The iBUG jaw is the visible outline and moves over the skin when the head
+# turns, mesh points do not: expect the jaw to differ in profile views.
+IBUG68_FROM_MESH = (
+    *(127, 234, 93, 58, 172, 136, 149, 176, 152, 400, 378, 365, 397, 288, 323, 454, 356),  # jaw
+    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),  # brows, right then left
+    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose: bridge, then base
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),  # eyes, right then left
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
+    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
+)
+
 
 @dataclass(frozen=True)
 class FaceFeatures:
@@ -41,9 +53,7 @@ class Branch(nn.Module):
         self.last = BlazeBlock(32, 32, prelu=True)
         self.output = nn.Conv2d(32, outputs, 3)
 
-    def forward(
-        self, x: Float[Tensor, "B 128 H W"]
-    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B 32 3 3"]]:
+    def forward(self, x: Float[Tensor, "B 128 H W"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B 32 3 3"]]:
         cells = self.last(self.reduce_activation(self.reduce(self.first(x))))
         return self.output(cells).flatten(1), cells
 
@@ -61,15 +71,10 @@ class BlazeFace(nn.Module):
         widths = (16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 128, 128, 128, 128, 128)
         self.blocks = nn.Sequential(
             # every third block halves the grid: 96 -> 48 -> 24 -> 12 -> 6
-            *[
-                BlazeBlock(a, b, stride=2 if i % 3 == 2 else 1, prelu=True)
-                for i, (a, b) in enumerate(pairwise(widths))
-            ]
+            *[BlazeBlock(a, b, stride=2 if i % 3 == 2 else 1, prelu=True) for i, (a, b) in enumerate(pairwise(widths))]
         )
         # 6 -> 3: the mesh goes through two more blocks, presence branches off directly
-        self.mesh_blocks = nn.Sequential(
-            BlazeBlock(128, 128, stride=2, prelu=True), BlazeBlock(128, 128, prelu=True)
-        )
+        self.mesh_blocks = nn.Sequential(BlazeBlock(128, 128, stride=2, prelu=True), BlazeBlock(128, 128, prelu=True))
         self.mesh = Branch(1, 468 * 3)
         self.presence = Branch(2, 1)
 
