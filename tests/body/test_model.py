@@ -110,3 +110,11 @@ def test_exports_as_a_graph(smplx_file):
     program = torch.export.export(Vertices(), (people.betas, people.body_pose))
     again = program.module()(people.betas * 2, people.body_pose)
     assert torch.allclose(again, model(people.replace(betas=people.betas * 2)).vertices, atol=1e-6)
+
+
+def test_keypoints_without_the_mesh(smplx_file):
+    model = BodyModel.load(smplx_file, 10, 10, dtype=torch.float64)
+    people = random_people(2, 10, 10)
+    small = model.keypoints_only()
+    expected = model.keypoints144(model(people), people)
+    assert torch.allclose(small.keypoints144(small(people), people), expected)

@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -146,7 +148,7 @@ def _read_raw(file: Path) -> dict[str, Any]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {key: value for key in archive.files if (value := _array_or_none(archive, key)) is not None}
-    except (ValueError, OSError, EOFError, KeyError, __import__("zipfile").BadZipFile) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BodyModelError(f"{file} cannot be read ({error}): it is damaged or cut off. {DOWNLOAD}") from error
 
 
@@ -193,7 +195,7 @@ def _read_pickle(file: Path) -> dict[str, Any]:
         content = _NumbersOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
     except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
         raise BodyModelError(
-            f"{file} is refused or damaged: {error}. Only arrays are read from pickles; {DOWNLOAD[0].lower()}{DOWNLOAD[1:]}"
+            f"{file} is refused or damaged: {error}. Only arrays are read from pickles. {DOWNLOAD}"
         ) from error
     if not isinstance(content, dict):
         raise BodyModelError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {DOWNLOAD}")

@@ -1,5 +1,6 @@
 """The body layer: SMPL-X parameters in, posed mesh, joints and keypoints out."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,21 @@ class BodyModel(nn.Module):
     """
 
     parents = PARENTS
+    v_template: Tensor  # V 3
+    directions: Tensor  # S+E V 3
+    joint_template: Tensor  # 55 3
+    joint_directions: Tensor  # S+E 55 3
+    weights: Tensor  # V 55
+    skin_weights: Tensor  # V K
+    skin_joints: Tensor  # V K
+    faces: Tensor  # F 3
+    hand_means: Tensor  # 2 45
+    vertex_ids: Tensor  # 21
+    landmark_vertices: Tensor  # 51 3
+    landmark_barycentric: Tensor  # 51 3
+    contour_vertices: Tensor  # 79 17 3
+    contour_barycentric: Tensor  # 79 17 3
+    pose_directions: Tensor | None  # 486 V*3
 
     def __init__(
         self,
@@ -48,10 +64,8 @@ class BodyModel(nn.Module):
             "expression coefficients", num_expression, assets.expression_directions.shape[-1], assets.path, 10
         )
 
-        def constant(name: str, array: object, kind: torch.dtype = dtype) -> Tensor:
-            tensor = torch.as_tensor(array).to(kind)
-            self.register_buffer(name, tensor, persistent=False)
-            return tensor
+        def constant(name: str, array: object, kind: torch.dtype = dtype) -> None:
+            self.register_buffer(name, torch.as_tensor(array).to(kind), persistent=False)
 
         shape = torch.as_tensor(assets.shape_directions)[..., : self.num_betas]
         expression = torch.as_tensor(assets.expression_directions)[..., : self.num_expression]
@@ -74,10 +88,10 @@ class BodyModel(nn.Module):
         constant("landmark_barycentric", assets.landmark_barycentric)
         constant("contour_vertices", assets.faces[assets.contour_faces], torch.int64)  # 79 17 3
         constant("contour_barycentric", assets.contour_barycentric)
-        self.pose_directions: Tensor | None = None
-        if assets.pose_directions is not None:
-            constant("_pose_directions", torch.as_tensor(assets.pose_directions).permute(2, 0, 1).flatten(1))
-            self.pose_directions = self._pose_directions
+        if assets.pose_directions is None:
+            self.pose_directions = None
+        else:
+            constant("pose_directions", torch.as_tensor(assets.pose_directions).permute(2, 0, 1).flatten(1))
         self.assets = assets
 
     @classmethod
@@ -93,6 +107,23 @@ class BodyModel(nn.Module):
         Defaults: all shape directions up to 16 and all expression directions up to 10 that the file has.
         """
         return cls(read_body_assets(path), num_betas, num_expression, dtype)
+
+    def keypoints_only(self) -> "BodyModel":
+        """The same model with no more vertices than `keypoints144` reads: a tenth of the work, no mesh.
+
+        Its vertices are a subset in ascending order of the whole model's, its `faces` are empty.
+        """
+        used = torch.cat([self.vertex_ids, self.landmark_vertices.flatten(), self.contour_vertices.flatten()]).unique()
+        small = copy.deepcopy(self)
+        small.v_template, small.weights = self.v_template[used], self.weights[used]
+        small.skin_weights, small.skin_joints = self.skin_weights[used], self.skin_joints[used]
+        small.directions = self.directions[:, used]
+        small.faces = self.faces[:0]
+        for name in ("vertex_ids", "landmark_vertices", "contour_vertices"):
+            setattr(small, name, torch.searchsorted(used, getattr(self, name)))
+        if self.pose_directions is not None:
+            small.pose_directions = self.pose_directions.unflatten(1, (-1, 3))[:, used].flatten(1)
+        return small
 
     def rest(self, count: int = 1) -> BodyParams:
         """T-pose and mean shape in this model's sizes."""

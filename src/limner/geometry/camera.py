@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.geometry.box import Squares
+from limner.geometry.rotation import rotation_about_z
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,36 @@ class WeakCamera:
 
 
 def translation_from_weak(weak: WeakCamera, squares: Squares, camera: Camera) -> Float[Tensor, "B 3"]:
-    """Where the body's root stands in the photo's camera so that it looks as the weak camera saw it.
+    """Where the body's origin stands in the photo's camera so that it looks as the weak camera of the crop saw it.
 
-    Depth makes one metre at the root as large as under the weak camera; exact for points in the root's depth plane.
-    The crop is assumed upright.
+    Depth makes one metre at the origin as large as under the weak camera; exact in the origin's depth plane.
     """
-    pixels_per_metre = weak.scale * squares.size_px / 2
-    depth = camera.focal_px / pixels_per_metre.clamp_min(1e-6)
-    root_px = squares.center_px + weak.translation * pixels_per_metre[:, None]
-    xy = (root_px - camera.center_px) * (depth / camera.focal_px)[:, None]
+    depth = camera.focal_px / (weak.scale * squares.size_px / 2).clamp_min(1e-6)
+    origin_px = squares.photo_from_unit((weak.scale[:, None] * weak.translation)[:, None])[:, 0]
+    xy = (origin_px - camera.center_px) * (depth / camera.focal_px)[:, None]
     return torch.cat([xy, depth[:, None]], -1)
 
 
 def weak_from_translation(transl: Float[Tensor, "B 3"], squares: Squares, camera: Camera) -> WeakCamera:
     """Inverse of `translation_from_weak`."""
-    pixels_per_metre = camera.focal_px / transl[:, 2]
-    root_px = camera.project(transl[:, None])[:, 0]
-    translation = (root_px - squares.center_px) / pixels_per_metre[:, None]
-    return WeakCamera(pixels_per_metre * 2 / squares.size_px, translation)
+    scale = camera.focal_px / transl[:, 2] * 2 / squares.size_px
+    origin = squares.unit_from_photo(camera.project(transl[:, None]))[:, 0]
+    return WeakCamera(scale, origin / scale[:, None])
+
+
+def camera_from_crop(squares: Squares, camera: Camera) -> Float[Tensor, "B 3 3"]:
+    """Rotation from crop axes to the photo's camera axes.
+
+    Crop axes look along the ray through the square's centre and are turned with the square: a person at the edge of
+    the photo looks in its crop as it would in the middle of a photo, and networks that see only the crop speak of that
+    (Li et al., CLIFF, ECCV 2022).
+    """
+    ray = (squares.center_px - camera.center_px) / camera.focal_px[:, None]
+    z = torch.nn.functional.normalize(torch.cat([ray, torch.ones_like(ray[:, :1])], -1), dim=-1)
+    # smallest rotation that takes (0, 0, 1) to z (Rodrigues with axis (-z1, z0, 0))
+    cross = torch.zeros(len(z), 3, 3, dtype=z.dtype, device=z.device)
+    cross[:, 0, 2], cross[:, 1, 2] = z[:, 0], z[:, 1]
+    cross[:, 2, 0], cross[:, 2, 1] = -z[:, 0], -z[:, 1]
+    eye = torch.eye(3, dtype=z.dtype, device=z.device)
+    look = eye + cross + cross @ cross / (1 + z[:, 2])[:, None, None]
+    return look @ rotation_about_z(squares.angle_rad)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.networks.backbone import Features
-from limner.networks.blaze.face import BlazeFace
+from limner.networks.blaze.face import IBUG68_FROM_MESH, BlazeFace
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.pose import BlazePose
 
@@ -62,9 +62,7 @@ class BlazeHandBackbone(nn.Module):
     def forward(self, pixels: Float[Tensor, "B 3 224 224"]) -> Features:
         seen = self.network(pixels)
         depth = seen.landmarks[..., 2:] * 2
-        points = torch.cat(
-            [seen.landmarks[..., :2] * 2 - 1, seen.presence[:, None, None].expand(-1, 21, 1)], -1
-        )
+        points = torch.cat([seen.landmarks[..., :2] * 2 - 1, seen.presence[:, None, None].expand(-1, 21, 1)], -1)
         # the image-space depth of the points is a third coordinate beside the metric 3D: keep it in place of a
         # confidence, which the network gives only once for the whole hand
         regressor_points = torch.cat([points[..., :2], depth], -1)
@@ -78,7 +76,7 @@ class BlazeHandBackbone(nn.Module):
 
 
 class BlazeFaceBackbone(nn.Module):
-    """Face crop (192 px, eyes level): 468 surface points with depth."""
+    """Face crop (192 px, eyes level): 468 surface points with depth; the 68 iBUG points among them are `keypoints`."""
 
     crop_size = 192
     num_features = 468 * 3 + NUM_FACE_RAW
@@ -90,6 +88,7 @@ class BlazeFaceBackbone(nn.Module):
     def forward(self, pixels: Float[Tensor, "B 3 192 192"]) -> Features:
         seen = self.network(pixels)
         surface = torch.cat([seen.landmarks[..., :2] * 2 - 1, seen.landmarks[..., 2:] * 2], -1)
-        points = torch.cat([surface[..., :2], seen.presence[:, None, None].expand(-1, 468, 1)], -1)
+        ibug = surface[:, list(IBUG68_FROM_MESH), :2]
+        points = torch.cat([ibug, seen.presence[:, None, None].expand(-1, 68, 1)], -1)
         pooled = torch.cat([surface.flatten(1), seen.pooled], -1)
         return Features(pooled, (), points, surface, seen.presence)

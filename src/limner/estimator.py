@@ -1,0 +1,147 @@
+"""Photo in, people out: the whole product, top to bottom."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.geometry.box import check_boxes
+from limner.geometry.camera import Camera, photo_camera
+from limner.io.image import Photo, read_photo
+from limner.networks.person_net import PersonNet
+from limner.networks.weights import Networks, load_networks
+from limner.pipeline.attention import BodyLook, FaceLook, HandLook, look_at_bodies, look_at_faces, look_at_hands
+from limner.pipeline.confidence import keypoint_confidence
+from limner.pipeline.merge import merge_face, merge_hand
+from limner.pipeline.people import People, nobody
+from limner.pipeline.place import body_targets, join_targets, part_targets, place
+from limner.pipeline.refine import refine
+
+
+class Estimator:
+    """One photo in, everybody in it out, as SMPL-X bodies with hands and faces (ExPose, ECCV 2020).
+
+        estimator = Estimator.load()
+        people = estimator("photo.jpg")
+
+    A body network sees each person in a low-resolution crop; its estimate says where hands and face are; those are cut
+    again from the ORIGINAL photo; part networks refine them; all is merged into one body model.
+    """
+
+    def __init__(self, networks: Networks, person_net: PersonNet, body_model: BodyModel, refined: bool = True):
+        """`refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`)."""
+        self.person_net = person_net
+        self.body_net, self.hand_net, self.face_net = networks.body, networks.hand, networks.face
+        self.body_model = body_model
+        self.refined = refined
+
+    @classmethod
+    def load(
+        cls, weights: str | Path = "limner", body_model: str | Path | None = None, refined: bool = True
+    ) -> "Estimator":
+        """Networks and body model from files; the defaults ship with limner.
+
+        Raises WeightsError or BodyModelError, which name the cure.
+        """
+        return cls(load_networks(weights), PersonNet.load(), BodyModel.load(body_model), refined)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        photo: str | Path | Photo | UInt8[Tensor, "3 H W"],
+        boxes: Float[Tensor, "P 4"] | None = None,
+        focal_px: float | None = None,
+    ) -> People:
+        """Everybody in a photo; nobody gives an empty People.
+
+        boxes: x0 y0 x1 y1 in photo pixels, if known; otherwise the detector finds people. focal_px: the photo's focal
+        length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
+        """
+        photo = _as_photo(photo)
+        pixels = photo.pixels
+        height, width = pixels.shape[-2:]
+        boxes, scores = self._where_is_everyone(pixels, boxes)
+        camera = photo_camera(width, height, focal_px or photo.focal_px, len(boxes))
+        if not len(boxes):
+            return nobody(self.body_model, camera)
+
+        body = look_at_bodies(self.body_net, pixels, boxes)  # low resolution: the whole person
+        coarse = self._refine(place(body, camera), camera, body)
+        points_px = camera.project(self._keypoints(coarse))
+        # attention: the coarse body says where hands and face are in the original photo
+        hands = look_at_hands(self.hand_net, pixels, coarse, points_px, camera)
+        face = look_at_faces(self.face_net, pixels, coarse, points_px, camera)
+        params = merge_face(coarse, face.head, face.jaw_pose, face.expression, face.trusted)
+        for side, hand in hands.items():
+            params = merge_hand(params, side, hand.wrist, hand.hand_pose, hand.trusted)
+        params = self._refine(params, camera, body, hands, face)
+        return self._people(params, camera, boxes, scores, body, hands, face)
+
+    def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor]:
+        if boxes is None:
+            found = self.person_net(pixels)
+            return found.boxes, found.scores
+        check_boxes(boxes, pixels.shape[-1], pixels.shape[-2])
+        return boxes, torch.ones(len(boxes))
+
+    def _keypoints(self, params: BodyParams) -> Float[Tensor, "P 144 3"]:
+        return self.body_model.keypoints144(self.body_model(params), params)
+
+    def _refine(
+        self,
+        params: BodyParams,
+        camera: Camera,
+        body: BodyLook,
+        hands: dict[str, HandLook] | None = None,
+        face: FaceLook | None = None,
+    ) -> BodyParams:
+        """Move the body onto the 2D points seen so far."""
+        targets = body_targets(self.body_net, body)
+        if not self.refined or targets is None:
+            return params
+        parts = [] if hands is None or face is None else part_targets(self.body_model, params, hands, face)
+        return refine(self.body_model, params, camera, join_targets([targets, *parts]))
+
+    def _people(
+        self,
+        params: BodyParams,
+        camera: Camera,
+        boxes: Tensor,
+        scores: Tensor,
+        body: BodyLook,
+        hands: dict[str, HandLook],
+        face: FaceLook,
+    ) -> People:
+        mesh = self.body_model(params)
+        keypoints = self.body_model.keypoints144(mesh, params)
+        keypoints_px = camera.project(keypoints)
+        return People(
+            params=params,
+            vertices=mesh.vertices,
+            faces=self.body_model.faces,
+            joints=mesh.joints,
+            keypoints=keypoints,
+            keypoints_px=keypoints_px,
+            confidence=keypoint_confidence(body, hands, face),
+            camera=camera,
+            boxes=boxes,
+            scores=scores,
+            body_square=body.crops.squares,
+            left_hand_square=hands["left"].crops.squares,
+            right_hand_square=hands["right"].crops.squares,
+            face_square=face.crops.squares,
+            left_hand_trusted=hands["left"].trusted,
+            right_hand_trusted=hands["right"].trusted,
+            face_trusted=face.trusted,
+        )
+
+
+def _as_photo(photo: str | Path | Photo | Tensor) -> Photo:
+    if isinstance(photo, Photo):
+        return photo
+    if isinstance(photo, Tensor):
+        return Photo(photo, None, Path("photo"))
+    return read_photo(photo)

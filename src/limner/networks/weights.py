@@ -1,0 +1,190 @@
+"""How are networks built from numbers, saved with them, and loaded again?"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from limner.errors import WeightsError
+from limner.networks.backbone import Backbone, CompactBackbone
+from limner.networks.blaze.backbones import BlazeFaceBackbone, BlazeHandBackbone, BlazePoseBackbone
+from limner.networks.blaze.face import BlazeFace
+from limner.networks.blaze.hand import BlazeHand
+from limner.networks.blaze.pose import BlazePose
+from limner.networks.body_net import BodyNet
+from limner.networks.face_net import FaceNet
+from limner.networks.hand_net import HandNet
+from limner.networks.hrnet import HRNet
+from limner.networks.regressor import (
+    BODY_CAMERA_SCALE,
+    HAND_CAMERA_SCALE,
+    HEAD_CAMERA_SCALE,
+    IterativeRegressor,
+    ParamLayout,
+    body_layout,
+    hand_layout,
+    head_layout,
+)
+from limner.networks.resnet import ResNet
+
+Part = Literal["body", "hand", "face"]
+PARTS: tuple[Part, ...] = ("body", "hand", "face")
+PartNet = BodyNet | HandNet | FaceNet
+NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
+"""Keypoints of a backbone that has heat-maps of our own training."""
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """The numbers that build one part network; stored in its weights file.
+
+    backbone: blaze | compact | resnet18 | resnet50 | hrnet_w48. A blaze backbone is frozen: its own file is shipped
+    once and the part's file holds only the regressor.
+    """
+
+    part: Part
+    backbone: str = "blaze"
+    hidden: tuple[int, ...] = (1024, 1024)
+    stages: int = 3
+    dropout: float = 0.1
+    num_betas: int = 10
+    num_expression: int = 10
+
+    def layout(self) -> ParamLayout:
+        """The part's parameter vector."""
+        match self.part:
+            case "body":
+                return body_layout(self.num_betas, self.num_expression)
+            case "hand":
+                return hand_layout(self.num_betas)
+            case "face":
+                return head_layout(self.num_betas, self.num_expression)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The three part networks of one set of weights."""
+
+    body: BodyNet
+    hand: HandNet
+    face: FaceNet
+
+
+def weights_folder() -> Path:
+    """Where the weights that limner ships lie."""
+    return Path(str(files("limner.assets") / "weights"))
+
+
+def build_backbone(spec: NetSpec) -> Backbone:
+    """The backbone a spec names; blaze ones come with their shipped weights, others untrained."""
+    match spec.backbone, spec.part:
+        case "blaze", "body":
+            return BlazePoseBackbone(BlazePose.load())
+        case "blaze", "hand":
+            return BlazeHandBackbone(BlazeHand.load())
+        case "blaze", "face":
+            return BlazeFaceBackbone(BlazeFace.load())
+        case "compact", part:
+            return CompactBackbone(NUM_KEYPOINTS[part], crop_size=256 if part == "body" else 128)
+        case ("resnet18" | "resnet50") as name, _:
+            return ResNet(name)
+        case "hrnet_w48", _:
+            return HRNet()
+    raise WeightsError(f"unknown backbone {spec.backbone!r}: known are blaze, compact, resnet18, resnet50, hrnet_w48.")
+
+
+CAMERA_SCALE: dict[Part, float] = {
+    "body": BODY_CAMERA_SCALE,
+    "hand": HAND_CAMERA_SCALE,
+    "face": HEAD_CAMERA_SCALE,
+}
+
+
+def build_net(spec: NetSpec, mean: Tensor | None = None) -> PartNet:
+    """One part network, its regressor untrained; `mean` is where the regression starts (default: rest pose)."""
+    backbone, layout = build_backbone(spec), spec.layout()
+    start = layout.mean(CAMERA_SCALE[spec.part]) if mean is None else mean
+    regressor = IterativeRegressor(backbone.num_features, start, spec.hidden, "relu", spec.dropout, spec.stages)
+    match spec.part:
+        case "body":
+            return BodyNet(backbone, regressor, layout, NUM_KEYPOINTS["body"])
+        case "hand":
+            return HandNet(backbone, regressor, layout)
+        case "face":
+            return FaceNet(backbone, regressor, layout)
+
+
+def _own_tensors(spec: NetSpec, net: nn.Module) -> dict[str, Tensor]:
+    """What a weights file holds: everything, but not a frozen backbone that is shipped in a file of its own."""
+    frozen = "backbone." if spec.backbone == "blaze" else None
+    return {k: v for k, v in net.state_dict().items() if frozen is None or not k.startswith(frozen)}
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def net_to_bytes(spec: NetSpec, net: PartNet) -> bytes:
+    """A weights file: float16 tensors (integers as they are), the spec and a hash in the header."""
+    tensors = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in _own_tensors(spec, net).items()}
+    header = {"limner": json.dumps({"spec": asdict(spec), "sha256": _digest(tensors)})}
+    return save(tensors, header)
+
+
+def load_net(path: Path) -> tuple[NetSpec, PartNet]:
+    """A part network from its file, strict, in evaluation mode.
+
+    Raises WeightsError for a missing, truncated or altered file, or one that is not limner's.
+    """
+    cure = "Reinstall limner, or give a folder of weights that limner has written (limner train)."
+    if not path.exists():
+        raise WeightsError(f"no weights at {path}. {cure}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["limner"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
+        spec = NetSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in header["spec"].items()})
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is cut off, damaged or no weights file of limner ({error}). {cure}") from error
+    if _digest(tensors) != header["sha256"]:
+        raise WeightsError(f"{path}: the tensors do not match the file's hash: it was altered or damaged. {cure}")
+    net = build_net(spec)
+    wanted = _own_tensors(spec, net)
+    if wanted.keys() != tensors.keys() or any(wanted[k].shape != tensors[k].shape for k in wanted):
+        odd = sorted(wanted.keys() ^ tensors.keys())[:5] or [k for k in wanted if wanted[k].shape != tensors[k].shape]
+        raise WeightsError(f"{path} does not fit a {spec.backbone} {spec.part} network; odd tensors: {odd}. {cure}")
+    floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    net.load_state_dict(net.state_dict() | floats)
+    return spec, net.eval()
+
+
+def load_networks(weights: str | Path = "limner") -> Networks:
+    """Body, hand and face network: "limner" (shipped), or a folder with body/hand/face.safetensors."""
+    folder = Path(weights).expanduser()
+    if str(weights) == "limner":
+        paths = [weights_folder() / f"limner_{part}.safetensors" for part in PARTS]
+    elif folder.is_dir():
+        paths = [folder / f"{part}.safetensors" for part in PARTS]
+    else:
+        raise WeightsError(
+            f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
+            "body.safetensors, hand.safetensors and face.safetensors."
+        )
+    nets = {}
+    for part, path in zip(PARTS, paths, strict=True):
+        spec, net = load_net(path)
+        if spec.part != part:
+            raise WeightsError(f"{path} holds a {spec.part} network, expected {part}: are two files swapped?")
+        nets[part] = net
+    body, hand, face = nets["body"], nets["hand"], nets["face"]
+    assert isinstance(body, BodyNet) and isinstance(hand, HandNet) and isinstance(face, FaceNet)
+    return Networks(body, hand, face)
