@@ -47,18 +47,14 @@ class Backbone(Protocol):
 
 
 class Normalise(nn.Module):
-    """(pixel - mean) / std for each channel; ImageNet's numbers unless told otherwise. Holds nothing to save."""
-
-    mean: Tensor
-    std: Tensor
+    """(pixel - mean) / std for each channel; ImageNet's numbers unless told otherwise. Holds no tensors."""
 
     def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD):
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.mean, self.std = mean, std
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-        return (pixels - self.mean) / self.std
+        return (pixels - pixels.new_tensor(self.mean)[:, None, None]) / pixels.new_tensor(self.std)[:, None, None]
 
 
 class DenseBlock(nn.Module):

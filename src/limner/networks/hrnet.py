@@ -1,0 +1,113 @@
+"""HRNet-W48 with ExPose's tail: the backbone of the official body network.
+
+Wang et al., "Deep High-Resolution Representation Learning", TPAMI 2020; parameter names are those of the public
+classification code. Stage 4 is part of official checkpoints but never runs, so it is not built here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from limner.networks.backbone import Features, Normalise
+from limner.networks.fold import conv_norm
+from limner.networks.resnet import BasicBlock, Bottleneck, layer
+
+WIDTHS = (48, 96, 192, 384)
+"""Channels of the branches at 1/4, 1/8, 1/16 and 1/32 of the crop."""
+
+
+def _step_down(channels_in: int, channels: int, relu: bool = True, bias: bool = False) -> list[nn.Module]:
+    """3x3 convolution with stride 2, batch norm, ReLU."""
+    step = [nn.Conv2d(channels_in, channels, 3, 2, 1, bias=bias), nn.BatchNorm2d(channels)]
+    return [*step, nn.ReLU(inplace=True)] if relu else [*step]
+
+
+class Exchange(nn.Module):
+    """Branches at several resolutions, each of four blocks, then every branch gets the sum of all.
+
+    Coarser maps come up by 1x1 convolution and nearest-neighbour enlargement, finer ones down by strided convolutions.
+    """
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        count = range(len(widths))
+        self.branches = nn.ModuleList(layer(BasicBlock, width, width, 4) for width in widths)
+        self.fuse_layers = nn.ModuleList(nn.ModuleList(_route(widths, i, j) for j in count) for i in count)
+
+    def forward(self, maps: list[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B _ _ _"]]:
+        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
+        return [_sum_at(i, maps, routes) for i, routes in enumerate(cast(Iterable[nn.ModuleList], self.fuse_layers))]
+
+
+def _sum_at(i: int, maps: list[Tensor], routes: Iterable[nn.Module]) -> Tensor:
+    """ReLU of what all branches bring to branch i."""
+    total = maps[i]
+    for j, (x, route) in enumerate(zip(maps, routes, strict=True)):
+        if j > i:
+            total = total + interpolate(route(x), scale_factor=2.0 ** (j - i), mode="nearest")
+        elif j < i:
+            total = total + route(x)
+    return torch.relu(total)
+
+
+def _route(widths: Sequence[int], to: int, start: int) -> nn.Module:
+    """From branch `start` to branch `to` (without the enlargement, which has no parameters)."""
+    if start > to:
+        return nn.Sequential(nn.Conv2d(widths[start], widths[to], 1, bias=False), nn.BatchNorm2d(widths[to]))
+    if start == to:
+        return nn.Identity()
+    here, goal = widths[start], widths[to]
+    steps = [nn.Sequential(*_step_down(here, here)) for _ in range(to - start - 1)]
+    return nn.Sequential(*steps, nn.Sequential(*_step_down(here, goal, relu=False)))
+
+
+class HRNet(nn.Module):
+    """HRNet-W48 up to stage 3, then ExPose's tail at 1/32: a `Backbone` with 2048 features.
+
+    The tail brings branches 1 and 2 down to the resolution of the new branch 3, concatenates the three and runs five
+    bottlenecks; branch 0 takes part through the exchanges only.
+    """
+
+    def __init__(self, crop_size: int = 256):
+        super().__init__()
+        w0, w1, w2, w3 = WIDTHS
+        self.crop_size, self.num_features = crop_size, 2048
+        self.normalise = Normalise()
+        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(64)
+        self.layer1 = layer(Bottleneck, 64, 64, 4)
+        keep = nn.Sequential(nn.Conv2d(256, w0, 3, 1, 1, bias=False), nn.BatchNorm2d(w0), nn.ReLU(inplace=True))
+        self.transition1 = nn.ModuleList([keep, _new_branch(256, w1)])
+        self.stage2 = nn.Sequential(Exchange((w0, w1)))
+        self.transition2 = nn.ModuleList([nn.Identity(), nn.Identity(), _new_branch(w1, w2)])
+        self.stage3 = nn.Sequential(*(Exchange((w0, w1, w2)) for _ in range(4)))
+        self.transition3 = nn.ModuleList([nn.Identity(), nn.Identity(), nn.Identity(), _new_branch(w2, w3)])
+        self.subsample_3 = nn.Sequential(*_step_down(w1, w2, bias=True), *_step_down(w2, w3, bias=True))
+        self.subsample_2 = nn.Sequential(*_step_down(w2, w3, bias=True))
+        # the tail's shortcuts are bare convolutions, also where the size stays
+        self.conv_layers = nn.Sequential(
+            *(
+                Bottleneck(channels, 512, projection=nn.Conv2d(channels, 2048, 1, bias=False))
+                for channels in (3 * w3, 2048, 2048, 2048, 2048)
+            )
+        )
+
+    def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> Features:
+        """RGB crops in [0, 1]; maps: the tail's at 1/32, then the branches at 1/16, 1/8 and 1/4 of the crop."""
+        x = conv_norm(self.normalise(pixels), self.conv1, self.bn1)
+        x = self.layer1(conv_norm(x, self.conv2, self.bn2))
+        two = self.stage2([route(x) for route in self.transition1])
+        fine, middle, coarse = self.stage3([*two, self.transition2[2](two[1])])
+        newest = self.transition3[3](coarse)
+        tail = self.conv_layers(torch.cat([self.subsample_3(middle), self.subsample_2(coarse), newest], 1))
+        return Features(tail.mean((2, 3)), (tail, coarse, middle, fine))
+
+
+def _new_branch(channels_in: int, channels: int) -> nn.Module:
+    return nn.Sequential(nn.Sequential(*_step_down(channels_in, channels)))
