@@ -85,10 +85,13 @@ def write_glb(path: str | Path, people: SkinnedMesh | Sequence[SkinnedMesh], max
         joints = _add_skeleton(buffer.gltf, person)
         skin = _add_skin(buffer, person, joints)
         mesh = _add_mesh(buffer, person, max_joints)
-        buffer.gltf.nodes.append(pygltflib.Node(name=person.name, mesh=mesh, skin=skin))
+        buffer.gltf.nodes.append(pygltflib.Node(name=f"{person.name}_mesh", mesh=mesh, skin=skin))
         node = len(buffer.gltf.nodes) - 1
-        # beside the skeleton, not in it: glTF ignores where the node of a skinned mesh stands
-        roots += [*(joints[j] for j in _roots(person.parents)), node]
+        # one node above each skeleton, so that Blender makes one armature a person; the mesh stands beside it, for
+        # glTF ignores where the node of a skinned mesh stands
+        above = pygltflib.Node(name=person.name, children=[joints[j] for j in _roots(person.parents)])
+        buffer.gltf.nodes.append(above)
+        roots += [node + 1, node]
         if person.motion is not None:
             _add_animation(buffer, person, person.motion, node, joints)
     buffer.gltf.scenes = [pygltflib.Scene(name="limner", nodes=roots)]
