@@ -1,0 +1,247 @@
+"""Images of people with exact truth: who is in the virtual photo, and how does any square of it look?"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Generator, Tensor
+
+from limner.body.keypoints import HEAD_KEYPOINTS, KEYPOINT_NAMES, hand21, indices_of
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.geometry.box import Squares, bounds_of, squares_around
+from limner.geometry.camera import Camera
+from limner.geometry.mesh import vertex_normals
+from limner.geometry.warp import unit_grid
+from limner.render.raster import Fragments, rasterize
+from limner.synth.appearance import Looks, sample_looks
+from limner.synth.chance import normal, uniform
+from limner.synth.chart import FIELD, make_chart
+from limner.synth.light import Panoramas, studio_panoramas
+from limner.synth.photo import develop
+from limner.synth.sampler import PersonSampler
+from limner.synth.scene import Scene, backgrounds, occlusion, place_people, sample_scenes
+from limner.synth.shade import Spots, at_spots, crevices, light_up, shadows
+from limner.synth.surface import cloth_offsets, noise_volume, paint
+
+PARTS = ("left_hand", "right_hand", "face")
+
+
+@dataclass(frozen=True)
+class SynthBatch:
+    """B people, each in a virtual photo of photo_px x photo_px pixels; positions in camera axes, metres.
+
+    params with `transl`; vertices "B V 3" of the naked body, which all labels describe; surface "B V 3" the same
+    vertices with clothes and hair on; joints "B 55 3"; keypoints "B 144 3"; keypoints_px "B 144 2"; boxes "B 4" of the
+    visible body in the photo (clipped to it); camera; looks; scene; seed of the photo noise.
+    """
+
+    params: BodyParams
+    camera_from_world: Float[Tensor, "B 3 3"]
+    vertices: Float[Tensor, "B V 3"]
+    surface: Float[Tensor, "B V 3"]
+    normals: Float[Tensor, "B V 3"]
+    joints: Float[Tensor, "B 55 3"]
+    keypoints: Float[Tensor, "B 144 3"]
+    keypoints_px: Float[Tensor, "B 144 2"]
+    boxes: Float[Tensor, "B 4"]
+    camera: Camera
+    looks: Looks
+    scene: Scene
+    photo_px: int
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+    def __getitem__(self, index: slice | list[int] | Tensor) -> "SynthBatch":
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return SynthBatch(**{k: v if isinstance(v, int) else v[index] for k, v in kept.items()})
+
+
+class SyntheticPeople:
+    """Draws batches of people and renders any square of their photos, all on the body model's device."""
+
+    def __init__(
+        self,
+        body_model: BodyModel,
+        sampler: PersonSampler,
+        panoramas: Panoramas | None = None,
+        photo_px: int = 1024,
+    ):
+        """`panoramas`: light and backgrounds (`read_panoramas`); None lights people in plain studios."""
+        self.body_model, self.sampler, self.photo_px = body_model, sampler, photo_px
+        device = body_model.v_template.device
+        self.panoramas = studio_panoramas(device) if panoramas is None else panoramas
+        self.chart = make_chart(body_model)
+        generator = torch.Generator(device).manual_seed(0)
+        self.volume = noise_volume(generator)
+        self.noise = _noise_image(generator)
+
+    @torch.no_grad()
+    def batch(self, count: int, generator: Generator) -> SynthBatch:
+        """B new people with camera, clothes and surroundings; the same generator state gives the same people."""
+        people = self.sampler.sample_people(count, generator)
+        mesh = self.body_model(people.params)
+        anchors = mesh.joints[:, [15, 12, 9, 6, 0]]  # head, neck, chest, belly, pelvis: what close-ups show
+        camera, transl = place_people(mesh.vertices[:, ::4], anchors, self.photo_px, generator)
+        params = people.params.replace(transl=transl)
+        vertices, joints = mesh.vertices + transl[:, None], mesh.joints + transl[:, None]
+        keypoints = self.body_model.keypoints144(type(mesh)(vertices, joints), params)
+        marks = camera.project(keypoints)
+        boxes = bounds_of(camera.project(vertices[:, ::4])).clamp(0, self.photo_px)
+        looks = sample_looks(self.chart, count, generator)
+        scene = sample_scenes(self.panoramas, people.camera_from_world, marks[:, :76], boxes, generator)
+        bare = vertex_normals(vertices, self.body_model.faces)
+        surface = vertices + bare * cloth_offsets(self.chart, looks, self.volume)[..., None]
+        return SynthBatch(
+            params=params,
+            camera_from_world=people.camera_from_world,
+            vertices=vertices,
+            surface=surface,
+            normals=vertex_normals(surface, self.body_model.faces),
+            joints=joints,
+            keypoints=keypoints,
+            keypoints_px=marks,
+            boxes=boxes,
+            camera=camera,
+            looks=looks,
+            scene=scene,
+            photo_px=self.photo_px,
+            seed=int(torch.randint(2**31, (1,), generator=generator, device=generator.device)),
+        )
+
+    @torch.no_grad()
+    def render(
+        self,
+        batch: SynthBatch,
+        squares: Squares,
+        size: int,
+        supersample: float = 1.5,
+        mirror: Bool[Tensor, "B"] | None = None,
+    ) -> UInt8[Tensor, "B 3 S S"]:
+        """How the squares look at `size` pixels; `mirror` flips those crops left to right.
+
+        Drawn at `supersample` times the size and reduced to the resolution that the photo's true pixels give.
+        """
+        drawn = int(round(size * supersample))
+        linear = self._light(batch, squares, drawn)
+        generator = torch.Generator(linear.device).manual_seed(batch.seed + size)
+        image = develop(linear, batch.scene.style, squares.size_px, size, generator)
+        if mirror is not None:
+            image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
+        return (image * 255).round().to(torch.uint8)
+
+    def _light(self, batch: SynthBatch, squares: Squares, size: int) -> Float[Tensor, "B 3 R R"]:
+        """Linear light on the sensor under the squares, without lens, noise and photo processing."""
+        grid = unit_grid(size, squares.size_px).flatten(0, 1).expand(len(batch), -1, 2)
+        places = squares.photo_from_unit(grid)
+        image = backgrounds(batch.scene, self.panoramas, batch.camera, self.noise, places)
+        fragments = self._fragments(batch, squares, size)
+        pixel = fragments.covered_pixels
+        person = self._person(batch, fragments, squares, size)
+        image = image.reshape(-1, 3).index_copy(0, pixel, person).view(len(batch), -1, 3)
+        cover = occlusion(batch.scene, places, squares.size_px / size)
+        for k in range(cover.shape[-1]):
+            color = self._occluder_color(batch.scene, places, k)
+            image = torch.lerp(image, color, cover[..., k, None])
+        outside = ((places < 0) | (places > batch.photo_px)).any(-1) & batch.scene.bounded[:, None]
+        image = torch.where(outside[..., None], 0.0, image)
+        return image.mT.unflatten(-1, (size, size))
+
+    def _occluder_color(self, scene: Scene, places: Tensor, k: int) -> Float[Tensor, "B N 3"]:
+        first, second = scene.occluder_color[:, None, k, 0], scene.occluder_color[:, None, k, 1]
+        away = (places - scene.occluder_center_px[:, None, k]) / scene.occluder_half_px[:, None, k, :1]
+        share = (0.5 + 0.4 * (away * scene.seed_place[:, None]).sum(-1, keepdim=True)).clamp(0, 1)
+        return torch.lerp(first, torch.lerp(first, second, 0.5), share)
+
+    def _fragments(self, batch: SynthBatch, squares: Squares, size: int) -> Fragments:
+        unit = squares.unit_from_photo(batch.camera.project(batch.surface))
+        pixels = torch.cat([(unit + 1) * (size / 2), batch.surface[..., 2:]], -1)
+        return rasterize(pixels, self.body_model.faces, size, size, near=0.05)
+
+    def _person(self, batch: SynthBatch, fragments: Fragments, squares: Squares, size: int) -> Float[Tensor, "N 3"]:
+        """Light from the covered pixels."""
+        pixel = fragments.covered_pixels
+        sample = pixel.div(size * size, rounding_mode="floor")
+        field = at_spots(self.chart.fields[None], fragments, sample)
+        body = at_spots(torch.cat([batch.surface, batch.normals], -1), fragments, sample)
+        # a metre at the person's depth, in drawn pixels
+        metre = batch.camera.focal_px / batch.joints[..., 2].mean(1) * size / squares.size_px
+        dim = crevices(fragments, metre).view(-1).index_select(0, pixel)
+        spots = Spots(
+            pixel=pixel,
+            sample=sample,
+            position=body[:, :3],
+            normal=torch.nn.functional.normalize(body[:, 3:], dim=-1),
+            openness=dim * field[:, FIELD["openness"]].clamp(0.03, 1) ** 0.8,
+        )
+        surface = paint(field, sample, batch.looks, self.chart, self.volume)
+        reach = shadows(batch.surface, self.body_model.faces, spots, batch.scene.key_direction[:, 0], size // 2)
+        return light_up(spots, surface, batch.scene, self.panoramas, reach)
+
+    @torch.no_grad()
+    def visible(self, batch: SynthBatch, size: int = 256) -> Bool[Tensor, "B 144"]:
+        """True for keypoints in the photo that neither the body itself nor an occluder hides.
+
+        Joints lie inside the body: each kind may be as deep behind the seen surface as the body is thick there.
+        """
+        squares = squares_around(batch.boxes, 1.05)
+        fragments = self._fragments(batch, squares, size)
+        unit = squares.unit_from_photo(batch.keypoints_px)
+        index = ((unit + 1) * (size / 2)).long().clamp(0, size - 1)
+        flat = (index[..., 1] * size + index[..., 0]).clamp(0, size * size - 1)
+        front = fragments.depth.flatten(1).gather(1, flat)
+        behind = batch.keypoints[..., 2] - front
+        shown = behind < _thickness(batch.keypoints)
+        inside = ((batch.keypoints_px >= 0) & (batch.keypoints_px <= batch.photo_px)).all(-1)
+        free = occlusion(batch.scene, batch.keypoints_px, torch.ones_like(squares.size_px)).amax(-1) < 0.5
+        return shown & inside & free
+
+    def body_squares(self, batch: SynthBatch, jitter: float, generator: Generator, margin: float = 1.2) -> Squares:
+        """Upright squares about the visible people; `jitter` (0: none) moves and scales them by that share."""
+        return _jittered(squares_around(batch.boxes, margin), jitter, 0.0, generator)
+
+    def part_squares(
+        self, batch: SynthBatch, part: str, jitter: float, generator: Generator, margin: float = 2.0, turn: float = 0.0
+    ) -> Squares:
+        """Squares about a hand or the face (one of PARTS), `margin` times the box of its keypoints.
+
+        `jitter` moves and scales them by that share; `turn` is the standard deviation of their angle, radians.
+        """
+        names = HEAD_KEYPOINTS if part == "face" else hand21(part.removesuffix("_hand"))
+        box = bounds_of(batch.keypoints_px[:, list(indices_of(names))])
+        return _jittered(squares_around(box, margin), jitter, turn, generator)
+
+
+def _jittered(squares: Squares, jitter: float, turn: float, generator: Generator) -> Squares:
+    n = (len(squares),)
+    center = squares.center_px + uniform(generator, (*n, 2), -0.5, 0.5) * jitter * squares.size_px[:, None]
+    size = squares.size_px * (normal(generator, n, 0.5, limit=2) * jitter).exp()
+    return Squares(center, size, squares.angle_rad + normal(generator, n, 1.0) * turn)
+
+
+def _thickness(keypoints: Tensor) -> Float[Tensor, "144"]:
+    """How far behind the seen surface each keypoint may lie and still count as seen, metres."""
+    limits = {
+        "pelvis": 0.22, "spine": 0.2, "neck": 0.12, "head": 0.15, "jaw": 0.1, "collar": 0.16, "hip": 0.17,
+        "shoulder": 0.13, "elbow": 0.085, "wrist": 0.05, "knee": 0.11, "ankle": 0.09, "foot": 0.07, "smplx": 0.03,
+    }  # fmt: skip
+    values = []
+    for index, name in enumerate(KEYPOINT_NAMES):
+        if index < 25:
+            values.append(next((v for k, v in limits.items() if k in name), 0.1))
+        elif index < 55:
+            values.append(0.024)
+        else:
+            values.append(0.025 if index < 127 else 0.03)
+    return keypoints.new_tensor(values)
+
+
+def _noise_image(generator: Generator) -> Float[Tensor, "1 6 M M"]:
+    """Six smooth random images, unit variance, finest detail a pixel."""
+    total = torch.zeros(1, 6, 128, 128, device=generator.device)
+    for size, weight in ((16, 0.7), (32, 0.5), (64, 0.35), (128, 0.25)):
+        layer = torch.randn(1, 6, size, size, generator=generator, device=generator.device)
+        total += weight * torch.nn.functional.interpolate(layer, 128, mode="bicubic", align_corners=False)
+    return total
