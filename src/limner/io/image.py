@@ -2,6 +2,7 @@
 
 import math
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def read_photo(path: str | Path) -> Photo:
             f"{file} is no image that can be read ({_size_text(file)}, ending {file.suffix or 'none'}): expected "
             f"JPEG, PNG, WebP, BMP or TIFF. Convert it to JPEG or PNG."
         ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise PhotoError(_too_large(file, "far too many pixels")) from error
     except MemoryError as error:
         raise PhotoError(f"{file}: not enough memory to decode it. Scale the photo down, then try again.") from error
@@ -195,7 +196,8 @@ def _existing(path: Path) -> Path:
 def _open(file: Path) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
     with ExitStack() as stack:
-        with _limit_lock:
+        with _limit_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
             try:
                 image = stack.enter_context(Image.open(file))
