@@ -5,8 +5,9 @@ from dataclasses import dataclass, fields
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import grid_sample
 
+from limner.geometry.warp import unit_grid
 from limner.synth.chance import coin, log_uniform, normal, uniform
 
 
@@ -41,7 +42,8 @@ class PhotoStyle:
 def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generator) -> PhotoStyle:
     """Photo styles; `person_px` is how high the person is in the virtual photo: true photos show them at 90-1200 px."""
     n = (count,)
-    true_height = torch.where(coin(generator, n, 0.45), log_uniform(generator, n, 90, 500), log_uniform(generator, n, 350, 1400))
+    small = coin(generator, n, 0.3)
+    true_height = torch.where(small, log_uniform(generator, n, 110, 420), log_uniform(generator, n, 350, 1600))
     warmth = normal(generator, n, 0.11)
     tint = normal(generator, n, 0.04)
     white = torch.stack([warmth, tint, -warmth], -1).exp()
@@ -55,9 +57,9 @@ def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generato
         pixel_px=(person_px / true_height).clamp_min(0.2),
         blur=torch.where(coin(generator, n, 0.25), uniform(generator, n, 0.3, 1.8), uniform(generator, n, 0.15, 0.5)),
         motion=torch.stack([direction.cos(), direction.sin()], -1) * moving[:, None],
-        noise=log_uniform(generator, n, 0.002, 0.05),
-        chroma=uniform(generator, n, 0.1, 0.8),
-        quality=torch.where(coin(generator, n, 0.75), uniform(generator, n, 0.15, 0.97), torch.ones(n, device=generator.device)),
+        noise=log_uniform(generator, n, 0.002, 0.04),
+        chroma=uniform(generator, n, 0.1, 0.5),
+        quality=torch.where(coin(generator, n, 0.75), uniform(generator, n, 0.35, 0.97), torch.ones(n, device=generator.device)),
     )
 
 
@@ -87,8 +89,8 @@ def develop(
 
 def _both_ways(matrix: Float[Tensor, "B rows source"], images: Float[Tensor, "B 3 source source"]) -> Tensor:
     """Rows and columns of each image resampled by the image's own matrix."""
-    across = torch.einsum("bij,bcjk->bcik", matrix, images)
-    return torch.einsum("bij,bckj->bcki", matrix, across)
+    across = [torch.bmm(torch.bmm(matrix, images[:, c]), matrix.mT) for c in range(images.shape[1])]
+    return torch.stack(across, 1)
 
 
 def _tone(linear: Tensor, style: PhotoStyle) -> Tensor:
@@ -135,20 +137,15 @@ def _smear(images: Tensor, style: PhotoStyle, true_pixels: Tensor) -> Tensor:
     chosen = moving.nonzero()[:, 0]
     if len(chosen) == 0:
         return images
-    radius = 10
-    path = style.motion[chosen] * (images.shape[-1] / true_pixels[chosen])[:, None]
-    length = path.norm(dim=-1, keepdim=True).clamp(1e-3, 2 * radius)
-    along = path / path.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-    axis = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    u = x[None] * along[:, 0, None, None] + y[None] * along[:, 1, None, None]
-    v = x[None] * along[:, 1, None, None] - y[None] * along[:, 0, None, None]
-    kernel = torch.sigmoid((length[:, :, None] / 2 - u.abs()) * 4) * torch.exp(-v.square() / 0.5)
-    kernel = kernel / kernel.sum((1, 2), keepdim=True)
-    count, size = len(chosen), images.shape[-1]
-    stacked = pad(images[chosen], (radius,) * 4, mode="replicate").reshape(1, count * 3, size + 2 * radius, -1)
-    smeared = conv2d(stacked, kernel.repeat_interleave(3, 0)[:, None], groups=count * 3)
-    return images.index_copy(0, chosen, smeared.view(count, 3, size, size))
+    blurred = images[chosen]
+    path = style.motion[chosen] / true_pixels[chosen, None]  # as a share of the crop
+    taps = torch.linspace(-1, 1, 9, device=images.device)
+    grid = unit_grid(images.shape[-1], images).expand(len(chosen), -1, -1, -1)
+    total = torch.zeros_like(blurred)
+    for tap in taps:
+        moved = grid + (path * tap)[:, None, None]
+        total = total + grid_sample(blurred, moved, padding_mode="border", align_corners=False)
+    return images.index_copy(0, chosen, total / len(taps))
 
 
 def _noise(images: Tensor, style: PhotoStyle, generator: Generator) -> Tensor:
@@ -184,7 +181,8 @@ def _jpeg(images: Tensor, quality: Float[Tensor, "B"]) -> Tensor:
     cosines = basis @ (blocks - 128 * (torch.arange(3, device=images.device) == 0)[:, None, None, None, None]) @ basis.T
     scale = torch.where(quality < 0.5, 0.5 / quality.clamp_min(0.02), 2 - 2 * quality).clamp_min(0.02)
     table = images.new_tensor(_LUMA_TABLE).view(8, 8)
-    tables = torch.stack([table, table * 0.6 + 40, table * 0.6 + 40])[None, :, None, None]
+    chroma = (17 + 17 * (k[None] + k[:, None])).clamp_max(99)  # close to the standard's table
+    tables = torch.stack([table, chroma, chroma])[None, :, None, None]
     step = (tables * scale[:, None, None, None, None, None]).clamp_min(1)
     kept = basis.T @ (torch.round(cosines / step) * step) @ basis
     flat = kept.permute(0, 1, 2, 4, 3, 5).reshape(images.shape)

@@ -48,11 +48,19 @@ def crevices(fragments: Fragments, metre_px: Float[Tensor, "B"]) -> Float[Tensor
     far = torch.where(covered, fragments.depth, 0.0).flatten(1).amax(1)
     depth = torch.where(covered, fragments.depth, far[:, None, None] + 0.05)[:, None]
     result = torch.ones_like(depth)
-    for radius, strength in ((3, 0.8), (9, 1.0)):
-        around = avg_pool2d(depth, 2 * radius + 1, 1, radius, count_include_pad=False)
-        behind = (depth - around) * (metre_px / radius)[:, None, None, None]
-        result = result * torch.exp(-strength * behind.clamp(0, 1.5))
+    for radius, strength in ((3, 1.1), (9, 1.5)):
+        around = _box_mean(depth, radius)
+        behind = ((depth - around) * (metre_px / radius)[:, None, None, None]).clamp_min(0)
+        # deep steps are outlines of things in front, not crevices: they do not darken what is far behind
+        result = result * torch.exp(-strength * behind * torch.exp(-behind))
     return result[:, 0]
+
+
+def _box_mean(images: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
+    """Mean over squares of 2 radius + 1 pixels, rows first, then columns."""
+    size = 2 * radius + 1
+    rows = avg_pool2d(images, (1, size), 1, (0, radius), count_include_pad=False)
+    return avg_pool2d(rows, (size, 1), 1, (radius, 0), count_include_pad=False)
 
 
 def shadows(

@@ -58,9 +58,8 @@ def hair_depth(place: Float[Tensor, "*n 3"], line: Float[Tensor, "*n 4"], chart:
     forehead, slope, recess, long = line.unbind(-1)
     behind = (eye[2] - z).clamp_min(0)
     # the line starts at the forehead and falls backwards to the nape; temples are higher or lower than the middle
-    height = forehead + recess * (x - 0.02).clamp(0, 0.035) - slope * (behind - 0.045).clamp_min(0) * 1.25 - long * (
-        behind > 0.085
-    )
+    fall = (slope * (behind - 0.03).clamp_min(0)).clamp_max(0.15)
+    height = forehead + recess * (x - 0.02).clamp(0, 0.03) * (1 - behind / 0.08).clamp(0, 1) - fall - long * (behind > 0.085)
     return y - height
 
 
@@ -83,9 +82,10 @@ def cloth_offsets(
     worn = worn * (1 + 0.35 * folds.clamp(-1, 1) * _smooth_step(worn - 0.005, 0.01))
     hair = hair_depth(place[None], looks.hair_line[:, None], chart)
     hair = _smooth_step(hair, 0.03) * looks.hair_volume[:, None] * (1 + 0.25 * folds.clamp(-1, 1))
-    head = chart.fields[:, FIELD["head"]] * (1 - chart.fields[:, FIELD["ears"]]) * (1 - chart.fields[:, FIELD["eyes"]])
-    on_head = (head > 0.5).to(hair.dtype) * looks.hair_strength[:, None]
-    return torch.maximum(worn * (1 - (head > 0.5).to(worn.dtype)), hair * on_head)
+    head = chart.fields[:, FIELD["head"]] > 0.5
+    bald = (chart.fields[:, FIELD["ears"]] > 0.5) | (chart.fields[:, FIELD["eyes"]] > 0.5)
+    on_head = (head & ~bald).to(hair.dtype) * looks.hair_strength[:, None]
+    return torch.maximum(worn * ~head, hair * on_head)
 
 
 def paint(
