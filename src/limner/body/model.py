@@ -108,19 +108,26 @@ class BodyModel(nn.Module):
         """
         return cls(read_body_assets(path), num_betas, num_expression, dtype)
 
-    def keypoints_only(self) -> "BodyModel":
+    def keypoints_only(self, contour: bool = True) -> "BodyModel":
         """The same model with no more vertices than `keypoints144` reads: a tenth of the work, no mesh.
 
-        Its vertices are a subset in ascending order of the whole model's, its `faces` are empty.
+        Without `contour` a hundredth; the 17 jaw-line points are then void.
         """
-        used = torch.cat([self.vertex_ids, self.landmark_vertices.flatten(), self.contour_vertices.flatten()]).unique()
+        names = ("vertex_ids", "landmark_vertices", "contour_vertices")[: 3 if contour else 2]
+        used = torch.cat([getattr(self, name).flatten() for name in names]).unique()
+        small = self.restricted(used)
+        small.contour_vertices = torch.zeros_like(self.contour_vertices)
+        for name in names:
+            setattr(small, name, torch.searchsorted(used, getattr(self, name)))
+        return small
+
+    def restricted(self, used: Int[Tensor, "N"]) -> "BodyModel":
+        """The same people with only some vertices (ascending indices); `faces` and keypoint indices are void."""
         small = copy.deepcopy(self)
         small.v_template, small.weights = self.v_template[used], self.weights[used]
         small.skin_weights, small.skin_joints = self.skin_weights[used], self.skin_joints[used]
         small.directions = self.directions[:, used]
         small.faces = self.faces[:0]
-        for name in ("vertex_ids", "landmark_vertices", "contour_vertices"):
-            setattr(small, name, torch.searchsorted(used, getattr(self, name)))
         if self.pose_directions is not None:
             small.pose_directions = self.pose_directions.unflatten(1, (-1, 3))[:, used].flatten(1)
         return small

@@ -1,0 +1,96 @@
+"""What did a frozen backbone see in synthetic crops, and what was true? Shards on disk, one record in memory."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from limner.body.params import BodyParams
+from limner.geometry.box import Squares
+from limner.geometry.camera import Camera
+from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
+from limner.io.atomic import atomic_write
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """N synthetic crops of one part as a frozen backbone saw them, with the truth.
+
+    pooled      the backbone's features (float16 on disk)
+    keypoints   its keypoints in [-1, 1] of the crop, with confidence
+    presence    its belief that the part is there
+    params      the person, in the photo's camera axes, `transl` included
+    camera, squares, mirrored: how the crop was cut from the virtual photo
+    visible     "N 144" which of the keypoints144 are inside the photo and not hidden
+    """
+
+    pooled: Float[Tensor, "N F"]
+    keypoints: Float[Tensor, "N K 3"]
+    presence: Float[Tensor, "N"]
+    params: BodyParams
+    camera: Camera
+    squares: Squares
+    mirrored: Bool[Tensor, "N"]
+    visible: Bool[Tensor, "N 144"]
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, index: slice | list[int] | Tensor) -> "Evidence":
+        rows: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self)}
+        return Evidence(**rows)
+
+
+def write_shard(path: Path, evidence: Evidence) -> None:
+    """One safetensors file, whole or not at all; rotations as float32 axis-angle, features as float16."""
+    tensors = {
+        "pooled": evidence.pooled.half(),
+        "keypoints": evidence.keypoints,
+        "presence": evidence.presence,
+        "pose": rotation_to_axis_angle(evidence.params.full_pose()),
+        "betas": evidence.params.betas,
+        "expression": evidence.params.expression,
+        "transl": evidence.params.transl,
+        "focal_px": evidence.camera.focal_px,
+        "principal_px": evidence.camera.center_px,
+        "square_center_px": evidence.squares.center_px,
+        "square_size_px": evidence.squares.size_px,
+        "square_angle_rad": evidence.squares.angle_rad,
+        "mirrored": evidence.mirrored,
+        "visible": evidence.visible,
+    }
+    with atomic_write(path) as file:
+        file.write(save({k: v.contiguous() for k, v in tensors.items()}))
+
+
+def read_shards(paths: list[Path]) -> Evidence:
+    """All shards as one record, float32."""
+    parts = [load_file(path) for path in paths]
+    t = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+    pose = rotation_from_axis_angle(t["pose"])
+    params = BodyParams(
+        global_orient=pose[:, 0],
+        body_pose=pose[:, 1:22],
+        jaw_pose=pose[:, 22],
+        leye_pose=pose[:, 23],
+        reye_pose=pose[:, 24],
+        left_hand_pose=pose[:, 25:40],
+        right_hand_pose=pose[:, 40:],
+        betas=t["betas"],
+        expression=t["expression"],
+        transl=t["transl"],
+    )
+    return Evidence(
+        pooled=t["pooled"].float(),
+        keypoints=t["keypoints"],
+        presence=t["presence"],
+        params=params,
+        camera=Camera(t["focal_px"], t["principal_px"]),
+        squares=Squares(t["square_center_px"], t["square_size_px"], t["square_angle_rad"]),
+        mirrored=t["mirrored"],
+        visible=t["visible"],
+    )

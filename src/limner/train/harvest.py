@@ -1,0 +1,136 @@
+"""What do frozen backbones see in synthetic people? Rendered once, written as shards, resumed at any minute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from limner.body.keypoints import indices_of
+from limner.body.params import BodyParams
+from limner.data.evidence import Evidence, write_shard
+from limner.geometry.box import Squares
+from limner.geometry.camera import Camera
+from limner.networks.backbone import Backbone
+from limner.networks.weights import PARTS, NetSpec, Part, build_backbone
+from limner.pipeline.parts import body_squares, face_squares, hand_squares, part_points
+from limner.synth.people import SynthBatch, SyntheticPeople
+
+
+@dataclass(frozen=True)
+class CropJitter:
+    """How far training crops stray from the true places: shares of the side, and radians (standard deviations)."""
+
+    shift: float
+    scale: float
+    turn: float
+
+
+JITTER: dict[Part, CropJitter] = {
+    "body": CropJitter(0.03, 0.10, 0.12),
+    "hand": CropJitter(0.05, 0.12, 0.20),
+    "face": CropJitter(0.03, 0.08, 0.08),
+}
+
+
+def jittered(squares: Squares, jitter: CropJitter, generator: Generator) -> Squares:
+    """Squares moved, scaled and turned at random."""
+    count = len(squares)
+    noise = torch.randn(count, 4, generator=generator, device=squares.size_px.device).clamp(-2.5, 2.5)
+    return Squares(
+        squares.center_px + noise[:, :2] * jitter.shift * squares.size_px[:, None],
+        squares.size_px * (noise[:, 2] * jitter.scale).exp(),
+        squares.angle_rad + noise[:, 3] * jitter.turn,
+    )
+
+
+def true_squares(part: Part, keypoints_px: Tensor, mirrored: Tensor) -> Squares:
+    """Where inference would cut a part out if it knew the truth. `mirrored` people show the left hand."""
+    if part == "hand":
+        left, right = (part_points(keypoints_px, f"{side}_hand") for side in ("left", "right"))
+        return hand_squares(torch.where(mirrored[:, None, None], left, right))
+    if part == "face":
+        return face_squares(part_points(keypoints_px, "face"))
+    left_hip, right_hip, neck = keypoints_px[:, list(indices_of(("left_hip", "right_hip", "neck")))].unbind(1)
+    hips = (left_hip + right_hip) / 2
+    radius = (keypoints_px[:, :76] - hips[:, None]).norm(dim=-1).amax(-1, keepdim=True)
+    up = torch.nn.functional.normalize(neck - hips, dim=-1, eps=1e-6)
+    return body_squares(hips, hips + up * radius)
+
+
+@torch.no_grad()
+def harvest(
+    synthetic: SyntheticPeople,
+    folder: Path,
+    shards: int,
+    seed: int,
+    batch_size: int = 16,
+    batches_a_shard: int = 8,
+    supersample: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write `shards` shards of body, hand and face evidence each into `folder`; shards that exist are kept.
+
+    Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    backbones = {part: build_backbone(NetSpec(part)) for part in PARTS}
+    for shard in range(shards):
+        paths = {part: folder / f"{part}_{shard:05d}.safetensors" for part in PARTS}
+        if not all(path.exists() for path in paths.values()):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + shard)
+            seen: dict[Part, list[Evidence]] = {part: [] for part in PARTS}
+            for _ in range(batches_a_shard):
+                batch = synthetic.batch(batch_size, generator)
+                visible = synthetic.visible(batch)
+                for part in PARTS:
+                    seen[part].append(_look(part, backbones[part], synthetic, batch, visible, generator, supersample))
+            for part in PARTS:
+                write_shard(paths[part], join_evidence(seen[part]))
+        if progress:
+            progress(shard + 1, shards)
+
+
+def _look(
+    part: Part,
+    backbone: Backbone,
+    synthetic: SyntheticPeople,
+    batch: SynthBatch,
+    visible: Tensor,
+    generator: Generator,
+    supersample: float,
+) -> Evidence:
+    count = len(batch)
+    mirrored = torch.zeros(count, dtype=torch.bool)
+    if part == "hand":  # the hand that is seen better, a coin decides ties
+        shown = [part_points(visible[..., None].float(), f"{s}_hand").mean((1, 2)) for s in ("left", "right")]
+        mirrored = shown[0] + 0.3 * torch.rand(count, generator=generator) > shown[1] + 0.15
+    squares = jittered(true_squares(part, batch.keypoints_px, mirrored), JITTER[part], generator)
+    pixels = synthetic.render(batch, squares, backbone.crop_size, supersample, mirrored).float() / 255
+    features = backbone(pixels)
+    assert features.keypoints is not None and features.presence is not None
+    return Evidence(
+        features.pooled, features.keypoints, features.presence, batch.params, batch.camera, squares, mirrored, visible
+    )
+
+
+def join_evidence(parts: list[Evidence]) -> Evidence:
+    """Several records as one."""
+
+    def cat(name: str) -> Tensor:
+        return torch.cat([getattr(p, name) for p in parts])
+
+    def cat_in(field: str, name: str) -> Tensor:
+        return torch.cat([getattr(getattr(p, field), name) for p in parts])
+
+    return Evidence(
+        pooled=cat("pooled"),
+        keypoints=cat("keypoints"),
+        presence=cat("presence"),
+        params=BodyParams(**{n: cat_in("params", n) for n in BodyParams.__dataclass_fields__}),
+        camera=Camera(cat_in("camera", "focal_px"), cat_in("camera", "center_px")),
+        squares=Squares(*(cat_in("squares", n) for n in ("center_px", "size_px", "angle_rad"))),
+        mirrored=cat("mirrored"),
+        visible=cat("visible"),
+    )

@@ -1,0 +1,74 @@
+"""How wrong is a regressor's answer? ExPose's terms (facts, section 14) with weights for heads on frozen features."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.networks.regressor import ParamLayout
+from limner.train.predicted import PredictedPoints
+from limner.train.truth import Truth
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term; `blocks` gives rotation and number blocks other than 1."""
+
+    points3d: float = 10.0
+    points2d: float = 5.0
+    rotation: float = 1.0
+    number: float = 0.05
+    blocks: tuple[tuple[str, float], ...] = (
+        ("left_hand_pose", 0.05),
+        ("right_hand_pose", 0.05),
+        ("jaw_pose", 0.3),
+        ("expression", 0.1),
+    )
+
+
+def part_loss(
+    vectors: tuple[Float[Tensor, "B P"], ...],
+    truth: Truth,
+    layout: ParamLayout,
+    points: PredictedPoints,
+    weights: LossWeights,
+) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    """Mean loss over the stages of the iterative regression, and the last stage's terms for the log."""
+    total, terms = vectors[0].new_zeros(()), {}
+    for vector in vectors:
+        terms = _terms(vector, truth, layout, points, weights)
+        total = total + sum(terms.values(), vector.new_zeros(())) / len(vectors)
+    return total, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _terms(
+    vector: Tensor, truth: Truth, layout: ParamLayout, points: PredictedPoints, weights: LossWeights
+) -> dict[str, Tensor]:
+    of_block = dict(weights.blocks)
+    terms: dict[str, Tensor] = {}
+    rotation = vector.new_zeros(())
+    for name, target in truth.rotations.items():
+        # squared chordal distance: smooth, bounded, and its gradient never blows up
+        error = (layout.rotations(vector, name) - target).square().sum((-2, -1)).mean()
+        rotation = rotation + of_block.get(name, 1.0) * error
+    terms["rotation"] = weights.rotation * rotation
+    number = vector.new_zeros(())
+    for name, target in truth.numbers.items():
+        predicted = layout.part(vector, name)
+        error = (predicted - target[:, : predicted.shape[1]]).square().mean()
+        number = number + of_block.get(name, 1.0) * error
+    terms["number"] = weights.number * number
+    placed = points(vector)
+    terms["points3d"] = weights.points3d * (placed - points.root(placed) - truth.points3d).norm(dim=-1).mean()
+    projected = layout.camera(vector).project(placed)
+    error2d = (projected - truth.points2d).abs().sum(-1).clamp(max=1.0)  # far outside the crop nothing can be learned
+    terms["points2d"] = weights.points2d * error2d.mean()
+    return terms
+
+
+def point_error_mm(vector: Tensor, truth: Truth, points: PredictedPoints) -> Float[Tensor, "B"]:
+    """Root-relative mean point error, millimetres."""
+    with torch.no_grad():
+        placed = points(vector)
+        return (placed - points.root(placed) - truth.points3d).norm(dim=-1).mean(-1) * 1000

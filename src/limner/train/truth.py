@@ -1,0 +1,164 @@
+"""What should a part network say about a crop? The person's truth in the crop's own axes and coordinates."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from limner.body.keypoints import FACE68, hand21, indices_of
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.body.skeleton import JOINT_NAMES, chain_to_root
+from limner.body.skinning import absolute_rotation
+from limner.geometry.box import Squares
+from limner.geometry.camera import Camera, camera_from_crop
+from limner.geometry.rotation import mirror_rotation
+from limner.networks.weights import Part
+
+FACE_POINTS = FACE68[17:]
+"""Inner face landmarks: the contour is a place in the image, not on the skin."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Truth of N crops of one part in crop axes (x right, y down, z away), mirrored where the crop is.
+
+    rotations   by block of the part's parameter layout, "N n 3 3"
+    numbers     betas and expression by block name
+    points3d    "N J 3" metres, relative to the part's root
+    points2d    "N J 2" in [-1, 1] of the crop
+    visible     "N J"
+    """
+
+    rotations: dict[str, Float[Tensor, "N n 3 3"]]
+    numbers: dict[str, Float[Tensor, "N n"]]
+    points3d: Float[Tensor, "N J 3"]
+    points2d: Float[Tensor, "N J 2"]
+    visible: Bool[Tensor, "N J"]
+
+    def __len__(self) -> int:
+        return len(self.points3d)
+
+    def __getitem__(self, index: slice | Tensor) -> "Truth":
+        rows: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            rows[f.name] = {k: v[index] for k, v in value.items()} if isinstance(value, dict) else value[index]
+        return Truth(**rows)
+
+
+def part_truth(
+    part: Part,
+    model: BodyModel,
+    params: BodyParams,
+    camera: Camera,
+    squares: Squares,
+    mirrored: Bool[Tensor, "N"],
+    visible: Bool[Tensor, "N 144"],
+) -> Truth:
+    """The truth of crops of one part. For hands, mirrored crops show the left hand, the others the right one.
+
+    `model` may be `keypoints_only`.
+    """
+    keypoints = model.keypoints144(model(params), params)
+    in_crop = camera_from_crop(squares, camera).mT
+    if part == "body":
+        return _body(params, keypoints, in_crop, camera, squares, visible)
+    if part == "face":
+        return _face(params, keypoints, in_crop, camera, squares, visible)
+    right = _hand(params, "right", keypoints, in_crop, camera, squares, visible)
+    left = _mirrored(_hand(params, "left", keypoints, in_crop, camera, squares, visible))
+    return _choose(mirrored, left, right)
+
+
+def _points(
+    names: tuple[str, ...], root: Tensor, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares
+) -> tuple[Tensor, Tensor]:
+    chosen = keypoints[:, list(indices_of(names))]
+    return (chosen - root[:, None]) @ in_crop.mT, squares.unit_from_photo(camera.project(chosen))
+
+
+BODY_POINTS = tuple(name for name in JOINT_NAMES if not name.endswith(("2", "3")) or name.startswith("spine"))
+"""The body's joints and each finger's knuckle."""
+
+
+def _body(
+    params: BodyParams, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares, visible: Tensor
+) -> Truth:
+    points3d, points2d = _points(BODY_POINTS, keypoints[:, 0], keypoints, in_crop, camera, squares)
+    return Truth(
+        rotations={
+            "global_orient": (in_crop @ params.global_orient)[:, None],
+            "body_pose": params.body_pose,
+            "left_hand_pose": params.left_hand_pose,
+            "right_hand_pose": params.right_hand_pose,
+            "jaw_pose": params.jaw_pose[:, None],
+        },
+        numbers={"betas": params.betas, "expression": params.expression},
+        points3d=points3d,
+        points2d=points2d,
+        visible=visible[:, list(indices_of(BODY_POINTS))],
+    )
+
+
+def _hand(
+    params: BodyParams,
+    side: str,
+    keypoints: Tensor,
+    in_crop: Tensor,
+    camera: Camera,
+    squares: Squares,
+    visible: Tensor,
+) -> Truth:
+    names = hand21(side)
+    root = keypoints[:, indices_of(names)[0]]
+    points3d, points2d = _points(names, root, keypoints, in_crop, camera, squares)
+    wrist = in_crop @ absolute_rotation(params.full_pose(), chain_to_root(f"{side}_wrist"))
+    return Truth(
+        rotations={"wrist_pose": wrist[:, None], "hand_pose": getattr(params, f"{side}_hand_pose")},
+        numbers={"betas": params.betas},
+        points3d=points3d,
+        points2d=points2d,
+        visible=visible[:, list(indices_of(names))],
+    )
+
+
+def _face(
+    params: BodyParams, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares, visible: Tensor
+) -> Truth:
+    root = keypoints[:, list(indices_of(("head",)))][:, 0]
+    points3d, points2d = _points(FACE_POINTS, root, keypoints, in_crop, camera, squares)
+    head = in_crop @ absolute_rotation(params.full_pose(), chain_to_root("head"))
+    return Truth(
+        rotations={"neck_pose": head[:, None], "jaw_pose": params.jaw_pose[:, None]},
+        numbers={"betas": params.betas, "expression": params.expression},
+        points3d=points3d,
+        points2d=points2d,
+        visible=visible[:, list(indices_of(FACE_POINTS))],
+    )
+
+
+def _mirrored(truth: Truth) -> Truth:
+    flip3 = truth.points3d.new_tensor([-1.0, 1.0, 1.0])
+    return Truth(
+        rotations={k: mirror_rotation(v) for k, v in truth.rotations.items()},
+        numbers=truth.numbers,
+        points3d=truth.points3d * flip3,
+        points2d=truth.points2d * flip3[:2],
+        visible=truth.visible,
+    )
+
+
+def _choose(condition: Bool[Tensor, "N"], yes: Truth, no: Truth) -> Truth:
+    def pick(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return Truth(
+        rotations={k: pick(yes.rotations[k], no.rotations[k]) for k in yes.rotations},
+        numbers={k: pick(yes.numbers[k], no.numbers[k]) for k in yes.numbers},
+        points3d=pick(yes.points3d, no.points3d),
+        points2d=pick(yes.points2d, no.points2d),
+        visible=pick(yes.visible, no.visible),
+    )
