@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from limner.render.raster import interpolate, interpolate_corners, rasterize
+from limner.render.raster import depth_map, interpolate, interpolate_corners, rasterize
 from tests.render.plain_raster import rasterize_plain
 
 
@@ -201,10 +201,19 @@ def test_a_batch_is_its_images_one_by_one():
         assert alone.barycentric[0].equal(together.barycentric[i])
 
 
+@pytest.mark.parametrize("perspective", [True, False])
+def test_the_depth_map_is_the_depth_of_the_fragments(perspective):
+    vertices, faces = soup(seed=9, batch=2, triangles=50, size=40)
+    depth = depth_map(vertices, faces, 40, 30, perspective=perspective, cull_back=True)
+    assert depth.equal(rasterize(vertices, faces, 40, 30, perspective=perspective, cull_back=True).depth)
+
+
 @pytest.mark.parametrize("batch, number, triangles", [(0, 3, 1), (2, 0, 0), (2, 3, 0), (2, 3, 1)])
 def test_nothing_to_draw_is_an_empty_image(batch, number, triangles):
     vertices = torch.full((batch, number, 3), -100.0)
-    seen = rasterize(vertices, torch.zeros(triangles, 3, dtype=torch.int64), 5, 7)
+    faces = torch.zeros(triangles, 3, dtype=torch.int64)
+    seen = rasterize(vertices, faces, 5, 7)
     assert seen.face.shape == seen.depth.shape == (batch, 5, 7)
     assert seen.face.eq(-1).all() and seen.barycentric.eq(0).all() and len(seen) == batch
+    assert depth_map(vertices, faces, 5, 7).equal(seen.depth)
     assert interpolate(torch.zeros(max(batch, 1), number, 2), seen).shape == (batch, 5, 7, 2)

@@ -117,10 +117,25 @@ def rasterize(
     A pixel belongs to a triangle if its centre does; a centre on an edge (to rounding) belongs to the triangle to the
     right of or below that edge. Of triangles at equal depth the lowest index wins. Not differentiable.
     """
-    triangles = _triangles(vertices_px, faces, height, width, near, perspective, cull_back)
-    rows = _rows(triangles, width)
-    key = _z_buffer(triangles, rows, (vertices_px.shape[0], height, width), perspective)
+    key = _z_buffer(vertices_px, faces, height, width, near, perspective, cull_back)
     return _fragments(key, vertices_px, faces, height, width, perspective)
+
+
+@torch.no_grad()
+def depth_map(
+    vertices_px: Float[Tensor, "B V 3"],
+    faces: Int64[Tensor, "F 3"],
+    height: int,
+    width: int,
+    *,
+    near: float = 0.01,
+    perspective: bool = True,
+    cull_back: bool = False,
+) -> Float[Tensor, "B H W"]:
+    """Depth of the nearest triangle at every pixel, +inf where there is none: `rasterize(...).depth`, only cheaper."""
+    key = _z_buffer(vertices_px, faces, height, width, near, perspective, cull_back)
+    depth = torch.where(key == _EMPTY, torch.inf, _unpack(key)[0])
+    return depth.view(len(vertices_px), height, width).to(vertices_px.dtype)
 
 
 def interpolate(attributes: Float[Tensor, "#B V C"], fragments: Fragments) -> Float[Tensor, "B H W C"]:
@@ -160,45 +175,48 @@ def _weigh(values: Tensor, rows: list[Tensor], fragments: Fragments) -> Tensor:
 def _triangles(
     vertices_px: Tensor, faces: Tensor, height: int, width: int, near: float, perspective: bool, cull_back: bool
 ) -> _Triangles:
-    """The triangles whose box holds a pixel centre of the image."""
-    planes = [plane.contiguous() for plane in vertices_px.unbind(-1)]
-    corner_indices = [column.contiguous() for column in faces.unbind(1)]
-    x, y, z = ([plane.index_select(1, corner) for corner in corner_indices] for plane in planes)
-
-    top, bottom = _centres(_least(y), _greatest(y), height)
-    left, right = _centres(_least(x), _greatest(x), width)
+    """The triangles whose box holds a pixel centre of the image, ready to be cut into rows."""
+    corner = torch.cat(faces.unbind(1))
+    planes = [plane.index_select(1, corner).view(len(plane), 3, len(faces)) for plane in vertices_px.unbind(-1)]
+    top, bottom = _centres(*_extremes(planes[1]), height)
+    left, right = _centres(*_extremes(planes[0]), width)
     keep = (bottom > top) & (right > left)
     if perspective:
-        keep &= _least(z) > near
+        keep &= _extremes(planes[2])[0] > near
     if cull_back:
-        keep &= (x[1] - x[0]) * (y[2] - y[0]) < (x[2] - x[0]) * (y[1] - y[0])
-
+        keep &= _turns_left(planes[0], planes[1])
     kept = keep.view(-1).nonzero().squeeze(1)
-    x, y, z = ([corner.view(-1).index_select(0, kept) for corner in corners] for corners in (x, y, z))
-    w = [corner.reciprocal() for corner in z] if perspective else z
-    _sort_down(x, y, w)
+
+    sample = kept.div(max(len(faces), 1), rounding_mode="floor")
+    face = kept - sample * len(faces)
+    at = [kept + (2 * sample + corner) * len(faces) for corner in range(3)]  # rows in the flattened planes
+    order = _downwards(*(planes[1].view(-1).index_select(0, i) for i in at))
+    x, y, z = ([plane.view(-1).index_select(0, at[0] + i * len(faces)) for i in order] for plane in planes)
+    w = [depth.reciprocal() for depth in z] if perspective else z
+    first_row = top.view(-1).index_select(0, kept)
+    rows = bottom.view(-1).index_select(0, kept) - first_row
+
     long = _Edges(x[0], y[0], _slope(x, y, 0, 2))
     short = _Edges(torch.cat(x[:2]), torch.cat(y[:2]), torch.cat([_slope(x, y, 0, 1), _slope(x, y, 1, 2)]))
     w_down = _slope(w, y, 0, 2)
     # The row through corner 1 is the widest: from its two ends the step to the right comes out safe even in slivers.
     bend = y[1] - y[0]
     breadth = x[1] - (x[0] + bend * long.slope)
-    w_right = torch.where(breadth == 0, 0.0, (w[1] - (w[0] + bend * w_down)) / breadth)
-
-    first_row = top.view(-1).index_select(0, kept)
-    rows = bottom.view(-1).index_select(0, kept) - first_row
-    sample = kept.div(max(len(faces), 1), rounding_mode="floor")
-    face = kept - sample * len(faces)
+    w_right = (w[1] - (w[0] + bend * w_down)) / (breadth + (breadth == 0))
     return _Triangles(sample, face, first_row.int(), rows.int(), long, short, y[1], w[0], w_down, w_right)
 
 
-def _sort_down(x: list[Tensor], y: list[Tensor], w: list[Tensor]) -> None:
-    """Put each triangle's corners into ascending order of y."""
-    for upper, lower in ((0, 1), (1, 2), (0, 1)):
-        swap = y[upper] > y[lower]
-        for corners in (x, w, y):
-            a, b = corners[upper], corners[lower]
-            corners[upper], corners[lower] = torch.where(swap, b, a), torch.where(swap, a, b)
+def _turns_left(x: Tensor, y: Tensor) -> Tensor:
+    """Whether "B 3 F" corners run counter-clockwise as the viewer sees them: the outside faces the camera."""
+    return (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) < (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+
+
+def _downwards(y0: Tensor, y1: Tensor, y2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which corner of each triangle is the uppermost, the middle and the lowest (three swaps by `where` are slower)."""
+    a, b, c = y0 > y1, y0 > y2, y1 > y2
+    upper = (a & ~c).byte() + 2 * (b & c).byte()
+    lower = (~a & c).byte() + 2 * (~b & ~c).byte()
+    return upper.long(), (3 - upper - lower).long(), lower.long()
 
 
 def _slope(values: list[Tensor], y: list[Tensor], upper: int, lower: int) -> Tensor:
@@ -206,12 +224,10 @@ def _slope(values: list[Tensor], y: list[Tensor], upper: int, lower: int) -> Ten
     return (values[lower] - values[upper]) / (y[lower] - y[upper])
 
 
-def _least(corners: list[Tensor]) -> Tensor:
-    return torch.minimum(torch.minimum(corners[0], corners[1]), corners[2])
-
-
-def _greatest(corners: list[Tensor]) -> Tensor:
-    return torch.maximum(torch.maximum(corners[0], corners[1]), corners[2])
+def _extremes(corners: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and greatest value of "B 3 F" corners (faster than a reduction over the dimension)."""
+    a, b, c = corners.unbind(1)
+    return torch.minimum(torch.minimum(a, b), c), torch.maximum(torch.maximum(a, b), c)
 
 
 def _centres(start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -241,8 +257,12 @@ def _enumerate(counts: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     return owner, number
 
 
-def _z_buffer(triangles: _Triangles, rows: _Rows, shape: tuple[int, int, int], perspective: bool) -> Tensor:
+def _z_buffer(
+    vertices_px: Tensor, faces: Tensor, height: int, width: int, near: float, perspective: bool, cull_back: bool
+) -> Tensor:
     """Nearest (depth, face) of every pixel as one integer key, see `_pack`; _EMPTY where there is none."""
+    triangles = _triangles(vertices_px, faces, height, width, near, perspective, cull_back)
+    rows = _rows(triangles, width)
     owner, column = _enumerate(rows.pixels, rows.first)
     triangle = rows.triangle.index_select(0, owner)
     right = column + 0.5 - rows.x_long.index_select(0, owner)
@@ -251,15 +271,14 @@ def _z_buffer(triangles: _Triangles, rows: _Rows, shape: tuple[int, int, int], p
     w = w + right * triangles.w_right.index_select(0, triangle)
     key = _pack(w.reciprocal() if perspective else w, triangles.face.index_select(0, triangle))
 
-    number, height, width = shape
     first = triangles.sample.index_select(0, rows.triangle) * (height * width) + rows.row * width
     pixel = first.index_select(0, owner) + column
-    buffer = torch.full((number * height * width,), _EMPTY, dtype=torch.int64, device=key.device)
+    buffer = torch.full((len(vertices_px) * height * width,), _EMPTY, dtype=torch.int64, device=key.device)
     return buffer.scatter_reduce_(0, pixel, key, "amin")
 
 
 def _pack(depth: Tensor, face: Tensor) -> Tensor:
-    """Integer that sorts by depth, then by face: the depth's bits (flipped below zero so that they sort) over the index."""
+    """Integer that sorts by depth, then face: depth's bits, flipped below zero so that they sort, over the index."""
     bits = depth.view(torch.int32)
     bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return (bits.long() << 32) | face
