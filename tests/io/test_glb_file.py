@@ -9,6 +9,7 @@ import pytest
 import roma
 import torch
 
+from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import OutputError
 from limner.io.glb_file import SkinMotion, SkinnedMesh, strongest_joints, write_glb
@@ -288,6 +289,35 @@ def test_animation(tmp_path):
         strength = tracks[mesh_node, "weights"].reshape(9, 5)[frame].tolist()
         expected = skinned(record, motion.rotations[frame], motion.transl[frame], motion.morph_weights[frame])[0]
         assert np.abs(glb.posed(weights=strength, pose=pose)[0] - y_up(expected)).max() < 1e-4
+
+
+def test_the_embedded_body(tmp_path):
+    """The real thing: exact with eight joints a vertex, close with four, and small."""
+    model = BodyModel.load()
+    params, random = model.rest(), torch.Generator().manual_seed(0)
+    turns = roma.rotvec_to_rotmat(0.3 * torch.randn(1, 21, 3, generator=random))
+    expression = torch.randn(1, model.num_expression, generator=random)
+    transl = torch.tensor([[0.2, 0.1, 3.0]])
+    params = params.replace(body_pose=turns, left_hand_pose=turns[:, :15], expression=expression, transl=transl)
+    neutral = params.replace(expression=torch.zeros_like(expression))
+    record = SkinnedMesh(
+        vertices_rest=model.rest_vertices(neutral)[0],
+        faces=model.faces,
+        joints_rest=model.rest_joints(params)[0],
+        parents=PARENTS,
+        joint_names=JOINT_NAMES,
+        weights=model.weights,
+        rotations=params.full_pose()[0],
+        transl=params.transl[0],
+        morphs=model.directions[model.num_betas :],
+        morph_weights=params.expression[0],
+        morph_names=[f"expression_{k}" for k in range(model.num_expression)],
+    )
+    expected = y_up(model(params).vertices[0].numpy())
+    for max_joints, tolerance in ((8, 1e-4), (4, 1e-2)):
+        write_glb(tmp_path / "a.glb", record, max_joints)
+        assert np.abs(Glb(tmp_path / "a.glb").posed()[0] - expected).max() < tolerance
+        assert (tmp_path / "a.glb").stat().st_size < 6e6
 
 
 def test_broken_numbers_and_paths(tmp_path):
