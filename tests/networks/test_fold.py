@@ -52,9 +52,19 @@ def test_folding_keeps_a_convolution_s_own_bias():
 def test_fused_network_is_the_same_function(resnet, batch):
     pixels = torch.rand(batch, 3, 64, 64)
     with torch.inference_mode():
-        fast = fused(folded(resnet), pixels[:1])
+        fast = fused(folded(resnet))
         assert torch.allclose(fast(pixels).pooled, resnet(pixels).pooled, atol=1e-4)
     assert not [m for m in fast.modules() if isinstance(m, nn.Conv2d)]
+    assert not next(resnet.parameters()).is_mkldnn
+
+
+@pytest.mark.skipif(not can_fuse(), reason="this torch has no oneDNN")
+def test_fused_network_takes_maps_of_another_size(resnet):
+    with torch.inference_mode():
+        fast = fused(folded(resnet))
+        for size in (64, 96, 64):
+            pixels = torch.rand(1, 3, size, size)
+            assert torch.allclose(fast(pixels).pooled, resnet(pixels).pooled, atol=1e-4)
 
 
 @pytest.mark.skipif(not can_fuse(), reason="this torch has no oneDNN")
@@ -63,7 +73,7 @@ def test_fused_sequences_keep_their_relu_where_it_was():
     net = shaken(nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)))
     x = torch.randn(1, 4, 8, 8)
     with torch.inference_mode():
-        fast = fused(folded(net), x)
+        fast = fused(folded(net))
         assert torch.allclose(fast(x), net(x), atol=1e-5)
         assert (fast(x) < 0).any()
     assert sum(isinstance(m, FusedConv) for m in fast) == 2

@@ -1,36 +1,46 @@
 """How does a trained convolutional network run faster without becoming another function? Folding and fusing."""
 
 import copy
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+M = TypeVar("M", bound=nn.Module)
+
 
 class FusedConv(nn.Module):
     """A convolution with everything that follows it in one pass over memory: bias, sum with a shortcut, ReLU.
 
-    Weights are stored once in the order that oneDNN likes best for maps of `input_shape` (1, c, h, w), instead of being
-    reordered at every call. Other batch sizes run as fast, maps of another size slowly. CPU, inference only.
+    At the first call, and whenever maps of another size come, the weights are put into the order that oneDNN likes best
+    for that size, instead of being reordered at every call. Batch sizes do not matter. CPU, inference only.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, ...]):
+    def __init__(self, conv: nn.Conv2d):
         super().__init__()
         self.relu = False
         self.window = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         weight = conv.weight.detach()
         bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach()
-        reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
-        packed = reorder(weight.to_mkldnn(), *self.window, list(input_shape))  # type: ignore[call-arg]
-        self.register_buffer("weight", packed, persistent=False)
+        self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
+        self.ordered_for: tuple[int, ...] | None = None
+
+    def _order_weights(self, shape: tuple[int, ...]) -> None:
+        plain = self.weight.to_dense() if self.weight.is_mkldnn else self.weight
+        reorder = torch._C._nn.mkldnn_reorder_conv2d_weight
+        self.weight = reorder(plain.to_mkldnn(), *self.window, [1, *shape])  # type: ignore[call-arg]
+        self.ordered_for = shape
 
     def forward(
         self, x: Float[Tensor, "B c h w"], shortcut: Float[Tensor, "B d i j"] | None = None, relu: bool = False
     ) -> Float[Tensor, "B d i j"]:
+        if self.ordered_for != x.shape[1:]:
+            self._order_weights(tuple(x.shape[1:]))
         after = "relu" if relu or self.relu else "none"
         operator = torch.ops.mkldnn._convolution_pointwise
         if shortcut is None:
@@ -54,7 +64,7 @@ def conv_norm(
     return torch.relu(x) if relu else x
 
 
-def folded(network: nn.Module) -> nn.Module:
+def folded(network: M) -> M:
     """A copy with every batch norm (running statistics) folded into the convolution before it.
 
     Pairs are `convN` and `bnN` of one module, and neighbours in a Sequential; the norm's place keeps an Identity. What
@@ -74,15 +84,18 @@ def _merged(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("a batch norm without running statistics cannot be folded")
     with torch.no_grad():
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        bias = norm.bias - norm.running_mean * scale
-        if conv.bias is not None:
-            bias = bias + conv.bias * scale
-        twin = copy.copy(conv)
-        twin._parameters = {
-            "weight": nn.Parameter(conv.weight * scale[:, None, None, None], requires_grad=False),
-            "bias": nn.Parameter(bias, requires_grad=False),
-        }
+        weight, bias = conv.weight, norm.bias
+        if not weight.is_meta:  # without numbers only the shapes count
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weight = weight * scale[:, None, None, None]
+            bias = bias - norm.running_mean * scale
+            if conv.bias is not None:
+                bias = bias + conv.bias * scale
+    twin = copy.copy(conv)
+    twin._parameters = {
+        "weight": nn.Parameter(weight, requires_grad=False),
+        "bias": nn.Parameter(bias, requires_grad=False),
+    }
     return twin
 
 
@@ -91,52 +104,28 @@ def can_fuse() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
-def fused(network: nn.Module, example: Float[Tensor, "1 c h w"]) -> nn.Module:
+def fused(module: M) -> M:
     """A folded network with its convolutions (and the ReLU after them in a Sequential) as `FusedConv`; a copy.
 
-    `example` says how large the maps will be; its values do not matter. Where torch was built without oneDNN the folded
-    network itself comes back. CPU, float32.
+    Weights are shared until the first call. Where torch was built without oneDNN the folded network itself comes back.
+    CPU, float32.
     """
     if not can_fuse():
-        return network
-    shapes = _input_shapes(network, example)
-    return _replaced(network, shapes, "")
-
-
-def _replaced(module: nn.Module, shapes: dict[str, tuple[int, ...]], path: str) -> nn.Module:
-    """A copy of `module` with fused convolutions; other weights are shared, not copied."""
+        return module
     twin = copy.copy(module)
     twin._modules = {}
     previous: nn.Module | None = None  # in a Sequential: the last child that does something
     for name, child in module.named_children():
-        inner = f"{path}.{name}" if path else name
         if isinstance(child, nn.Conv2d):
-            new: nn.Module = FusedConv(child, shapes[inner])
+            new: nn.Module = FusedConv(child)
         elif isinstance(child, nn.ReLU) and isinstance(previous, FusedConv):
             previous.relu, new = True, nn.Identity()
         else:
-            new = _replaced(child, shapes, inner)
+            new = fused(child)
         twin._modules[name] = new
         if isinstance(module, nn.Sequential) and not isinstance(new, nn.Identity):
             previous = new
     return twin
-
-
-def _input_shapes(network: nn.Module, example: Tensor) -> dict[str, tuple[int, ...]]:
-    """What each convolution is fed with, found by a run without numbers on torch's meta device."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    hooks = [
-        module.register_forward_pre_hook(lambda _, inputs, name=name: shapes.update({name: tuple(inputs[0].shape)}))
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    tensors = {name: t.to("meta") for name, t in (*network.named_parameters(), *network.named_buffers())}
-    try:
-        torch.func.functional_call(network, tensors, (example.to("meta"),))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return shapes
 
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:

@@ -1,0 +1,213 @@
+"""How is an official ExPose checkpoint read without running what is pickled in it?"""
+
+import pickle
+import tarfile
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.body.keypoints import KEYPOINT_SETS, indices_of
+from limner.body.skeleton import PARENTS, chain_to_root
+from limner.errors import WeightsError
+from limner.networks.official_keys import PREFIX, Fate, names_by_fate
+from limner.networks.regressor import body_layout, hand_layout, head_layout
+
+CURE = (
+    "Download the ExPose model data from https://expose.is.tue.mpg.de and give the path of its "
+    "checkpoints/model.ckpt (or of a file that `limner weights convert` wrote)."
+)
+
+
+class CheckpointWarning(UserWarning):
+    """An official checkpoint holds something that limner does not expect; the message names it."""
+
+
+@dataclass(frozen=True)
+class OfficialCheckpoint:
+    """The tensors of an official checkpoint that inference needs, by their official names less the leading `smplx.`.
+
+    unknown: names that limner has no rule for. deviating: constants whose stored value is not the one limner derives.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    unknown: tuple[str, ...]
+    deviating: tuple[str, ...]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors below a prefix, by the rest of their names."""
+        return {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
+
+
+def read_official(path: str | Path) -> OfficialCheckpoint:
+    """Read an official checkpoint: `model.ckpt`, the `latest_checkpoint` beside it, or the folder they lie in.
+
+    Files of torch before and after 1.6 are read, and files saved on a GPU. Only numbers are taken from the pickle;
+    objects of any other kind become empty shells and nothing of them runs.
+
+    Warns (CheckpointWarning) about names that no rule knows and about constants that differ from limner's. Raises
+    WeightsError for a missing, damaged or foreign file.
+    """
+    file = find_checkpoint(Path(path).expanduser())
+    state = _state_dict(file)
+    fates = names_by_fate(state)
+    if not fates[Fate.USED]:
+        found = ", ".join(list(state)[:5]) or "none"
+        raise WeightsError(f"{file} is no ExPose checkpoint: none of its tensor names ({found}, ...) fit. {CURE}")
+    tensors = {name.removeprefix(PREFIX): _tensor(file, name, state[name]) for name in fates[Fate.USED]}
+    deviating = _deviating(state, fates[Fate.DERIVED])
+    for what, names in (("names that limner does not know", fates[Fate.UNKNOWN]), ("unusual constants", deviating)):
+        if names:
+            warnings.warn(f"{file} holds {len(names)} {what}: {', '.join(names)}", CheckpointWarning, stacklevel=2)
+    return OfficialCheckpoint(file, tensors, fates[Fate.UNKNOWN], deviating)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint file that a path means: itself, what a `latest_checkpoint` text names, or what a folder holds."""
+    if path.is_dir():
+        for inner in ("latest_checkpoint", "checkpoints/latest_checkpoint", "model.ckpt", "checkpoints/model.ckpt"):
+            if (path / inner).is_file():
+                return find_checkpoint(path / inner)
+        raise WeightsError(f"{path} is a folder without latest_checkpoint or model.ckpt. {CURE}")
+    if not path.is_file():
+        raise WeightsError(f"no checkpoint at {path}. {CURE}")
+    if path.name != "latest_checkpoint":
+        return path
+    named = Path(path.read_text(errors="replace").strip())
+    for candidate in (named, path.parent / named, path.parent / named.name):
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(f"{path} names {named}, which does not exist here. Give the path of model.ckpt itself. {CURE}")
+
+
+class _Shell:
+    """Stands for pickled objects of classes that are not loaded: takes anything, keeps and runs nothing."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+    def __setitem__(self, key: object, value: object) -> None: ...
+
+    def append(self, item: object) -> None: ...
+
+    def extend(self, items: object) -> None: ...
+
+
+class _NumbersOnly(pickle.Unpickler):
+    """Unpickles tensors and numpy arrays; every other class or function becomes a `_Shell`.
+
+    Tensor storages are not pickled: torch resolves them by itself, before this class is asked.
+    """
+
+    _ALLOWED = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+        ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
+        ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+        ("torch", "Size"): torch.Size,
+        ("torch", "device"): torch.device,
+    }
+    _NUMPY = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in self._ALLOWED:
+            return self._ALLOWED[module, name]
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        if module.split(".")[0] == "numpy" and name in self._NUMPY:
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        if (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        return _Shell
+
+
+_NUMBERS_ONLY = SimpleNamespace(
+    __name__="numbers only", Unpickler=_NumbersOnly, load=lambda file, **options: _NumbersOnly(file, **options).load()
+)
+
+
+def _state_dict(file: Path) -> Mapping[str, Any]:
+    """The `model` entry of a checkpoint (or the whole of it, where it is a bare state dict)."""
+    try:
+        if tarfile.is_tarfile(file):
+            raise ValueError("it is a tar archive")
+        content = torch.load(
+            file,
+            map_location="cpu",
+            mmap=zipfile.is_zipfile(file),
+            pickle_module=_NUMBERS_ONLY,
+            weights_only=False,  # stricter than that: see _NumbersOnly
+        )
+    except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything
+        size = file.stat().st_size
+        raise WeightsError(
+            f"{file} ({size} bytes) cannot be read as a torch checkpoint ({error or type(error).__name__}): it is "
+            f"damaged, cut off or of another kind. {CURE}"
+        ) from error
+    model = content.get("model", content) if isinstance(content, dict) else None
+    if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
+        raise WeightsError(f"{file} holds a {type(content).__name__}, expected a dict with `model` in it. {CURE}")
+    return model
+
+
+def _tensor(file: Path, name: str, value: object) -> Tensor:
+    """One entry as a float32 or integer tensor."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = torch.from_numpy(np.array(value))
+    if not isinstance(value, Tensor):
+        raise WeightsError(f"{file}: {name} is a {type(value).__name__}, expected a tensor. {CURE}")
+    value = value.detach()
+    return value.float() if value.is_floating_point() else value
+
+
+def _deviating(state: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Derived constants in the file whose value is not the one that limner works with."""
+    expected = _constants() | _means(state)
+    odd = []
+    for name in names:
+        if name in expected:
+            want, got = expected[name], torch.as_tensor(np.asarray(state[name])).double().flatten()
+            if got.shape != want.shape or not torch.allclose(got, want, atol=1e-4):
+                odd.append(name)
+    return tuple(odd)
+
+
+def _constants() -> dict[str, Tensor]:
+    """Official names of constants and the values that limner derives for them, flat."""
+    expected: dict[str, list[int]] = {f"{PREFIX}body_model.parents": list(PARENTS)}
+    for joint in ("left_wrist", "right_wrist", "neck"):
+        expected[f"{PREFIX}{joint}_kin_chain"] = chain_to_root(joint)[::-1]
+    expected[f"{PREFIX}body_model.neck_kin_chain"] = chain_to_root("neck")[::-1]
+    for side in ("left", "right"):
+        expected[f"{PREFIX}{side}_hand_idxs"] = sorted(indices_of(KEYPOINT_SETS[f"{side}_hand21"]))
+    layouts = (("", body_layout()), ("hand_predictor.", hand_layout()), ("head_predictor.", head_layout()))
+    for part, layout in layouts:
+        for name, where in layout.slices.items():
+            official = "shape" if name == "betas" else name
+            expected[f"{PREFIX}{part}{official}_idxs"] = list(range(where.start, where.stop))
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in expected.items()}
+
+
+def _means(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Means that the original keeps twice, as slices of the regressors' mean_param; what it would use, flat."""
+    expected = {}
+    layouts = (("", body_layout()), ("hand_predictor.", hand_layout()), ("head_predictor.", head_layout()))
+    for part, layout in layouts:
+        whole = state.get(f"{PREFIX}{part}regressor.mean_param")
+        if whole is None:
+            continue
+        flat = torch.as_tensor(np.asarray(whole)).double().flatten()
+        for name, where in layout.slices.items():
+            official = "shape" if name == "betas" else name
+            expected[f"{PREFIX}{part}{official}_mean"] = flat[where]
+    return expected

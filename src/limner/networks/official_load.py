@@ -1,0 +1,204 @@
+"""How does a file on disk become the official network, ready to run? Loading, folding, converting."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from limner.body.assets import BodyAssets, read_body_assets
+from limner.errors import WeightsError
+from limner.networks.fold import folded, fused
+from limner.networks.hrnet import HRNet
+from limner.networks.official import CropNet, OfficialExpose, official_layouts
+from limner.networks.official_body import assets_from_arrays, assets_to_arrays, official_assets
+from limner.networks.official_file import CURE, OfficialCheckpoint, read_official
+from limner.networks.regressor import AffineRegressor, IterativeRegressor, ParamLayout
+from limner.networks.resnet import ResNet
+
+KIND = "official ExPose, folded"
+VERSION = 1
+HIDDEN = (1024, 1024)
+
+
+def load_official(path: str | Path, body_model_path: str | Path | None = None, fold: bool = True) -> OfficialExpose:
+    """The official network from its checkpoint, or from what `convert_official` made of it.
+
+    `body_model_path`: the user's SMPL-X file, for what the checkpoint lacks of the body model (usually nothing that
+    changes a number). `fold`: batch norms and the linear body regressor folded, convolutions fused: the same function,
+    faster. Without it the network is as in the paper's code, layer by layer; converted files are always folded.
+
+    Raises WeightsError and BodyModelError; warns (CheckpointWarning) about names it does not know.
+    """
+    file = Path(path).expanduser()
+    if file.suffix == ".safetensors":
+        if not fold:
+            raise WeightsError(f"{file} is a converted file, which is folded for good: give the .ckpt for fold=False.")
+        return fused_official(_read_converted(file))
+    network = build_official(read_official(file), _users(body_model_path))
+    return fused_official(folded_official(network)) if fold else network
+
+
+def convert_official(path: str | Path, out: str | Path, body_model_path: str | Path | None = None) -> Path:
+    """Write an official checkpoint once as a folded safetensors file with its body model; returns the path.
+
+    Raises WeightsError for a name that does not end in .safetensors, and as `load_official`.
+    """
+    target = Path(out).expanduser()
+    if target.suffix != ".safetensors":
+        raise WeightsError(f"the converted file must end in .safetensors, got {target.name}")
+    network = folded_official(build_official(read_official(path), _users(body_model_path)))
+    tensors = {name: tensor.contiguous() for name, tensor in _net_tensors(network).items()}
+    for name, array in assets_to_arrays(network.body_model.assets).items():
+        tensors[f"body_model.{name}"] = torch.from_numpy(_stored_order(name, array))
+    header = {"limner": json.dumps({"kind": KIND, "version": VERSION, "source": Path(path).name})}
+    temporary = target.with_name(f".{target.name}.part")
+    save_file(tensors, temporary, header)
+    temporary.replace(target)
+    return target
+
+
+def build_official(checkpoint: OfficialCheckpoint, users: BodyAssets | None = None) -> OfficialExpose:
+    """The network of a checkpoint, layer by layer as its names say. Raises WeightsError for missing or odd tensors."""
+    network = _hollow(official_assets(checkpoint, users))
+    tensors: dict[str, Tensor] = {}
+    for net, prefix in (("body_net", ""), ("hand_net", "hand_predictor."), ("head_net", "head_predictor.")):
+        backbone = checkpoint.part(f"{prefix}backbone.")
+        tensors |= {f"{net}.backbone.{name}": tensor for name, tensor in backbone.items()}
+        features = getattr(network, net).backbone.num_features
+        regressor = _regressor_tensors(checkpoint.part(f"{prefix}regressor."), features)
+        tensors |= {f"{net}.regressor.{name}": tensor for name, tensor in regressor.items()}
+    _fill(network, tensors, checkpoint.path)
+    return network
+
+
+def folded_official(network: OfficialExpose) -> OfficialExpose:
+    """The same function: batch norms folded into the convolutions, the body regressor into one matrix a stage."""
+    return _with_nets(network, lambda net: CropNet(folded(net.backbone), _folded_regressor(net), net.layout))
+
+
+def _folded_regressor(net: CropNet) -> IterativeRegressor | AffineRegressor:
+    regressor = net.regressor
+    if isinstance(regressor, IterativeRegressor) and regressor.activation == "none":
+        return regressor.folded()
+    return regressor
+
+
+def fused_official(network: OfficialExpose) -> OfficialExpose:
+    """A folded network with fused convolutions, for inference on CPUs; the first photo takes a little longer."""
+    return _with_nets(network, lambda net: CropNet(fused(net.backbone), net.regressor, net.layout))
+
+
+def _with_nets(network: OfficialExpose, change: Callable[[CropNet], CropNet]) -> OfficialExpose:
+    """The same body model, other networks."""
+    twin = copy.copy(network)
+    twin._modules = dict(network._modules)
+    for name in ("body_net", "hand_net", "head_net"):
+        twin._modules[name] = change(getattr(network, name)).eval()
+    return twin
+
+
+def _hollow(assets: BodyAssets) -> OfficialExpose:
+    """The unfolded network with its shapes, but without numbers (no time lost on initial values)."""
+    body, hand, head = official_layouts()
+    with torch.device("meta"):
+        nets = (
+            _hollow_net(HRNet(256), body, "none"),
+            _hollow_net(ResNet(18, 224), hand, "relu"),
+            _hollow_net(ResNet(18, 256), head, "relu"),
+        )
+    return OfficialExpose(nets, assets).eval()
+
+
+def _hollow_net(backbone: HRNet | ResNet, layout: ParamLayout, activation: Literal["none", "relu"]) -> CropNet:
+    regressor = IterativeRegressor(backbone.num_features, torch.empty(layout.size), HIDDEN, activation)
+    return CropNet(backbone, regressor, layout)
+
+
+def _regressor_tensors(official: dict[str, Tensor], num_features: int) -> dict[str, Tensor]:
+    """Names of IterativeRegressor for the official ones; the first layer is stored in two there."""
+    first = official.get("module.layer_000.0.weight")
+    named = {
+        "from_features.weight": None if first is None else first[:, :num_features],
+        "from_state.weight": None if first is None else first[:, num_features:],
+        "from_features.bias": official.get("module.layer_000.0.bias"),
+        "hidden.0.weight": official.get("module.layer_001.0.weight"),
+        "hidden.0.bias": official.get("module.layer_001.0.bias"),
+        "output.weight": official.get("module.output_layer.weight"),
+        "output.bias": official.get("module.output_layer.bias"),
+        "mean": official["mean_param"].flatten() if "mean_param" in official else None,
+    }
+    return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+
+def _fill(network: OfficialExpose, tensors: dict[str, Tensor], path: Path) -> None:
+    """Put the numbers in, strictly: every tensor has its place, every place its tensor."""
+    wanted = {name: t.shape for name, t in _net_tensors(network).items()}
+    odd = [f"{name} is missing" for name in wanted if name not in tensors]
+    odd += [f"{name} has no place" for name in tensors if name not in wanted]
+    odd += [
+        f"{name} is {tuple(t.shape)}, expected {tuple(wanted[name])}"
+        for name, t in tensors.items()
+        if name in wanted and t.shape != wanted[name]
+    ]
+    if odd:
+        shown = "; ".join(odd[:5]) + (f"; and {len(odd) - 5} more" if len(odd) > 5 else "")
+        raise WeightsError(f"{path} does not fit the released ExPose network: {shown}. {CURE}")
+    network.load_state_dict(tensors, strict=False, assign=True)
+    network.requires_grad_(False)
+
+
+def _net_tensors(network: OfficialExpose) -> dict[str, Tensor]:
+    """All tensors of the three networks that a file must hold."""
+    return {name: t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def _users(path: str | Path | None) -> BodyAssets | None:
+    return None if path is None else read_body_assets(path)
+
+
+def _stored_order(name: str, array: np.ndarray) -> np.ndarray:
+    """Pose directions go to the file as the body model wants them in memory (486 V 3), all else as it is."""
+    return np.ascontiguousarray(array.transpose(2, 0, 1) if name == "pose_directions" else array)
+
+
+def _read_converted(file: Path) -> OfficialExpose:
+    if not file.is_file():
+        raise WeightsError(f"no file at {file}. {CURE}")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            header = json.loads((opened.metadata() or {}).get("limner", "{}"))
+            if header.get("kind") != KIND or header.get("version") != VERSION:
+                raise WeightsError(
+                    f"{file} is not an official checkpoint converted by this version of limner (it says {header}). "
+                    "Convert the .ckpt again with `limner weights convert`."
+                )
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{file} is cut off or damaged ({error}). Convert the .ckpt again with `limner weights convert`."
+        ) from error
+    body = {n.removeprefix("body_model."): t.numpy() for n, t in tensors.items() if n.startswith("body_model.")}
+    body["pose_directions"] = body["pose_directions"].transpose(1, 2, 0)
+    network = _folded_shape(assets_from_arrays(file, body))
+    _fill(network, {n: t for n, t in tensors.items() if not n.startswith("body_model.")}, file)
+    return network
+
+
+def _folded_shape(assets: BodyAssets) -> OfficialExpose:
+    """The folded network with its shapes, but without numbers."""
+
+    def fold(net: CropNet) -> CropNet:
+        with torch.device("meta"):
+            size, features = net.layout.size, net.backbone.num_features
+            affine = AffineRegressor(torch.empty(3, size, features), torch.empty(3, size))
+        linear = isinstance(net.regressor, IterativeRegressor) and net.regressor.activation == "none"
+        return CropNet(folded(net.backbone), affine if linear else net.regressor, net.layout)
+
+    return _with_nets(_hollow(assets), fold)
