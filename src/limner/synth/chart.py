@@ -11,7 +11,7 @@ from limner.body.skeleton import JOINT
 from limner.geometry.mesh import vertex_normals
 from limner.render.raster import rasterize
 
-FIELDS = ("x", "y", "z", "lips", "brow", "nails", "ears", "eyes", "mouth", "head", "openness", "lashes", "redness", "beard")
+FIELDS = ("x", "y", "z", "lips", "brow", "nails", "ears", "eyes", "mouth", "head", "openness", "lashes", "redness", "beard", "teeth")
 """Channels of `BodyChart.fields`: place in the T-pose (metres), soft memberships [0, 1], and
 brow: distance to the eyebrow's middle line (metres); lashes: distance to the eyeball for skin (metres); openness: how
 much of its sky a spot sees [0, 1]; head: how much it belongs to the head; redness, beard: where skin is so [0, 1]."""
@@ -50,12 +50,13 @@ def make_chart(body_model: BodyModel) -> BodyChart:
             regions.member("fingernail", "toenail"),
             regions.member("ear"),
             eyes,
-            regions.member("mouth_inside", "tongue", "teeth"),
+            regions.member("mouth_inside", "tongue"),
             head,
             openness(template, faces, joints),
             _lash_distance(template, eyes, joints, head),
             _redness(template, landmarks, joints, head),
             _beard(template, landmarks, head),
+            regions.member("teeth"),
         ],
         -1,
     )

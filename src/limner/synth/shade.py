@@ -9,34 +9,53 @@ from torch.nn.functional import avg_pool2d, normalize
 
 from limner.render.raster import Fragments, rasterize
 from limner.synth.chart import light_frames
-from limner.synth.light import Panoramas, harmonics
 from limner.synth.scene import Scene
 from limner.synth.surface import Surface
 
 
 @dataclass(frozen=True)
 class Spots:
-    """The N covered pixels of B images: which image, where on it, camera-frame position, normal (unit), openness."""
+    """N seen spots of B people: which person, camera-frame position, normal (unit), openness to the surroundings, and
+    soft light "N 3" that arrives there (irradiance / pi)."""
 
-    pixel: Int[Tensor, "N"]
     sample: Int[Tensor, "N"]
     position: Float[Tensor, "N 3"]
     normal: Float[Tensor, "N 3"]
     openness: Float[Tensor, "N"]
+    soft: Float[Tensor, "N 3"]
 
 
-def at_spots(values: Float[Tensor, "#B V C"], fragments: Fragments, sample: Int[Tensor, "N"]) -> Float[Tensor, "N C"]:
-    """Vertex values at the covered pixels only (a batch of 1 serves all images)."""
+@dataclass(frozen=True)
+class Corners:
+    """The triangles behind N seen pixels: which image each is of, its three vertices' indices and weights."""
+
+    sample: Int[Tensor, "N"]
+    index: Int[Tensor, "3 N"]
+    weight: Float[Tensor, "3 N"]
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def __getitem__(self, rows: slice) -> "Corners":
+        return Corners(self.sample[rows], self.index[:, rows], self.weight[:, rows])
+
+    def mix(self, values: Float[Tensor, "#B V C"]) -> Float[Tensor, "N C"]:
+        """Vertex values at the pixels (a batch of 1 serves all images)."""
+        flat = values.reshape(-1, values.shape[-1])
+        rows = self.index + self.sample * values.shape[1] if values.shape[0] > 1 else self.index
+        result = flat.index_select(0, rows[0]) * self.weight[0, :, None]
+        for corner in (1, 2):
+            result = result.addcmul_(flat.index_select(0, rows[corner]), self.weight[corner, :, None])
+        return result
+
+
+def corners_of(fragments: Fragments) -> Corners:
+    """The triangles behind the covered pixels, in the order of `covered_pixels`."""
     pixel = fragments.covered_pixels
+    sample = pixel.div(fragments.face[0].numel(), rounding_mode="floor")
     face = fragments.face.view(-1).index_select(0, pixel)
     weight = fragments.barycentric.view(-1, 3).index_select(0, pixel)
-    flat = values.reshape(-1, values.shape[-1])
-    offset = sample * values.shape[1] if values.shape[0] > 1 else torch.zeros_like(sample)
-    result = torch.zeros(len(pixel), values.shape[-1], dtype=values.dtype, device=values.device)
-    for corner in range(3):
-        row = fragments.faces[:, corner].index_select(0, face) + offset
-        result = result + flat.index_select(0, row) * weight[:, corner, None]
-    return result
+    return Corners(sample, fragments.faces.index_select(0, face).mT.contiguous(), weight.mT.contiguous())
 
 
 def crevices(fragments: Fragments, metre_px: Float[Tensor, "B"]) -> Float[Tensor, "B H W"]:
@@ -63,70 +82,85 @@ def _box_mean(images: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B
     return avg_pool2d(rows, (size, 1), 1, (radius, 0), count_include_pad=False)
 
 
-def shadows(
+@dataclass(frozen=True)
+class ShadowMaps:
+    """What a distant light sees of B people: depth "B M M" along its rays, and how camera-frame places get there."""
+
+    frames: Float[Tensor, "B 3 3"]
+    middle: Float[Tensor, "B 2"]
+    half: Float[Tensor, "B 1"]
+    depth: Float[Tensor, "B M M"]
+
+    def reach(self, sample: Int[Tensor, "N"], position: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
+        """Share of the light that arrives at places of the given people; shadows have soft edges."""
+        size = self.depth.shape[-1]
+        local = torch.einsum("nij,nj->ni", self.frames.index_select(0, sample), position)
+        half = self.half.index_select(0, sample)
+        # a blocker counts from a little in front of the spot: map pixels are coarse
+        bias = 0.003 + 1.6 * 2 / size * half[:, 0]
+        unit = ((local[:, :2] - self.middle.index_select(0, sample)) / half + 1) * (size / 2)
+        flat, start = self.depth.view(-1), sample * (size * size)
+        reached = torch.zeros_like(bias)
+        for dx, dy in ((-1.3, -0.4), (0.4, -1.3), (1.3, 0.4), (-0.4, 1.3)):
+            column = (unit[:, 0] + dx).clamp(0, size - 1).long()
+            row = (unit[:, 1] + dy).clamp(0, size - 1).long()
+            blocker = flat.index_select(0, start + row * size + column)
+            reached = reached + ((blocker - local[:, 2]) / bias + 2).clamp(0, 1)
+        return reached / 4
+
+
+def shadow_maps(
     vertices: Float[Tensor, "B V 3"],
     faces: Int[Tensor, "F 3"],
-    spots: Spots,
+    corners: Corners,
     toward: Float[Tensor, "B 3"],
     size: int,
-) -> Float[Tensor, "N"]:
-    """Share of a distant light, in direction `toward` (camera axes), that reaches each spot; edges are soft.
+) -> ShadowMaps:
+    """Shadow maps of lights in direction `toward` (camera axes).
 
-    The shadow map covers just what the image shows, so that fingers throw sharp shadows in a close-up.
+    A map covers just what the image shows (`corners`), so that fingers throw sharp shadows in a close-up.
     """
-    count = len(vertices)
     frames = light_frames(toward)
-    local = torch.einsum("nij,nj->ni", frames[spots.sample], spots.position)
-    low = torch.full((count, 2), 1e6, device=local.device)
-    index = spots.sample[:, None].expand(-1, 2)
-    low = low.scatter_reduce(0, index, local[:, :2], "amin")
-    high = (-low).scatter_reduce(0, index, local[:, :2], "amax")
+    lit = vertices @ frames.mT
+    plane = lit[..., :2].reshape(-1, 2)
+    seen = plane.index_select(0, corners.index[0] + corners.sample * vertices.shape[1])
+    index = corners.sample[:, None].expand(-1, 2)
+    low = torch.full_like(toward[:, :2], 1e6).scatter_reduce(0, index, seen, "amin")
+    high = torch.full_like(toward[:, :2], -1e6).scatter_reduce(0, index, seen, "amax")
     empty = (high < low).any(-1, keepdim=True)
     low, high = torch.where(empty, -1.0, low), torch.where(empty, 1.0, high)
-    middle, half = (low + high) / 2, ((high - low) / 2).amax(-1, keepdim=True) * 1.03 + 1e-3
-    lit = vertices @ frames.mT
+    middle, half = (low + high) / 2, ((high - low) / 2).amax(-1, keepdim=True) * 1.05 + 0.004
     pixels = ((lit[..., :2] - middle[:, None]) / half[:, None] + 1) * (size / 2)
     depth = rasterize(torch.cat([pixels, lit[..., 2:]], -1), faces, size, size, perspective=False).depth
-    texel = 2 * half[:, 0] / size
-    # first where the light hits, then how far in front of the spot: far blockers (1.5 texels away) count as shadow
-    bias = (0.003 + 1.6 * texel)[spots.sample]
-    unit = ((local[:, :2] - middle[spots.sample]) / half[spots.sample] + 1) * (size / 2)
-    depth = depth.clamp_max(1e3).view(-1)
-    reached = torch.zeros_like(bias)
-    for dx, dy in ((-0.9, -0.3), (0.3, -0.9), (0.9, 0.3), (-0.3, 0.9)):
-        column = (unit[:, 0] + dx * 1.4).clamp(0, size - 1).long()
-        row = (unit[:, 1] + dy * 1.4).clamp(0, size - 1).long()
-        blocker = depth.index_select(0, (spots.sample * size + row) * size + column)
-        reached = reached + ((blocker - local[:, 2] + bias) / bias + 1).clamp(0, 1)
-    return reached / 4
+    return ShadowMaps(frames, middle, half, depth.clamp_max(1e3))
 
 
 def light_up(
-    spots: Spots, surface: Surface, scene: Scene, panoramas: Panoramas, shadow: Float[Tensor, "N"]
+    spots: Spots, surface: Surface, scene: Scene, up: Float[Tensor, "B 3"], shadow: Float[Tensor, "N"]
 ) -> Float[Tensor, "N 3"]:
-    """Light that leaves each spot towards the camera (linear)."""
+    """Light that leaves each spot towards the camera (linear); `up`: where most of the soft light comes from."""
     s = spots.sample
     normal = normalize(spots.normal + surface.relief, dim=-1)
-    basis = harmonics(torch.einsum("nij,nj->ni", scene.pano_from_camera[s], normal))
-    ambient = panoramas.ambient[scene.panorama] * scene.ambient[:, None, None]
-    soft = torch.einsum("nk,nkc->nc", basis, ambient[s]).clamp_min(0.01)
+    # relief turns the surface towards or away from the main soft light
+    turn = ((normal - spots.normal) * up.index_select(0, s)).sum(-1, keepdim=True)
+    soft = spots.soft * (1 + 0.7 * turn).clamp(0.3, 1.7)
     # crevices of skin glow a little in the skin's own colour
-    open_ = spots.openness[:, None]
-    open_ = open_ ** torch.lerp(torch.ones_like(surface.albedo), 1 - 0.6 * surface.albedo, surface.softness[:, None])
+    power = 1 - 0.6 * surface.albedo * surface.softness[:, None]
+    open_ = spots.openness[:, None] ** power
     light = soft * open_
     view = -normalize(spots.position, dim=-1)
     shine = torch.zeros_like(light)
     bleed = surface.softness[:, None] * light.new_tensor([0.28, 0.12, 0.08])
     for k in range(scene.key_direction.shape[1]):
-        toward, color = scene.key_direction[s, k], scene.key_color[s, k]
+        toward, color = scene.key_direction[:, k].index_select(0, s), scene.key_color[:, k].index_select(0, s)
         cosine = (normal * toward).sum(-1)
-        reach = (shadow if k == 0 else torch.ones_like(shadow))[:, None]
-        reach = reach * (0.4 + 0.6 * open_)
-        diffuse = ((cosine[:, None] + bleed) / (1 + bleed)).clamp_min(0)
-        light = light + color * diffuse * reach
+        reach = 0.4 + 0.6 * open_
+        reach = reach * shadow[:, None] if k == 0 else reach
+        color = color * reach
+        light = light + color * ((cosine[:, None] + bleed) / (1 + bleed)).clamp_min(0)
         middle = normalize(toward + view, dim=-1)
         lobe = (normal * middle).sum(-1).clamp_min(0) ** surface.sharpness
-        shine = shine + color * (lobe * (cosine > 0) * surface.gloss)[:, None] * reach * 0.25
-    rim = (1 - (normal * view).sum(-1).clamp(0, 1)) ** 4
+        shine = shine + color * (lobe * (cosine > 0) * surface.gloss * 0.25)[:, None]
+    rim = (1 - (normal * view).sum(-1).clamp(0, 1)).square().square()
     shine = shine + soft * open_ * (rim * 0.10 + 0.012 * surface.gloss)[:, None]
     return surface.albedo * light + shine
