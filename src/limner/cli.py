@@ -1,0 +1,140 @@
+"""limner's commands: each is one public function; heavy modules are imported when a command runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from limner.errors import LimnerError
+
+
+def estimate(
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    out: Path = Path("out"),
+    box: tuple[float, ...] = (),
+    keypoints: Path | None = None,
+    weights: str = "limner",
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+    refine: bool = True,
+) -> int:
+    """Estimate everybody in photos: body, hands and face as one mesh.
+
+    Args:
+        photos: photos, or folders of photos.
+        out: folder of the results, one folder a photo.
+        box: x0 y0 x1 y1 of a person in photo pixels (several: 8, 12, ... numbers) instead of the detector.
+        keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder: people are where their points are.
+        weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors.
+        body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
+        focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
+        refine: move the bodies onto the networks' own 2D points at the end.
+    """
+    from limner.batch import estimate_photos
+
+    return estimate_photos(photos, out, box, keypoints, weights, body_model, focal_px, refine)
+
+
+def model(body_model: Path | None = None, out: Path = Path("out/body_model.png")) -> int:
+    """Print what a body-model file holds and draw it.
+
+    Args:
+        body_model: an SMPL-X file; default: the embedded body.
+        out: picture of the mean body, its shape directions and expressions.
+    """
+    from limner.model_report import report_model
+
+    report_model(body_model, out)
+    return 0
+
+
+def evaluate(
+    what: Annotated[Literal["photos", "synthetic"], tyro.conf.Positional],
+    path: Annotated[Path, tyro.conf.Positional],
+    /,
+    out: Path = Path("out/evaluation"),
+    weights: str = "limner",
+    limit: int | None = None,
+) -> int:
+    """Measure the networks on labelled photos or on synthetic people.
+
+    Args:
+        what: photos (COCO-WholeBody annotations in sub-folders) or synthetic (a folder made by `limner harvest`).
+        path: the data.
+        out: folder for table and numbers.
+        weights: as for `estimate`.
+        limit: at most this many people a set.
+    """
+    from limner.evaluate.run import evaluate_photos, evaluate_synthetic
+
+    if what == "photos":
+        evaluate_photos(path, out, weights, limit)
+    else:
+        evaluate_synthetic(path, out, weights, limit)
+    return 0
+
+
+def harvest(
+    out: Path,
+    shards: int = 40,
+    seed: int = 7,
+    poses: Path | None = None,
+    hdri: Path | None = None,
+) -> int:
+    """Render synthetic people and keep what the frozen backbones see in them (step 1 of training).
+
+    Args:
+        out: folder of the shards; existing ones are kept, so a run that was cut off goes on.
+        shards: how many, 128 people each.
+        seed: other seeds give other people.
+        poses: captured key poses (.npz); without, everyday poses only.
+        hdri: folder of panoramas for light and backgrounds; without, plain studios.
+    """
+    from limner.train.run import run_harvest
+
+    run_harvest(out, shards, seed, poses, hdri)
+    return 0
+
+
+def train(
+    part: Annotated[Literal["body", "hand", "face", "all"], tyro.conf.Positional],
+    /,
+    evidence: Path,
+    out: Path = Path("runs/limner"),
+    poses: Path | None = None,
+    preset: Literal["limner", "smoke"] = "limner",
+    seed: int = 0,
+) -> int:
+    """Train the regressors on harvested evidence (step 2 of training); resumes where it stopped.
+
+    Args:
+        part: which network.
+        evidence: folder made by `limner harvest`.
+        out: folder of weights, checkpoints and logs; usable with `limner estimate --weights`.
+        poses: captured key poses (.npz) for the simulated people.
+        preset: limner (the shipped weights' recipe) or smoke (a minute, to see that it learns).
+        seed: seed of everything random.
+    """
+    from limner.train.run import run_training
+
+    run_training(part, evidence, out, poses, preset, seed)
+    return 0
+
+
+COMMANDS = {"estimate": estimate, "model": model, "evaluate": evaluate, "harvest": harvest, "train": train}
+
+
+def main() -> None:
+    """The `limner` command; user errors end with one clear message and exit code 2."""
+    try:
+        code = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="limner", description="One photo in, an expressive 3D person out."
+        )
+    except LimnerError as error:
+        print(f"limner: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

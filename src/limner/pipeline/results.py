@@ -1,0 +1,158 @@
+"""What is written for a photo: pictures to look at, meshes to open, numbers to compute with."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from limner.body.keypoints import KEYPOINT_SETS
+from limner.body.model import BodyModel
+from limner.body.skeleton import JOINT_NAMES, PARENTS
+from limner.errors import OutputError
+from limner.geometry.box import Squares
+from limner.io.image import Photo, write_image
+from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
+from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
+from limner.io.motion_file import Motion, write_params
+from limner.pipeline.people import People
+from limner.render.overlay import overlay
+from limner.render.sheet import sheet
+
+KEYPOINT_SET = "coco_wholebody133"
+HAND_POINTS = {"left": 25, "right": 40}  # first finger joint among the 144
+
+
+def result_names(photos: Sequence[Path]) -> list[str]:
+    """A folder name a photo: its name without ending, made unique where two photos share it."""
+    stems = [photo.stem for photo in photos]
+    names = [p.stem if stems.count(p.stem) == 1 else f"{p.stem}_{p.suffix.lstrip('.')}" for p in photos]
+    return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" for i, n in enumerate(names)]
+
+
+def save_results(people: People, photo: Photo, body_model: BodyModel, folder: str | Path) -> Path:
+    """Write everything about a photo's people to `folder`, whole or not at all; an older result there is replaced.
+
+    overlay.png     all people over the photo            sheet.png  crops, overlay and side view in one picture
+    keypoints.json  COCO-WholeBody-133 of all people     person_N/  overlay.png, mesh.glb (rigged), mesh.obj, mesh.ply,
+                                                                    params.npz, keypoints.json of one person
+    Raises OutputError for a folder that cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder.parent} ({error.strerror}). Give a folder that you may write to with --out."
+        ) from error
+    try:
+        _write_all(people, photo, body_model, work)
+        work.chmod(0o755)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        os.replace(work, folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder} ({error.strerror}). Free some space, or give another --out."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path) -> None:
+    write_image(folder / "overlay.png", overlay(photo.pixels, people.vertices, people.faces, people.camera))
+    _write_keypoints(folder / "keypoints.json", people, photo)
+    if not len(people):
+        return
+    parts = [
+        ("right hand", people.right_hand_square),
+        ("left hand", people.left_hand_square),
+        ("face", people.face_square),
+    ]
+    picture = sheet(photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts)
+    write_image(folder / "sheet.png", picture)
+    for i in range(len(people)):
+        one = people[i : i + 1]
+        own = folder / f"person_{i}"
+        own.mkdir()
+        alone = overlay(photo.pixels, one.vertices, one.faces, one.camera)
+        write_image(own / "overlay.png", alone)
+        write_obj(own / "mesh.obj", one.vertices[0], one.faces)
+        write_ply(own / "mesh.ply", one.vertices[0], one.faces)
+        write_glb(own / "mesh.glb", skinned_mesh(one, body_model, f"person_{i}"))
+        write_params(own / "params.npz", motion(one, body_model, photo))
+        _write_keypoints(own / "keypoints.json", one, photo)
+
+
+def skinned_mesh(person: People, body_model: BodyModel, name: str) -> SkinnedMesh:
+    """One person (a People of length 1) as skeleton, skin and expression morphs."""
+    params = person.params
+    neutral = params.replace(expression=torch.zeros_like(params.expression))
+    first = body_model.num_betas
+    return SkinnedMesh(
+        vertices_rest=body_model.rest_vertices(neutral)[0],
+        faces=body_model.faces,
+        joints_rest=body_model.rest_joints(params)[0],
+        parents=PARENTS,
+        joint_names=JOINT_NAMES,
+        weights=body_model.weights,
+        rotations=params.full_pose()[0],
+        transl=params.transl[0],
+        morphs=body_model.directions[first : first + body_model.num_expression],
+        morph_weights=params.expression[0],
+        morph_names=[f"expression_{k}" for k in range(body_model.num_expression)],
+        name=name,
+    )
+
+
+def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
+    """One person (a People of length 1) as a single-frame motion with camera, boxes and confidences."""
+    body = person.confidence[:, :22].mean(1)
+    hands = {side: person.confidence[:, first : first + 15].mean(1) for side, first in HAND_POINTS.items()}
+    extras = {
+        "camera_K": person.camera.K,
+        "photo_size_px": torch.tensor([float(photo.width), float(photo.height)]),
+        "box_px": person.boxes,
+        "score": person.scores,
+        "body_square_px": _square_row(person.body_square),
+        "left_hand_square_px": _square_row(person.left_hand_square),
+        "right_hand_square_px": _square_row(person.right_hand_square),
+        "face_square_px": _square_row(person.face_square),
+        "body_confidence": body,
+        "left_hand_confidence": hands["left"],
+        "right_hand_confidence": hands["right"],
+        "face_confidence": person.confidence[:, 76:].mean(1),
+    }
+    name = "limner" if body_model.assets.extra.get("region") is not None else "smplx"
+    return Motion(
+        rotations=person.params.full_pose(),
+        transl=person.params.transl,
+        betas=person.params.betas[0],
+        expression=person.params.expression,
+        pelvis_rest=body_model.rest_joints(person.params)[0, 0],
+        body_model=name,
+        extras=extras,
+    )
+
+
+def _square_row(squares: Squares) -> Tensor:
+    return torch.cat([squares.center_px, squares.size_px[:, None], squares.angle_rad[:, None]], -1)
+
+
+def _write_keypoints(path: Path, people: People, photo: Photo) -> None:
+    pixels, confidence, metres = people.keypoint_set(KEYPOINT_SET)
+    rows = [
+        PersonKeypoints(KEYPOINT_SET, pixels[i], confidence[i], people.boxes[i], metres[i], float(people.scores[i]))
+        for i in range(len(people))
+    ]
+    camera = None
+    if len(people):
+        center = people.camera.center_px[0].tolist()
+        camera = (float(people.camera.focal_px[0]), center[0], center[1])
+    record = PhotoKeypoints(photo.path.name, rows, (photo.width, photo.height), camera)
+    write_keypoints(path, record, KEYPOINT_SETS[KEYPOINT_SET])
