@@ -124,14 +124,14 @@ class SyntheticPeople:
         batch: SynthBatch,
         squares: Squares,
         size: int,
-        supersample: float = 1.5,
+        supersample: float = 1.25,
         mirror: Bool[Tensor, "B"] | None = None,
     ) -> UInt8[Tensor, "B 3 S S"]:
         """How the squares look at `size` pixels; `mirror` flips those crops left to right.
 
         Drawn at `supersample` times the size and reduced to the resolution that the photo's true pixels give.
         """
-        drawn = int(round(size * supersample))
+        drawn = 2 * int(round(size * supersample / 2))
         linear = self._light(batch, squares, drawn)
         generator = torch.Generator(linear.device).manual_seed(batch.seed + size)
         image = develop(linear, batch.scene.style, squares.size_px, size, generator)

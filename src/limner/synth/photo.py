@@ -75,16 +75,17 @@ def develop(
     `linear` is drawn at R >= S pixels (linear light), `square_px` is the side of the crop in virtual photo pixels. The
     crop is brought to the resolution the true photo would have, noise and JPEG come on there, then it is enlarged.
     """
-    encoded = _tone(linear, style)
-    true_pixels = (square_px / style.pixel_px).clamp(6, size)
-    down = resampling(true_pixels, encoded.shape[-1], size, style.blur)
-    small = _both_ways(down, _smear(encoded, style, true_pixels))
+    # nobody crops what is a mere dozen pixels wide
+    true_pixels = (square_px / style.pixel_px).clamp(0.16 * size, size)
+    exposed = (linear * (style.exposure[:, None] * style.white)[..., None, None]).clamp(0, 4)
+    down = resampling(true_pixels, linear.shape[-1], size, style.blur)
+    small = _tone(_both_ways(down, _smear(exposed, style, true_pixels)), style)
     small = _jpeg(_noise(small, style, generator), style.quality)
-    enlarged = true_pixels.round() < size
-    if bool(enlarged.any()):
-        up = enlargement(true_pixels, size)
-        small = torch.where(enlarged[:, None, None, None], _both_ways(up, small), small)
-    return small.clamp(0, 1)
+    rows = (true_pixels.round() < size).nonzero()[:, 0]
+    if len(rows) == 0:
+        return small.clamp(0, 1)
+    up = enlargement(true_pixels[rows], size)
+    return small.index_copy(0, rows, _both_ways(up, small[rows])).clamp(0, 1)
 
 
 def _both_ways(matrix: Float[Tensor, "B rows source"], images: Float[Tensor, "B 3 source source"]) -> Tensor:
@@ -93,10 +94,8 @@ def _both_ways(matrix: Float[Tensor, "B rows source"], images: Float[Tensor, "B 
     return torch.stack(across, 1)
 
 
-def _tone(linear: Tensor, style: PhotoStyle) -> Tensor:
-    """Linear light to display values: exposure, white balance, a soft shoulder, sRGB curve, contrast, saturation."""
-    gain = (style.exposure[:, None] * style.white)[..., None, None]
-    x = (linear * gain).clamp_min(0)
+def _tone(x: Tensor, style: PhotoStyle) -> Tensor:
+    """Exposed linear light to display values: a soft shoulder, sRGB curve, contrast, saturation."""
     # straight up to 0.6, then rolling off towards 1 as film does
     x = torch.where(x > 0.6, 0.6 + 0.4 * (1 - torch.exp(-(x - 0.6) / 0.4)), x)
     x = torch.where(x > 0.0031308, 1.055 * x.clamp_min(1e-8) ** (1 / 2.4) - 0.055, 12.92 * x)

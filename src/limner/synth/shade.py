@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, normalize
+from torch.nn.functional import avg_pool2d, interpolate, normalize
 
 from limner.render.raster import Fragments, rasterize
 from limner.synth.chart import light_frames
@@ -63,16 +63,16 @@ def crevices(fragments: Fragments, metre_px: Float[Tensor, "B"]) -> Float[Tensor
 
     `metre_px` is how many pixels a metre takes at the person's depth. 1 is open, 0 is deep inside.
     """
-    covered = fragments.covered
-    far = torch.where(covered, fragments.depth, 0.0).flatten(1).amax(1)
-    depth = torch.where(covered, fragments.depth, far[:, None, None] + 0.05)[:, None]
-    result = torch.ones_like(depth)
-    for radius, strength in ((3, 1.1), (9, 1.5)):
-        around = _box_mean(depth, radius)
-        behind = ((depth - around) * (metre_px / radius)[:, None, None, None]).clamp_min(0)
+    far = torch.where(fragments.covered, fragments.depth, 0.0).flatten(1).amax(1)
+    depth = torch.minimum(fragments.depth, far[:, None, None] + 0.05)[:, None]
+    half = avg_pool2d(depth, 2)
+    result = torch.ones_like(half)
+    for radius, strength in ((2, 1.1), (5, 1.5)):  # in pixels of the half-sized image
+        around = _box_mean(half, radius)
+        behind = ((half - around) * (0.5 * metre_px / radius)[:, None, None, None]).clamp_min(0)
         # deep steps are outlines of things in front, not crevices: they do not darken what is far behind
         result = result * torch.exp(-strength * behind * torch.exp(-behind))
-    return result[:, 0]
+    return interpolate(result, depth.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def _box_mean(images: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:

@@ -112,7 +112,9 @@ def paint(
     place = field[:, :3]
     offset = looks.offset.index_select(0, sample) * 60
     coarse = noise_at(noise, place * (1 / 0.035) + offset)
-    fine = noise_at(noise, place.roll(1, -1) * (1 / 0.0045) + offset)
+    # the mean of two projections hides where either runs along the surface
+    fine = place * (1 / 0.0045) + offset
+    fine = (noise_at(noise, fine.roll(1, -1)) + noise_at(noise, fine.roll(2, -1))) * 0.7
     worn = depth[:, :-1] > 0
     priority, layer = torch.where(worn, looks.priority.index_select(0, sample), 0.0).max(-1)
     dressed = (priority > 0).nonzero()[:, 0]
