@@ -208,6 +208,13 @@ def test_the_depth_map_is_the_depth_of_the_fragments(perspective):
     assert depth.equal(rasterize(vertices, faces, 40, 30, perspective=perspective, cull_back=True).depth)
 
 
+def test_double_precision_vertices_see_the_same():
+    vertices, faces = soup(seed=10, batch=2, triangles=30, size=40)
+    single, double = (rasterize(v, faces, 40, 40) for v in (vertices, vertices.double()))
+    assert double.face.equal(single.face) and double.barycentric.dtype == double.depth.dtype == torch.float64
+    torch.testing.assert_close(double.barycentric.float(), single.barycentric, atol=2e-4, rtol=0)
+
+
 @pytest.mark.parametrize("batch, number, triangles", [(0, 3, 1), (2, 0, 0), (2, 3, 0), (2, 3, 1)])
 def test_nothing_to_draw_is_an_empty_image(batch, number, triangles):
     vertices = torch.full((batch, number, 3), -100.0)

@@ -36,7 +36,7 @@ def overlay(
     """The photo with all people drawn over it, nearer surfaces in front, each person in a hue of their own.
 
     vertices: camera frame, metres, `camera` one entry a person. The result is the photo's size, or smaller, so that
-    its longer side is at most `longest_side` pixels.
+    its longer side is at most `longest_side` pixels. All tensors lie on one device.
     """
     canvas, scale = fit(photo, longest_side, longest_side)
     pixels = torch.cat([camera.project(vertices) * scale, vertices[..., 2:]], -1)

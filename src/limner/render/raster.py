@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 _EMPTY = 2**63 - 1  # z-buffer key of a pixel without a triangle: behind everything
+_TRIANGLES_AT_ONCE = 2**17  # of a batch: a working set that fits a CPU's cache made batches of 32 a third faster
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def rasterize(
         cull_back: leave out triangles seen from behind (outside is where corners run counter-clockwise).
 
     A pixel belongs to a triangle if its centre does; a centre on an edge (to rounding) belongs to the triangle to the
-    right of or below that edge. Of triangles at equal depth the lowest index wins. Not differentiable.
+    right of or below that edge. Of triangles at equal depth the lowest index wins. What is seen is decided in single
+    precision. Not differentiable.
     """
     key = _z_buffer(vertices_px, faces, height, width, near, perspective, cull_back)
     return _fragments(key, vertices_px, faces, height, width, perspective)
@@ -261,8 +263,17 @@ def _z_buffer(
     vertices_px: Tensor, faces: Tensor, height: int, width: int, near: float, perspective: bool, cull_back: bool
 ) -> Tensor:
     """Nearest (depth, face) of every pixel as one integer key, see `_pack`; _EMPTY where there is none."""
-    triangles = _triangles(vertices_px, faces, height, width, near, perspective, cull_back)
-    rows = _rows(triangles, width)
+    size = (len(vertices_px), height * width)
+    buffer = torch.full(size, _EMPTY, dtype=torch.int64, device=vertices_px.device)
+    images = max(1, _TRIANGLES_AT_ONCE // max(1, len(faces)))
+    for part, target in zip(vertices_px.float().split(images), buffer.split(images), strict=True):
+        triangles = _triangles(part, faces, height, width, near, perspective, cull_back)
+        _draw(triangles, _rows(triangles, width), target.view(-1), height, width, perspective)
+    return buffer.view(-1)
+
+
+def _draw(triangles: _Triangles, rows: _Rows, buffer: Tensor, height: int, width: int, perspective: bool) -> None:
+    """Put the keys of all covered pixels into the buffer of the triangles' images, the least one winning."""
     owner, column = _enumerate(rows.pixels, rows.first)
     triangle = rows.triangle.index_select(0, owner)
     right = column + 0.5 - rows.x_long.index_select(0, owner)
@@ -270,11 +281,8 @@ def _z_buffer(
     w = w + rows.down.index_select(0, owner) * triangles.w_down.index_select(0, triangle)
     w = w + right * triangles.w_right.index_select(0, triangle)
     key = _pack(w.reciprocal() if perspective else w, triangles.face.index_select(0, triangle))
-
     first = triangles.sample.index_select(0, rows.triangle) * (height * width) + rows.row * width
-    pixel = first.index_select(0, owner) + column
-    buffer = torch.full((len(vertices_px) * height * width,), _EMPTY, dtype=torch.int64, device=key.device)
-    return buffer.scatter_reduce_(0, pixel, key, "amin")
+    buffer.scatter_reduce_(0, first.index_select(0, owner) + column, key, "amin")
 
 
 def _pack(depth: Tensor, face: Tensor) -> Tensor:
@@ -306,7 +314,7 @@ def _fragments(
     weights = _barycentric([a - x_px for a in x], [a - y_px for a in y], z if perspective else None)
 
     face = torch.full_like(key, -1).index_copy_(0, pixel, nearest_face)
-    depth = vertices_px.new_full(key.shape, torch.inf).index_copy_(0, pixel, nearest_depth)
+    depth = vertices_px.new_full(key.shape, torch.inf).index_copy_(0, pixel, nearest_depth.to(z[0].dtype))
     barycentric = vertices_px.new_zeros(len(key), 3).index_copy_(0, pixel, weights)
     shape = (vertices_px.shape[0], height, width)
     return Fragments(face.view(shape), barycentric.view(*shape, 3), depth.view(shape), faces)

@@ -29,6 +29,7 @@ class Layout:
     caption: int = 17
     line: int = 2
     ink: Color = (70, 74, 80)
+    frame: Color = (222, 224, 228)
     parts: tuple[Color, ...] = ((242, 153, 60), (52, 178, 170), (226, 92, 128), (120, 120, 230))
 
 
@@ -56,7 +57,7 @@ def sheet(
     """Compose the result picture of P people.
 
     First row: the photo with person boxes and part squares, the overlay, the view from the side. Then a row a person:
-    each part's crop of the original photo, and the same crop with the mesh over it.
+    each part's crop of the original photo, and the same crop with the mesh over it. All tensors lie on one device.
 
     Args:
         vertices: camera frame, metres; `camera` one entry a person.
@@ -149,6 +150,8 @@ def _compose(rows: list[list[_Tile]], width: int, layout: Layout) -> UInt8[Tenso
         for tile in row:
             pen.text((x, y), tile.caption, fill=tile.color, font=font)
             page.paste(Image.fromarray(tile.image.permute(1, 2, 0).cpu().numpy()), (x, y + header))
-            x += tile.image.shape[2] + layout.gap
+            right = x + tile.image.shape[2]
+            pen.rectangle((x - 1, y + header - 1, right, y + header + tile.image.shape[1]), outline=layout.frame)
+            x = right + layout.gap
         y += height + layout.gap
     return torch.from_numpy(np.array(page)).permute(2, 0, 1).contiguous()
