@@ -36,6 +36,7 @@ class Estimator:
         self.person_net = person_net
         self.body_net, self.hand_net, self.face_net = networks.body, networks.hand, networks.face
         self.body_model = body_model
+        self.keypoint_model = body_model.keypoints_only()
         self.refined = refined
 
     @classmethod
@@ -88,7 +89,7 @@ class Estimator:
         return boxes, torch.ones(len(boxes))
 
     def _keypoints(self, params: BodyParams) -> Float[Tensor, "P 144 3"]:
-        return self.body_model.keypoints144(self.body_model(params), params)
+        return self.keypoint_model.keypoints144(self.keypoint_model(params), params)
 
     def _refine(
         self,
@@ -102,8 +103,8 @@ class Estimator:
         targets = body_targets(self.body_net, body)
         if not self.refined or targets is None:
             return params
-        parts = [] if hands is None or face is None else part_targets(self.body_model, params, hands, face)
-        return refine(self.body_model, params, camera, join_targets([targets, *parts]))
+        parts = [] if hands is None or face is None else part_targets(self.keypoint_model, params, hands, face)
+        return refine(self.keypoint_model, params, camera, join_targets([targets, *parts]))
 
     def _people(
         self,

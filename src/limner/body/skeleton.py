@@ -35,14 +35,6 @@ def chain_to_root(joint: str) -> list[int]:
     return chain[::-1]
 
 
-def levels() -> list[list[int]]:
-    """Joints by depth in the tree: every parent is in an earlier level, so a level can be posed at once."""
-    depth = [0] * len(PARENTS)
-    for joint, parent in enumerate(PARENTS[1:], start=1):
-        depth[joint] = depth[parent] + 1
-    return [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
-
-
 def mirrored_name(name: str) -> str:
     """left_x <-> right_x; other names stay."""
     for side, other in (("left_", "right_"), ("right_", "left_")):

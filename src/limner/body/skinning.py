@@ -1,32 +1,46 @@
 """How do joint rotations move joints and vertices? Forward kinematics and linear blend skinning."""
 
+from functools import cache
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from limner.body.skeleton import PARENTS, levels
+from limner.body.skeleton import PARENTS
+
+
+@cache
+def _ancestors(count: int) -> tuple[tuple[int, ...], ...]:
+    """For the first `count` joints and a neutral one behind them: the joint 1, 2, 4, ... steps up the tree."""
+    step = [count if parent < 0 else parent for parent in PARENTS[:count]] + [count]
+    rounds = []
+    while any(joint != count for joint in step):
+        rounds.append(tuple(step))
+        step = [step[joint] for joint in step]
+    return tuple(rounds)
 
 
 def pose_joints(
-    rotations: Float[Tensor, "B 55 3 3"], rest_joints: Float[Tensor, "B 55 3"]
-) -> tuple[Float[Tensor, "B 55 3 3"], Float[Tensor, "B 55 3"]]:
-    """Forward kinematics: absolute rotations and posed positions of all joints.
+    rotations: Float[Tensor, "B J 3 3"], rest_joints: Float[Tensor, "B J 3"]
+) -> tuple[Float[Tensor, "B J 3 3"], Float[Tensor, "B J 3"]]:
+    """Forward kinematics of the first J joints: absolute rotations and posed positions.
 
-    Local rotations are relative to the parent; the root stays at its rest position. Goes down the tree level by level,
-    so that one step poses all joints of a level at once.
+    Local rotations are relative to the parent; the root stays at its rest position. The products along the tree are
+    formed by pointer doubling (after round k each joint holds the product over 2^k ancestors), so that eleven levels
+    cost four batched products instead of eleven small ones.
     """
-    absolute: list[Tensor] = [rotations[:, 0]] + [rotations[:, 0]] * (len(PARENTS) - 1)
-    position: list[Tensor] = [rest_joints[:, 0]] + [rest_joints[:, 0]] * (len(PARENTS) - 1)
-    for level in levels()[1:]:
-        parents = [PARENTS[j] for j in level]
-        parent_rotation = torch.stack([absolute[p] for p in parents], 1)
-        parent_position = torch.stack([position[p] for p in parents], 1)
-        offset = rest_joints[:, level] - rest_joints[:, parents]
-        turned = parent_rotation @ rotations[:, level]
-        moved = parent_position + (parent_rotation @ offset[..., None])[..., 0]
-        for k, joint in enumerate(level):
-            absolute[joint], position[joint] = turned[:, k], moved[:, k]
-    return torch.stack(absolute, 1), torch.stack(position, 1)
+    count = rotations.shape[1]
+    rounds = _ancestors(count)
+    parent = list(rounds[0][:count]) if rounds else [count]
+    padded = torch.cat([rest_joints, torch.zeros_like(rest_joints[:, :1])], 1)
+    offset = rest_joints - padded[:, parent]
+    bottom = rotations.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(rotations), count, 1, 4)
+    local = torch.cat([torch.cat([rotations, offset[..., None]], -1), bottom], -2)
+    neutral = torch.eye(4, dtype=rotations.dtype, device=rotations.device).expand(len(rotations), 1, 4, 4)
+    moved = torch.cat([local, neutral], 1)
+    for above in rounds:
+        moved = moved[:, list(above)] @ moved
+    return moved[:, :count, :3, :3], moved[:, :count, :3, 3]
 
 
 def absolute_rotation(rotations: Float[Tensor, "B 55 3 3"], chain: list[int]) -> Float[Tensor, "B 3 3"]:

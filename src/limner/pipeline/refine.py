@@ -115,9 +115,13 @@ def _apply(start: BodyParams, state: _State) -> BodyParams:
     )
 
 
+def _body_rotations(params: BodyParams) -> Float[Tensor, "B J 3 3"]:
+    return torch.cat([params.global_orient[:, None], params.body_pose], 1)
+
+
 def _posed(model: BodyModel, params: BodyParams) -> tuple[Tensor, Tensor]:
-    absolute, joints = pose_joints(params.full_pose(), model.rest_joints(params))
-    return absolute[:, :NUM_JOINTS], joints[:, :NUM_JOINTS] + params.transl[:, None]
+    absolute, joints = pose_joints(_body_rotations(params), model.rest_joints(params)[:, :NUM_JOINTS])
+    return absolute, joints + params.transl[:, None]
 
 
 def _points(absolute: Tensor, joints: Tensor, targets: Targets) -> Float[Tensor, "B N 3"]:
@@ -220,7 +224,7 @@ def _jacobian(
 def _by_betas(model: BodyModel, params: BodyParams) -> Float[Tensor, "B S J 3"]:
     """How the posed joints move with each beta: forward kinematics is linear in the rest joints."""
     count, num_betas = params.betas.shape
-    directions = model.joint_directions[:num_betas]
-    rotations = params.full_pose().repeat_interleave(num_betas, 0)
+    directions = model.joint_directions[:num_betas, :NUM_JOINTS]
+    rotations = _body_rotations(params).repeat_interleave(num_betas, 0)
     moved = pose_joints(rotations, directions.repeat(count, 1, 1))[1]
-    return moved.unflatten(0, (count, num_betas))[:, :, :NUM_JOINTS]
+    return moved.unflatten(0, (count, num_betas))
