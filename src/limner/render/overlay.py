@@ -21,7 +21,7 @@ CLAY = (
 
 INSIDE = 0.16  # brightness of surfaces seen from within the body
 
-SAMPLE_BUDGET = 3e6  # how many samples a picture is rendered with, within 2 x 2 to 4 x 4 a pixel
+SAMPLE_BUDGET = 2e6  # how many samples a picture is rendered with, within 2 x 2 to 4 x 4 a pixel
 
 
 def overlay(
