@@ -157,8 +157,8 @@ class OfficialExpose(nn.Module):
             head_regression=face,
         )
 
-    def hand_condition(self, body: Float[Tensor, "B P"], coarse: BodyParams) -> Float[Tensor, "2B Q"]:
-        """Where the hand network starts: wrist and fingers of the body network, right hands, then mirrored left ones.
+    def hand_condition(self, body: Float[Tensor, "B P"], coarse: BodyParams) -> Float[Tensor, "H Q"]:
+        """Where the hand network starts: the body's wrist and fingers, B right hands, then B mirrored left ones.
 
         The right fingers are the body's raw numbers; the left ones were decoded, mirrored and encoded again.
         """
