@@ -20,9 +20,13 @@ FIELD = {name: index for index, name in enumerate(FIELDS)}
 
 @dataclass(frozen=True)
 class BodyChart:
-    """fields "V C" of the mean body (see FIELDS), joints "55 3" of its T-pose, floor_y: its soles' height."""
+    """fields "V C" of the mean body (see FIELDS), joints "55 3" of its T-pose, floor_y: its soles' height.
+
+    unrolled "F 3 2": where the corners of its triangles lie when the skin is cut and spread out flat (metres).
+    """
 
     fields: Float[Tensor, "V C"]
+    unrolled: Float[Tensor, "F 3 2"]
     joints: Float[Tensor, "55 3"]
     floor_y: float
 
@@ -60,7 +64,18 @@ def make_chart(body_model: BodyModel) -> BodyChart:
         ],
         -1,
     )
-    return BodyChart(fields, joints, float(template[:, 1].min()))
+    return BodyChart(fields, _unrolled(body_model), joints, float(template[:, 1].min()))
+
+
+def _unrolled(body_model: BodyModel) -> Float[Tensor, "F 3 2"]:
+    """The file's texture coordinates (`vt`, `ft`) in metres; without them, a front view."""
+    extra, template = body_model.assets.extra, body_model.v_template.float()
+    corners = template[body_model.faces]
+    if "vt" not in extra or "ft" not in extra:
+        return corners[..., :2] + corners[..., 2:] * 0.7
+    uv = torch.as_tensor(extra["vt"]).float().to(template.device)[torch.as_tensor(extra["ft"]).long().to(template.device)]
+    length, flat = ((c[:, 1] - c[:, 0]).norm(dim=-1) for c in (corners, uv))
+    return uv * (length / flat.clamp_min(1e-6)).median()
 
 
 class _Regions:

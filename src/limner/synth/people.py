@@ -73,7 +73,7 @@ class SyntheticPeople:
     ):
         """`panoramas`: light and backgrounds (`read_panoramas`); None lights people in plain studios.
 
-        `chunk`: pixels shaded at a time; on a GPU a million or more is faster.
+        `chunk`: batches of more covered pixels than this are shaded image by image. On a GPU give it millions.
         """
         self.body_model, self.sampler, self.photo_px, self.chunk = body_model, sampler, photo_px, chunk
         device = body_model.v_template.device
@@ -135,6 +135,7 @@ class SyntheticPeople:
         linear = self._light(batch, squares, drawn)
         generator = torch.Generator(linear.device).manual_seed(batch.seed + size)
         image = develop(linear, batch.scene.style, squares.size_px, size, generator)
+        image = image.masked_fill(self._outside(batch, squares, size), 0.0)
         if mirror is not None:
             image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
         return (image * 255).round().to(torch.uint8)
@@ -148,8 +149,14 @@ class SyntheticPeople:
         grid = unit_grid(size, squares.size_px).flatten(0, 1).expand(len(batch), -1, 2)
         places = squares.photo_from_unit(grid)
         image = self._occluded(image, batch.scene, places, squares.size_px / size)
+        return image.mT.unflatten(-1, (size, size))
+
+    def _outside(self, batch: SynthBatch, squares: Squares, size: int) -> Bool[Tensor, "B 1 S S"]:
+        """Pixels beyond the edges of photos that have edges."""
+        grid = unit_grid(size, squares.size_px).flatten(0, 1).expand(len(batch), -1, 2)
+        places = squares.photo_from_unit(grid)
         outside = ((places < 0) | (places > batch.photo_px)).any(-1) & batch.scene.bounded[:, None]
-        return image.masked_fill_(outside[..., None], 0.0).mT.unflatten(-1, (size, size))
+        return outside.view(-1, 1, size, size)
 
     def _background(self, batch: SynthBatch, squares: Squares, size: int) -> Float[Tensor, "B N 3"]:
         """What lies behind, drawn at half size: it is out of focus."""
@@ -176,7 +183,7 @@ class SyntheticPeople:
         return rasterize(pixels, self.body_model.faces, size, size, near=0.05)
 
     def _person(self, batch: SynthBatch, fragments: Fragments, squares: Squares, size: int) -> Float[Tensor, "N 3"]:
-        """Light from the covered pixels, worked out some ten thousand at a time, which stays in a CPU's cache."""
+        """Light from the covered pixels: all at once, or image by image, which stays in a CPU's cache."""
         corners = corners_of(fragments)
         # a metre at the person's depth, in drawn pixels
         metre = batch.camera.focal_px / batch.joints[..., 2].mean(1) * size / squares.size_px
@@ -187,16 +194,19 @@ class SyntheticPeople:
         soft = soft_light(self.panoramas, scene.panorama, scene.pano_from_camera, batch.normals)
         soft = soft * scene.ambient[:, None, None]
         shape = torch.cat([batch.surface, batch.normals, soft, batch.drape.depth], -1)
-        return torch.cat(
-            [
-                self._spots(batch, corners[start : start + self.chunk], dim[start : start + self.chunk], shape, maps)
-                for start in range(0, max(len(corners), 1), self.chunk)
-            ]
-        )
+        if len(corners) <= self.chunk:
+            return self._spots(batch, corners, dim, shape, maps)
+        ends = torch.bincount(corners.sample, minlength=len(batch)).cumsum(0).tolist()
+        lit = []
+        for image, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+            own, rows = slice(image, image + 1), slice(start, end)
+            lit.append(self._spots(batch[own], corners.part(rows, image), dim[rows], shape[own], maps[own]))
+        return torch.cat(lit)
 
     def _spots(
         self, batch: SynthBatch, corners: Corners, dim: Tensor, shape: Float[Tensor, "B V C"], maps: ShadowMaps
     ) -> Float[Tensor, "N 3"]:
+        """Light from some covered pixels."""
         field = corners.mix(self.chart.fields[None])
         position, normal, soft, depth = corners.mix(shape).split([3, 3, 3, shape.shape[-1] - 9], -1)
         spots = Spots(
@@ -206,7 +216,8 @@ class SyntheticPeople:
             openness=dim * field[:, FIELD["openness"]].clamp(0.03, 1) ** 0.8,
             soft=soft,
         )
-        surface = paint(field, depth, corners.sample, batch.looks, self.chart, self.fabric)
+        unrolled = corners.mix_corners(self.chart.unrolled)
+        surface = paint(field, unrolled, depth, corners.sample, batch.looks, self.chart, self.fabric)
         reach = maps.reach(corners.sample, position)
         return light_up(spots, surface, batch.scene, batch.camera_from_world[:, :, 1], reach)
 

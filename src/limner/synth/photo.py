@@ -44,7 +44,7 @@ def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generato
     n = (count,)
     small = coin(generator, n, 0.3)
     true_height = torch.where(small, log_uniform(generator, n, 110, 420), log_uniform(generator, n, 350, 1600))
-    warmth = normal(generator, n, 0.11)
+    warmth = normal(generator, n, 0.08)
     tint = normal(generator, n, 0.04)
     white = torch.stack([warmth, tint, -warmth], -1).exp()
     moving = coin(generator, n, 0.1) * log_uniform(generator, n, 2.0, 9.0)

@@ -1,6 +1,6 @@
 """Where do people stand, who takes the photo, and what is around them? Camera, light, background and occluders."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -66,7 +66,7 @@ def place_people(
     n = (len(points),)
     low, high = points.amin(1), points.amax(1)
     extent = (high - low)[:, :2].amax(-1)
-    whole = uniform(generator, n, 0.42, 0.95)
+    whole = uniform(generator, n, 0.42, 0.92)
     close = coin(generator, n, 0.24)
     fill = torch.where(close, log_uniform(generator, n, 1.0, 2.8), whole)
     focal = log_uniform(generator, n, 0.62, 3.2) * photo_px
@@ -106,15 +106,16 @@ def sample_scenes(
     kind = torch.multinomial(boxes.new_tensor([0.6, 0.2, 0.2]), count, replacement=True, generator=generator)
     size = (boxes[:, 2:] - boxes[:, :2]).amax(-1)
     style = sample_styles(count, size, generator)
-    facing = _arriving(panoramas, which, pano_from_camera, ambient, direction, color)
-    style = PhotoStyle(**{
-        f.name: style.exposure * 0.5 / facing if f.name == "exposure" else getattr(style, f.name) for f in fields(style)
-    })  # fmt: skip
+    arriving = _arriving(panoramas, which, pano_from_camera, ambient, direction, color)
+    facing = arriving.mean(-1)
+    # cameras set exposure and, not quite, white balance by the light they find
+    balance = (facing[:, None] / arriving) ** 0.8
+    style = replace(style, exposure=style.exposure * 0.5 / facing, white=style.white * balance)
     # backdrops are lit like the person: their colours are given as light that leaves them
     hue = uniform(generator, (count, 2, 3), 0.3, 1.0) ** 1.5
     grey = hue.mean(-1, keepdim=True)
     hue = torch.where(coin(generator, (count, 1, 1), 0.5), torch.lerp(grey, hue, 0.12), hue)
-    backdrop = hue * uniform(generator, (count, 1, 1), 0.1, 1.1) * facing[:, None, None]
+    backdrop = hue * uniform(generator, (count, 1, 1), 0.1, 1.1) * arriving[:, None]
     return Scene(
         panorama=which,
         pano_from_camera=pano_from_camera,
@@ -155,13 +156,13 @@ def _keys(
 
 def _arriving(
     panoramas: Panoramas, which: Tensor, pano_from_camera: Tensor, ambient: Tensor, direction: Tensor, color: Tensor
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, "B 3"]:
     """Mean light on surfaces that face the camera and sideways: what an exposure meter sees."""
     normals = direction.new_tensor([[0.0, 0.0, -1.0], [0.6, -0.2, -0.75], [-0.6, -0.2, -0.75], [0.0, -0.7, -0.7]])
     normals = normalize(normals, dim=-1).expand(len(which), -1, -1)
     light = soft_light(panoramas, which, pano_from_camera, normals) * ambient[:, None, None]
     cosine = (normals @ direction.mT).clamp_min(0)
-    return (light + cosine @ color).mean((1, 2)).clamp_min(0.02)
+    return (light + cosine @ color).mean(1).clamp_min(0.02)
 
 
 def soft_light(

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate, normalize
 from limner.render.raster import Fragments, rasterize
 from limner.synth.chart import light_frames
 from limner.synth.scene import Scene
-from limner.synth.surface import Surface
+from limner.synth.surface import Surface, rows_of
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,25 @@ class Spots:
 
 @dataclass(frozen=True)
 class Corners:
-    """The triangles behind N seen pixels: which image each is of, its three vertices' indices and weights."""
+    """The triangles behind N seen pixels: which image each is of, its three vertices' indices and weights, itself."""
 
     sample: Int[Tensor, "N"]
     index: Int[Tensor, "3 N"]
     weight: Float[Tensor, "3 N"]
+    face: Int[Tensor, "N"]
 
     def __len__(self) -> int:
         return len(self.sample)
 
-    def __getitem__(self, rows: slice) -> "Corners":
-        return Corners(self.sample[rows], self.index[:, rows], self.weight[:, rows])
+    def part(self, rows: slice, image: int | None) -> "Corners":
+        """Some of the pixels; all of one image if its number is given: it then counts as the only one."""
+        sample = self.sample[rows] if image is None else torch.zeros_like(self.sample[rows])
+        return Corners(sample, self.index[:, rows], self.weight[:, rows], self.face[rows])
+
+    def mix_corners(self, values: Float[Tensor, "F 3 C"]) -> Float[Tensor, "N C"]:
+        """Values of the triangles' own corners (texture coordinates, say) at the pixels."""
+        found = values.index_select(0, self.face)
+        return (found * self.weight.mT[..., None]).sum(1)
 
     def mix(self, values: Float[Tensor, "#B V C"]) -> Float[Tensor, "N C"]:
         """Vertex values at the pixels (a batch of 1 serves all images)."""
@@ -55,7 +63,7 @@ def corners_of(fragments: Fragments) -> Corners:
     sample = pixel.div(fragments.face[0].numel(), rounding_mode="floor")
     face = fragments.face.view(-1).index_select(0, pixel)
     weight = fragments.barycentric.view(-1, 3).index_select(0, pixel)
-    return Corners(sample, fragments.faces.index_select(0, face).mT.contiguous(), weight.mT.contiguous())
+    return Corners(sample, fragments.faces.index_select(0, face).mT.contiguous(), weight.mT.contiguous(), face)
 
 
 def crevices(fragments: Fragments, metre_px: Float[Tensor, "B"]) -> Float[Tensor, "B H W"]:
@@ -91,14 +99,17 @@ class ShadowMaps:
     half: Float[Tensor, "B 1"]
     depth: Float[Tensor, "B M M"]
 
+    def __getitem__(self, index: slice) -> "ShadowMaps":
+        return ShadowMaps(self.frames[index], self.middle[index], self.half[index], self.depth[index])
+
     def reach(self, sample: Int[Tensor, "N"], position: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
         """Share of the light that arrives at places of the given people; shadows have soft edges."""
         size = self.depth.shape[-1]
-        local = torch.einsum("nij,nj->ni", self.frames.index_select(0, sample), position)
-        half = self.half.index_select(0, sample)
+        local = (rows_of(self.frames, sample) @ position[..., None])[..., 0]
+        half = rows_of(self.half, sample)
         # a blocker counts from a little in front of the spot: map pixels are coarse
         bias = 0.003 + 1.6 * 2 / size * half[:, 0]
-        unit = ((local[:, :2] - self.middle.index_select(0, sample)) / half + 1) * (size / 2)
+        unit = ((local[:, :2] - rows_of(self.middle, sample)) / half + 1) * (size / 2)
         flat, start = self.depth.view(-1), sample * (size * size)
         reached = torch.zeros_like(bias)
         for dx, dy in ((-1.3, -0.4), (0.4, -1.3), (1.3, 0.4), (-0.4, 1.3)):
@@ -142,7 +153,7 @@ def light_up(
     s = spots.sample
     normal = normalize(spots.normal + surface.relief, dim=-1)
     # relief turns the surface towards or away from the main soft light
-    turn = ((normal - spots.normal) * up.index_select(0, s)).sum(-1, keepdim=True)
+    turn = ((normal - spots.normal) * rows_of(up, s)).sum(-1, keepdim=True)
     soft = spots.soft * (1 + 0.7 * turn).clamp(0.3, 1.7)
     # crevices of skin glow a little in the skin's own colour
     power = 1 - 0.6 * surface.albedo * surface.softness[:, None]
@@ -152,7 +163,7 @@ def light_up(
     shine = torch.zeros_like(light)
     bleed = surface.softness[:, None] * light.new_tensor([0.28, 0.12, 0.08])
     for k in range(scene.key_direction.shape[1]):
-        toward, color = scene.key_direction[:, k].index_select(0, s), scene.key_color[:, k].index_select(0, s)
+        toward, color = rows_of(scene.key_direction[:, k], s), rows_of(scene.key_color[:, k], s)
         cosine = (normal * toward).sum(-1)
         reach = 0.4 + 0.6 * open_
         reach = reach * shadow[:, None] if k == 0 else reach

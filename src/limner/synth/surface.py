@@ -40,6 +40,11 @@ class Drape:
         return Drape(self.depth[index], self.offset[index])
 
 
+def rows_of(values: Tensor, sample: Int[Tensor, "N"]) -> Tensor:
+    """Each spot's own row of what people have; the only row as it is, where there is one person (it broadcasts)."""
+    return values if len(values) == 1 else values.index_select(0, sample)
+
+
 def noise_image(generator: Generator) -> Float[Tensor, "1 3 C C"]:
     """Smooth random numbers of about unit variance, three at each place."""
     shape = (1, 3, _CELLS, _CELLS)
@@ -48,7 +53,12 @@ def noise_image(generator: Generator) -> Float[Tensor, "1 3 C C"]:
 
 def noise_at(image: Tensor, places: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
     """Noise at places in cells of the image (it repeats, mirrored)."""
-    grid = places @ places.new_tensor(_PROJECTION) * (2 / _CELLS)
+    return noise_on(image, places @ places.new_tensor(_PROJECTION))
+
+
+def noise_on(image: Tensor, places: Float[Tensor, "N 2"]) -> Float[Tensor, "N 3"]:
+    """As `noise_at`, for places on a plane."""
+    grid = places * (2 / _CELLS)
     return grid_sample(image, grid[None, None], padding_mode="reflection", align_corners=False)[0, :, 0].mT
 
 
@@ -74,7 +84,7 @@ def hair_depth(place: Float[Tensor, "V 3"], line: Float[Tensor, "B 4"], chart: B
     behind = (chart.at("left_eye_smplx")[2] - z).clamp_min(0)
     fall = (slope * (behind - 0.03).clamp_min(0)).clamp_max(0.15)
     temples = recess * (x - 0.02).clamp(0, 0.03) * (1 - behind / 0.08).clamp(0, 1)
-    return y - (forehead + temples - fall - long * (behind > 0.085))
+    return y - (forehead + temples - fall - long * torch.sigmoid((behind - 0.085) / 0.006))
 
 
 def smooth_step(value: Tensor, width: float) -> Tensor:
@@ -102,21 +112,21 @@ def drape(chart: BodyChart, looks: Looks, noise: Tensor) -> Drape:
 
 def paint(
     field: Float[Tensor, "N F"],
+    unrolled: Float[Tensor, "N 2"],
     depth: Float[Tensor, "N G1"],
     sample: Int[Tensor, "N"],
     looks: Looks,
     chart: BodyChart,
     noise: Tensor,
 ) -> Surface:
-    """Colours at N spots, given the chart's fields and the drape's depth there and which person each belongs to."""
+    """Colours at N spots, given the chart's fields, the place on the unrolled skin and the drape's depth there, and
+    which person each belongs to."""
     place = field[:, :3]
-    offset = looks.offset.index_select(0, sample) * 60
+    offset = rows_of(looks.offset, sample) * 60
     coarse = noise_at(noise, place * (1 / 0.035) + offset)
-    # the mean of two projections hides where either runs along the surface
-    fine = place * (1 / 0.0045) + offset
-    fine = (noise_at(noise, fine.roll(1, -1)) + noise_at(noise, fine.roll(2, -1))) * 0.7
+    fine = noise_on(noise, unrolled * (1 / 0.0045) + offset[:, :2])
     worn = depth[:, :-1] > 0
-    priority, layer = torch.where(worn, looks.priority.index_select(0, sample), 0.0).max(-1)
+    priority, layer = torch.where(worn, rows_of(looks.priority, sample), 0.0).max(-1)
     dressed = (priority > 0).nonzero()[:, 0]
     bare = (priority <= 0).nonzero()[:, 0]
     result = _skin(field[bare], depth[bare, -1], sample[bare], looks, chart, noise, coarse[bare], fine[bare])
@@ -148,15 +158,15 @@ def _skin(
     fine: Tensor,
 ) -> Surface:
     """Bare skin; what only heads have is worked out for their spots alone."""
-    skin = looks.skin.index_select(0, sample)
-    uneven = coarse[:, 0] * looks.blotch.index_select(0, sample) + fine[:, 0] * 0.025
-    red = field[:, FIELD["redness"]] * looks.redness.index_select(0, sample)
+    skin = rows_of(looks.skin, sample)
+    uneven = coarse[:, 0] * rows_of(looks.blotch, sample) + fine[:, 0] * 0.025
+    red = field[:, FIELD["redness"]] * rows_of(looks.redness, sample)
     color = skin * (1 + uneven)[:, None] * (1 + red[:, None] * skin.new_tensor([0.10, -0.22, -0.18]))
-    spots = smooth_step(fine[:, 1] - 1.0, 0.5) * looks.freckles.index_select(0, sample)
+    spots = smooth_step(fine[:, 1] - 1.0, 0.5) * rows_of(looks.freckles, sample)
     color = color * (1 - spots[:, None] * skin.new_tensor([0.25, 0.4, 0.5]))
     nails = smooth_step(field[:, FIELD["nails"]] - 0.2, 0.5)
-    color = torch.lerp(color, looks.nails.index_select(0, sample), nails[:, None])
-    gloss = looks.oil.index_select(0, sample) * 0.35 + nails * 0.8
+    color = torch.lerp(color, rows_of(looks.nails, sample), nails[:, None])
+    gloss = rows_of(looks.oil, sample) * 0.35 + nails * 0.8
     surface = Surface(
         color, gloss, torch.full_like(gloss, 18.0), fine * 0.05 + coarse * 0.03, torch.ones_like(gloss)
     )
@@ -197,21 +207,21 @@ def _face(
     color: Tensor, gloss: Tensor, field: Tensor, sample: Tensor, looks: Looks, fine: Tensor
 ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N"]]:
     """Lips, brows, lids, lashes, beard and the inside of the mouth."""
-    dark = looks.brow.index_select(0, sample)
+    dark = rows_of(looks.brow, sample)
     hairy = (0.65 + 0.35 * fine[:, 2]).clamp(0.1, 1)
-    beard = field[:, FIELD["beard"]] * looks.beard.index_select(0, sample) * hairy
+    beard = field[:, FIELD["beard"]] * rows_of(looks.beard, sample) * hairy
     color = torch.lerp(color, dark, beard[:, None] * 0.9)
     lips = smooth_step(field[:, FIELD["lips"]] - 0.25, 0.5)
-    painted = looks.lips.index_select(0, sample) * (1 + 0.08 * fine[:, 0:1])
+    painted = rows_of(looks.lips, sample) * (1 + 0.08 * fine[:, 0:1])
     color = torch.lerp(color, painted, lips[:, None])
-    width = looks.brow_width.index_select(0, sample)
+    width = rows_of(looks.brow_width, sample)
     brow = 1 - smooth_step(field[:, FIELD["brow"]] - width * 0.6, 0.0025)
-    brow = brow * looks.brow_strength.index_select(0, sample) * hairy.clamp_min(0.4)
+    brow = brow * rows_of(looks.brow_strength, sample) * hairy.clamp_min(0.4)
     color = torch.lerp(color, dark, brow[:, None])
     near = field[:, FIELD["lashes"]]
     lid = 1 - smooth_step(near - 0.003, 0.006)
-    color = torch.lerp(color, looks.shadow.index_select(0, sample), lid[:, None] * 0.7)
-    lash = (1 - smooth_step(near - 0.0002, 0.0013)) * looks.lashes.index_select(0, sample)
+    color = torch.lerp(color, rows_of(looks.shadow, sample), lid[:, None] * 0.7)
+    lash = (1 - smooth_step(near - 0.0002, 0.0013)) * rows_of(looks.lashes, sample)
     color = color * (1 - 0.85 * lash[:, None])
     inside = field[:, FIELD["mouth"], None]
     tongue = color.new_tensor([0.25, 0.06, 0.05]).expand_as(color)
@@ -225,13 +235,13 @@ def _hair(
 ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N"], Float[Tensor, "N 3"]]:
     """Hair in strands that run down: colours, how much is hair, and relief."""
     place = field[:, :3]
-    offset = looks.offset.index_select(0, sample) * 60
+    offset = rows_of(looks.offset, sample) * 60
     strands = noise_at(noise, place * place.new_tensor([420.0, 60.0, 420.0]) + offset)
     locks = noise_at(noise, place * place.new_tensor([110.0, 22.0, 110.0]) + offset)
     depth = hair + 0.004 * strands[:, 1] + 0.003 * locks[:, 1]
-    cover = smooth_step(depth + 0.004, 0.010) * looks.hair_strength.index_select(0, sample)
+    cover = smooth_step(depth + 0.004, 0.010) * rows_of(looks.hair_strength, sample)
     shade = (1 + 0.22 * strands[:, 0] + 0.22 * locks[:, 0]).clamp(0.25, 1.8)
-    color = torch.lerp(albedo, looks.hair.index_select(0, sample) * shade[:, None], cover[:, None])
+    color = torch.lerp(albedo, rows_of(looks.hair, sample) * shade[:, None], cover[:, None])
     return color, cover, strands * 0.14 + locks * 0.16
 
 
@@ -248,9 +258,9 @@ def _eyes(
     angle = torch.atan2(outward[:, :2].norm(dim=-1), outward[:, 2])
     white = albedo.new_tensor([0.74, 0.68, 0.65]) * (1 - 0.35 * smooth_step(angle - 0.6, 0.7))[:, None]
     rays = 0.8 + 0.25 * torch.sin(torch.atan2(outward[:, 1], outward[:, 0]) * 23)
-    iris = looks.iris[sample] * (rays * (1 - 0.65 * smooth_step(angle - 0.38, 0.10)))[:, None]
+    iris = rows_of(looks.iris, sample) * (rays * (1 - 0.65 * smooth_step(angle - 0.38, 0.10)))[:, None]
     color = torch.lerp(iris, white, smooth_step(angle - 0.46, 0.06)[:, None])
-    pupil = 1 - smooth_step(angle - looks.pupil_rad[sample], 0.03)
+    pupil = 1 - smooth_step(angle - rows_of(looks.pupil_rad, sample), 0.03)
     return albedo.index_copy(0, rows, color * (1 - 0.97 * pupil[:, None])), on_eye
 
 
