@@ -1,7 +1,7 @@
 """What does a network that looks at a crop return? The socket for all backbones, and limner's own small one."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class Features:
         return len(self.pooled)
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """Crops in, features out. Mean and standard deviation of the pixels are the backbone's own business."""
 
