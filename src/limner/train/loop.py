@@ -28,7 +28,7 @@ class TrainOptions:
     weight_decay: float = 1e-4
     seed: int = 0
     log_every: int = 200
-    save_every: int = 1000
+    save_every: int = 500
     loss: LossWeights = LossWeights()
 
 

@@ -10,6 +10,8 @@ from limner.networks.regressor import ParamLayout
 from limner.train.predicted import PredictedPoints
 from limner.train.truth import Truth
 
+EARLIER_STAGES = 0.2
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -34,17 +36,21 @@ def part_loss(
     points: PredictedPoints,
     weights: LossWeights,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
-    """Mean loss over the stages of the iterative regression, and the last stage's terms for the log."""
-    total, terms = vectors[0].new_zeros(()), {}
-    for vector in vectors:
-        terms = _terms(vector, truth, layout, points, weights)
-        total = total + sum(terms.values(), vector.new_zeros(())) / len(vectors)
+    """Loss of the last stage (the paper's choice) plus parameter terms of the earlier ones; the terms for the log.
+
+    Points cost a forward kinematics a stage, parameters nearly nothing: only the last stage is judged by points.
+    """
+    terms = _parameter_terms(vectors[-1], truth, layout, weights) | _point_terms(
+        vectors[-1], truth, layout, points, weights
+    )
+    zero = vectors[-1].new_zeros(())
+    total = sum(terms.values(), zero)
+    for vector in vectors[:-1]:
+        total = total + EARLIER_STAGES * sum(_parameter_terms(vector, truth, layout, weights).values(), zero)
     return total, {name: float(value.detach()) for name, value in terms.items()}
 
 
-def _terms(
-    vector: Tensor, truth: Truth, layout: ParamLayout, points: PredictedPoints, weights: LossWeights
-) -> dict[str, Tensor]:
+def _parameter_terms(vector: Tensor, truth: Truth, layout: ParamLayout, weights: LossWeights) -> dict[str, Tensor]:
     of_block = dict(weights.blocks)
     terms: dict[str, Tensor] = {}
     rotation = vector.new_zeros(())
@@ -59,12 +65,17 @@ def _terms(
         error = (predicted - target[:, : predicted.shape[1]]).square().mean()
         number = number + of_block.get(name, 1.0) * error
     terms["number"] = weights.number * number
-    placed = points(vector)
-    terms["points3d"] = weights.points3d * (placed - points.root(placed) - truth.points3d).norm(dim=-1).mean()
-    projected = layout.camera(vector).project(placed)
-    error2d = (projected - truth.points2d).abs().sum(-1).clamp(max=1.0)  # far outside the crop nothing can be learned
-    terms["points2d"] = weights.points2d * error2d.mean()
     return terms
+
+
+def _point_terms(
+    vector: Tensor, truth: Truth, layout: ParamLayout, points: PredictedPoints, weights: LossWeights
+) -> dict[str, Tensor]:
+    placed = points(vector)
+    error3d = (placed - points.root(placed) - truth.points3d).norm(dim=-1)
+    projected = layout.camera(vector).project(placed)
+    error2d = (projected - truth.points2d).abs().sum(-1).clamp(max=1.0)  # far outside the crop nothing is learned
+    return {"points3d": weights.points3d * error3d.mean(), "points2d": weights.points2d * error2d.mean()}
 
 
 def point_error_mm(vector: Tensor, truth: Truth, points: PredictedPoints) -> Float[Tensor, "B"]:

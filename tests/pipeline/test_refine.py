@@ -1,0 +1,113 @@
+"""Refinement: finds the body again, never gets worse, and its Jacobian is the true one."""
+
+import pytest
+import torch
+
+from limner.body.skeleton import BODY_JOINTS
+from limner.geometry.camera import photo_camera
+from limner.geometry.rotation import rotation_from_axis_angle
+from limner.pipeline import refine as module
+from limner.pipeline.refine import RefineOptions, Targets, refine
+
+COUNT = len(BODY_JOINTS)
+
+
+@pytest.fixture(scope="module")
+def scene(body):
+    """True people, a wrong start, and where their joints are seen."""
+    g = torch.Generator().manual_seed(0)
+    small = body.keypoints_only(contour=False)
+    pose = rotation_from_axis_angle(torch.randn(4, 21, 3, generator=g) * 0.25)
+    true = body.rest(4).replace(
+        body_pose=pose, transl=torch.tensor([[0.1, 0.0, 3.5]]).repeat(4, 1), betas=torch.randn(4, 16, generator=g)
+    )
+    camera = photo_camera(640, 480, 700.0, 4)
+    joints = small.joints(true)[:, :COUNT]
+    targets = Targets(
+        joint=torch.arange(COUNT),
+        offset=torch.zeros(4, COUNT, 3),
+        point_px=camera.project(joints),
+        weight=torch.ones(4, COUNT),
+        sigma_px=torch.full((4, COUNT), 3.0),
+    )
+    noise = rotation_from_axis_angle(torch.randn(4, 21, 3, generator=g) * 0.2)
+    start = true.replace(
+        body_pose=pose @ noise, betas=torch.zeros(4, 16), transl=true.transl + torch.tensor([0.1, -0.05, 0.4])
+    )
+    return small, true, start, camera, targets
+
+
+def pixel_error(model, params, camera, targets):
+    return (camera.project(model.joints(params)[:, :COUNT]) - targets.point_px).norm(dim=-1).mean(-1)
+
+
+def test_moves_the_body_onto_its_points(scene):
+    model, true, start, camera, targets = scene
+    result = refine(model, start, camera, targets)
+    assert (pixel_error(model, start, camera, targets) > 10).all()
+    assert (pixel_error(model, result, camera, targets) < 2.0).all()
+    spread = (model.joints(result) - model.joints(true))[:, :COUNT].norm(dim=-1).mean()
+    assert spread < (model.joints(start) - model.joints(true))[:, :COUNT].norm(dim=-1).mean()
+
+
+def test_ignored_points_and_nan_free_without_any(scene):
+    model, _, start, camera, targets = scene
+    wild = targets.point_px.clone()
+    wild[:, 5] += 400
+    ignored = Targets(targets.joint, targets.offset, wild, targets.weight.clone(), targets.sigma_px)
+    ignored.weight[:, 5] = 0
+    kept = [i for i in range(COUNT) if i != 5]
+    result = refine(model, start, camera, ignored)
+    error = (camera.project(model.joints(result)[:, :COUNT]) - targets.point_px).norm(dim=-1)[:, kept].mean()
+    assert error < 2.5
+    nothing = Targets(targets.joint, targets.offset, wild, torch.zeros_like(ignored.weight), targets.sigma_px)
+    unmoved = refine(model, start, camera, nothing)
+    assert torch.allclose(unmoved.transl, start.transl, atol=1e-3) and torch.isfinite(unmoved.full_pose()).all()
+
+
+def test_one_wild_point_does_not_bend_the_body(scene):
+    model, _, start, camera, targets = scene
+    wild = targets.point_px.clone()
+    wild[:, BODY_JOINTS.index("left_ankle")] += torch.tensor([300.0, -300.0])
+    result = refine(
+        model, start, camera, Targets(targets.joint, targets.offset, wild, targets.weight, targets.sigma_px)
+    )
+    trunk = [BODY_JOINTS.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
+    error = (camera.project(model.joints(result)[:, :COUNT]) - targets.point_px).norm(dim=-1)[:, trunk]
+    assert error.mean() < 5
+
+
+def test_never_worse_by_its_own_objective(scene):
+    model, _, start, camera, targets = scene
+    options = RefineOptions(steps=3)
+    stiffness = module._stiffness(options)
+
+    def value(params):
+        state = module._State(torch.zeros(4, COUNT, 3), params.betas, params.transl)
+        return module._objective(model, params, state, camera, targets, options, stiffness)
+
+    assert (value(refine(model, start, camera, targets, options)) <= value(start)).all()
+
+
+def test_jacobian_equals_finite_differences(scene):
+    model, true, _, camera, targets = scene
+    double = type(model).load(dtype=torch.float64).keypoints_only(contour=False)
+    params = true.to(torch.float64)
+    wide = module.Camera(camera.focal_px.double(), camera.center_px.double())
+    fixed = Targets(
+        targets.joint,
+        *(x.double() for x in (targets.offset + 0.05, targets.point_px, targets.weight, targets.sigma_px)),
+    )
+    zero = module._State(torch.zeros(4, COUNT, 3).double(), params.betas, params.transl)
+
+    def residual(turn, betas, transl):
+        moved = module._apply(params, module._State(turn, betas, transl))
+        return module._residuals(module._points(*module._posed(double, moved), fixed), wide, fixed)
+
+    absolute, joints = module._posed(double, params)
+    points = module._points(absolute, joints, fixed)
+    ours = module._jacobian(double, params, absolute, joints, points, wide, fixed, module._moves()[:, fixed.joint])
+    numeric = torch.autograd.functional.jacobian(residual, (zero.turn, zero.betas, zero.transl))
+    for i in range(4):
+        theirs = torch.cat([block[i, :, :, i].flatten(2) for block in numeric], -1)
+        assert torch.allclose(ours[i], theirs, atol=1e-4, rtol=1e-4)
