@@ -93,6 +93,7 @@ def sample_looks(chart: BodyChart, count: int, generator: Generator) -> Looks:
     dark_eyes = tone > 0.5
     choice = (uniform(generator, n) * torch.where(dark_eyes, 2.5, float(len(iris)))).long()
     garments = _garments(chart, count, generator)
+    clear = (skin * 1.12 + skin.new_tensor([0.05, 0.03, 0.03])).clamp_max(0.9)
     return Looks(
         skin=skin,
         blotch=uniform(generator, n, 0.02, 0.10),
@@ -100,9 +101,7 @@ def sample_looks(chart: BodyChart, count: int, generator: Generator) -> Looks:
         freckles=uniform(generator, n, 0.3, 1.0) * coin(generator, n, 0.12) * (tone < 0.45),
         oil=uniform(generator, n, 0.2, 1.2),
         lips=torch.where((made_up & coin(generator, n, 0.7))[:, None], lipstick, natural),
-        nails=torch.where(
-            coin(generator, n, 0.15)[:, None], painted, (skin * 1.12 + skin.new_tensor([0.05, 0.03, 0.03])).clamp_max(0.9)
-        ),
+        nails=torch.where(coin(generator, n, 0.15)[:, None], painted, clear),
         brow=hair * 0.55 + skin.new_tensor([0.01, 0.007, 0.005]),
         brow_width=uniform(generator, n, 0.0028, 0.0062),
         brow_strength=uniform(generator, n, 0.45, 0.95),
@@ -137,7 +136,8 @@ def _hair_color(tone: Tensor, count: int, generator: Generator) -> Float[Tensor,
     weight = torch.where((tone > 0.45)[:, None], weight * dark, weight)
     color = table[torch.multinomial(weight, 1, generator=generator)[:, 0]]
     dyed = coin(generator, (count, 1), 0.03)
-    return torch.where(dyed, uniform(generator, (count, 3), 0.02, 0.6), color * normal(generator, (count, 1), 0.2).exp())
+    loud = uniform(generator, (count, 3), 0.02, 0.6)
+    return torch.where(dyed, loud, color * normal(generator, (count, 1), 0.2).exp())
 
 
 def _hair_lines(chart: BodyChart, count: int, generator: Generator) -> Float[Tensor, "B 4"]:
@@ -233,8 +233,9 @@ def _upper(chart: BodyChart, count: int, generator: Generator) -> Float[Tensor, 
     n = (count,)
     edges = _blank(count, generator.device)
     shoulder, elbow, wrist = (float(chart.at(f"left_{j}")[0]) for j in ("shoulder", "elbow", "wrist"))
-    hip_y, knee_y, waist_y = float(chart.at("left_hip")[1]), float(chart.at("left_knee")[1]), float(chart.at("spine1")[1])
-    ankle_y = float(chart.at("left_ankle")[1])
+    hip_y, knee_y, waist_y, ankle_y = (
+        float(chart.at(name)[1]) for name in ("left_hip", "left_knee", "spine1", "left_ankle")
+    )
     kind = uniform(generator, n)
     short = _between(shoulder + 0.05, elbow - 0.02, uniform(generator, n))
     long = _between(elbow + 0.05, wrist + 0.015, uniform(generator, n) ** 0.35)
@@ -249,8 +250,8 @@ def _upper(chart: BodyChart, count: int, generator: Generator) -> Float[Tensor, 
     edges[:, 4] = uniform(generator, n, 0.06, 0.12)
     neck_y = float(chart.at("neck")[1])
     edges[:, 5] = torch.where(coin(generator, n, 0.3), neck_y - uniform(generator, n, 0.04, 0.20), _FAR)
-    knee = edges.new_tensor(knee_y)
-    edges[:, 1] = torch.where((which < 0.1) & coin(generator, n, 0.6), knee + uniform(generator, n, -0.05, 0.2), edges[:, 1])
+    knee_long = (which < 0.1) & coin(generator, n, 0.6)
+    edges[:, 1] = torch.where(knee_long, knee_y + uniform(generator, n, -0.05, 0.2), edges[:, 1])
     return _unless(coin(generator, n, 0.95), edges)
 
 

@@ -11,7 +11,10 @@ from limner.body.skeleton import JOINT
 from limner.geometry.mesh import vertex_normals
 from limner.render.raster import rasterize
 
-FIELDS = ("x", "y", "z", "lips", "brow", "nails", "ears", "eyes", "mouth", "head", "openness", "lashes", "redness", "beard", "teeth")
+FIELDS = (
+    "x", "y", "z", "lips", "brow", "nails", "ears", "eyes", "mouth", "head", "openness", "lashes", "redness", "beard",
+    "teeth",
+)  # fmt: skip
 """Channels of `BodyChart.fields`: place in the T-pose (metres), soft memberships [0, 1], and
 brow: distance to the eyebrow's middle line (metres); lashes: distance to the eyeball for skin (metres); openness: how
 much of its sky a spot sees [0, 1]; head: how much it belongs to the head; redness, beard: where skin is so [0, 1]."""
@@ -73,7 +76,7 @@ def _unrolled(body_model: BodyModel) -> Float[Tensor, "F 3 2"]:
     corners = template[body_model.faces]
     if "vt" not in extra or "ft" not in extra:
         return corners[..., :2] + corners[..., 2:] * 0.7
-    uv = torch.as_tensor(extra["vt"]).float().to(template.device)[torch.as_tensor(extra["ft"]).long().to(template.device)]
+    uv = torch.as_tensor(extra["vt"]).float()[torch.as_tensor(extra["ft"]).long()].to(template.device)
     length, flat = ((c[:, 1] - c[:, 0]).norm(dim=-1) for c in (corners, uv))
     return uv * (length / flat.clamp_min(1e-6)).median()
 
@@ -152,7 +155,7 @@ def _beard(template: Tensor, landmarks: Tensor, head: Tensor) -> Float[Tensor, "
 
 @torch.no_grad()
 def openness(
-    template: Float[Tensor, "V 3"], faces: Tensor, joints: Float[Tensor, "55 3"], directions: int = 40, size: int = 224
+    template: Float[Tensor, "V 3"], faces: Tensor, joints: Float[Tensor, "55 3"], directions: int = 32, size: int = 192
 ) -> Float[Tensor, "V"]:
     """Share of the directions in front of each vertex that are not blocked by the T-posed body (cosine-weighted).
 

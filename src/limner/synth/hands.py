@@ -69,7 +69,8 @@ def sample_angles(count: int, generator: Generator, random_share: float = 0.15) 
     mix = torch.where(coin(generator, (count,), 0.5), uniform(generator, (count,)), torch.zeros(count, device=device))
     angles = torch.lerp(first, second, mix[:, None, None] ** 1.5)
     # whole hand, per finger, per joint: neighbours move together
-    noise = normal(generator, (count, 1, 1), 5) + normal(generator, (count, 5, 1), 5) + normal(generator, (count, 5, 4), 4)
+    noise = normal(generator, (count, 1, 1), 5) + normal(generator, (count, 5, 1), 5)
+    noise = noise + normal(generator, (count, 5, 4), 4)
     noise[..., 3] *= 0.4
     angles = angles + noise
     wild = coin(generator, (count,), random_share)

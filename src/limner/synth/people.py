@@ -1,6 +1,7 @@
 """Images of people with exact truth: who is in the virtual photo, and how does any square of it look?"""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -16,7 +17,7 @@ from limner.geometry.warp import unit_grid
 from limner.render.raster import Fragments, rasterize
 from limner.synth.appearance import Looks, sample_looks
 from limner.synth.chance import normal, uniform
-from limner.synth.chart import FIELD, make_chart
+from limner.synth.chart import FIELD, BodyChart, make_chart
 from limner.synth.light import Panoramas, studio_panoramas
 from limner.synth.photo import develop
 from limner.synth.sampler import PersonSampler
@@ -32,8 +33,9 @@ class SynthBatch:
     """B people, each in a virtual photo of photo_px x photo_px pixels; positions in camera axes, metres.
 
     params with `transl`; vertices "B V 3" of the naked body, which all labels describe; surface "B V 3" the same
-    vertices with clothes and hair on, its normals, and `drape`, what is worn where; joints "B 55 3"; keypoints "B 144 3"; keypoints_px "B 144 2"; boxes "B 4" of the
-    visible body in the photo (clipped to it); camera; looks; scene; seed of the photo noise.
+    vertices with clothes and hair on, its normals, and `drape`, what is worn where; joints "B 55 3"; keypoints
+    "B 144 3"; keypoints_px "B 144 2"; boxes "B 4" of the visible body in the photo (clipped to it); camera; looks;
+    scene; seed of the photo noise.
     """
 
     params: BodyParams
@@ -56,7 +58,7 @@ class SynthBatch:
         return len(self.vertices)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "SynthBatch":
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         return SynthBatch(**{k: v if isinstance(v, int) else v[index] for k, v in kept.items()})
 
 
@@ -70,15 +72,17 @@ class SyntheticPeople:
         panoramas: Panoramas | None = None,
         photo_px: int = 1024,
         chunk: int = 1 << 15,
+        chart: BodyChart | None = None,
     ):
         """`panoramas`: light and backgrounds (`read_panoramas`); None lights people in plain studios.
 
+        `chart`: made from the body model unless given (it takes a second).
         `chunk`: batches of more covered pixels than this are shaded image by image. On a GPU give it millions.
         """
         self.body_model, self.sampler, self.photo_px, self.chunk = body_model, sampler, photo_px, chunk
         device = body_model.v_template.device
         self.panoramas = studio_panoramas(device) if panoramas is None else panoramas
-        self.chart = make_chart(body_model)
+        self.chart = make_chart(body_model) if chart is None else chart
         generator = torch.Generator(device).manual_seed(0)
         self.fabric = noise_image(generator)
         self.noise = _noise_image(generator)
@@ -96,7 +100,7 @@ class SyntheticPeople:
         marks = camera.project(keypoints)
         boxes = bounds_of(camera.project(vertices[:, ::4])).clamp(0, self.photo_px)
         looks = sample_looks(self.chart, count, generator)
-        scene = sample_scenes(self.panoramas, people.camera_from_world, marks[:, :76], boxes, generator)
+        scene = sample_scenes(self.panoramas, people.camera_from_world, marks[:, :76], boxes, looks.skin, generator)
         bare = vertex_normals(vertices, self.body_model.faces)
         worn = drape(self.chart, looks, self.fabric)
         surface = vertices + bare * worn.offset[..., None]

@@ -59,7 +59,7 @@ def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generato
         motion=torch.stack([direction.cos(), direction.sin()], -1) * moving[:, None],
         noise=log_uniform(generator, n, 0.002, 0.04),
         chroma=uniform(generator, n, 0.1, 0.5),
-        quality=torch.where(coin(generator, n, 0.75), uniform(generator, n, 0.35, 0.97), torch.ones(n, device=generator.device)),
+        quality=torch.where(coin(generator, n, 0.75), uniform(generator, n, 0.35, 0.97), 1.0),
     )
 
 

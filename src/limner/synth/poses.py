@@ -140,7 +140,8 @@ class Goals:
 
 # name: weight, anchor joint, offset, its standard deviation, elbow direction, wrist (twist, yaw, bend; degrees),
 # chance that the other arm does the same
-_GOALS: dict[str, tuple[float, str, tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], float]] = {
+_Triple = tuple[float, float, float]
+_GOALS: dict[str, tuple[float, str, _Triple, _Triple, _Triple, _Triple, float]] = {
     "hip": (2.0, "pelvis", (0.19, 0.08, 0.02), (0.02, 0.04, 0.03), (1.0, 0.0, -0.5), (10, -15, 35), 0.6),
     "belly": (1.5, "spine1", (0.06, 0.05, 0.19), (0.05, 0.07, 0.03), (0.8, -0.6, -0.3), (-10, 0, 5), 0.5),
     "crossed": (1.2, "spine3", (-0.06, -0.12, 0.20), (0.04, 0.04, 0.03), (0.7, -0.7, 0.1), (0, 0, 0), 0.9),

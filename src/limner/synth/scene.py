@@ -93,9 +93,10 @@ def sample_scenes(
     camera_from_world: Float[Tensor, "B 3 3"],
     marks_px: Float[Tensor, "B K 2"],
     boxes: Float[Tensor, "B 4"],
+    skin: Float[Tensor, "B 3"],
     generator: Generator,
 ) -> Scene:
-    """Surroundings for people whose keypoints lie at `marks_px` and who fill `boxes` of the photo (pixels)."""
+    """Surroundings for people with `skin` (linear RGB), keypoints at `marks_px`, filling `boxes` (pixels)."""
     count = len(boxes)
     n = (count,)
     which = torch.randint(len(panoramas), n, generator=generator, device=boxes.device)
@@ -110,7 +111,9 @@ def sample_scenes(
     facing = arriving.mean(-1)
     # cameras set exposure and, not quite, white balance by the light they find
     balance = (facing[:, None] / arriving) ** 0.8
-    style = replace(style, exposure=style.exposure * 0.5 / facing, white=style.white * balance)
+    # people are the subject: half of the difference between fair and dark skin is evened out by the exposure
+    metered = (0.35 / skin.mean(-1)) ** 0.4
+    style = replace(style, exposure=style.exposure * 0.5 / facing * metered, white=style.white * balance)
     # backdrops are lit like the person: their colours are given as light that leaves them
     hue = uniform(generator, (count, 2, 3), 0.3, 1.0) ** 1.5
     grey = hue.mean(-1, keepdim=True)
@@ -183,7 +186,8 @@ def _occluders(
     center = marks_px.gather(1, which[..., None].expand(-1, -1, 2))
     center = center + normal(generator, (*shape, 2)) * size[:, None, None] * 0.05
     long = log_uniform(generator, shape, 0.012, 0.30) * size[:, None]
-    slim = torch.where(coin(generator, shape, 0.5), uniform(generator, shape, 0.5, 1.0), log_uniform(generator, shape, 0.05, 0.5))
+    thin = log_uniform(generator, shape, 0.05, 0.5)
+    slim = torch.where(coin(generator, shape, 0.5), uniform(generator, shape, 0.5, 1.0), thin)
     color = uniform(generator, (*shape, 2, 3), 0.02, 0.95) ** 1.8 * facing[:, None, None, None]
     return {
         "occluder_on": coin(generator, shape, 0.17),
@@ -209,7 +213,11 @@ def occlusion(scene: Scene, points_px: Float[Tensor, "B N 2"], edge_px: Float[Te
 
 
 def backgrounds(
-    scene: Scene, panoramas: Panoramas, camera: Camera, noise: Float[Tensor, "1 6 M M"], points_px: Float[Tensor, "B N 2"]
+    scene: Scene,
+    panoramas: Panoramas,
+    camera: Camera,
+    noise: Float[Tensor, "1 6 M M"],
+    points_px: Float[Tensor, "B N 2"],
 ) -> Float[Tensor, "B N 3"]:
     """Light that comes from behind the person at places of the photo (linear)."""
     local = (points_px - camera.center_px[:, None]) / camera.focal_px[:, None, None]

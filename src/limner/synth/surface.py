@@ -62,7 +62,9 @@ def noise_on(image: Tensor, places: Float[Tensor, "N 2"]) -> Float[Tensor, "N 3"
     return grid_sample(image, grid[None, None], padding_mode="reflection", align_corners=False)[0, :, 0].mT
 
 
-def garment_depth(place: Float[Tensor, "V 3"], edges: Float[Tensor, "B G 7"], chart: BodyChart) -> Float[Tensor, "B V G"]:
+def garment_depth(
+    place: Float[Tensor, "V 3"], edges: Float[Tensor, "B G 7"], chart: BodyChart
+) -> Float[Tensor, "B V G"]:
     """How far inside each garment each T-pose place is (metres along the body; negative outside)."""
     x, y, z = place[:, 0:1].abs(), place[:, 1:2], place[:, 2:3]
     top, bottom, start, end, neck, v_neck, opening = edges[:, None].unbind(-1)
