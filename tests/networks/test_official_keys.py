@@ -1,6 +1,8 @@
 """Every name of the official layout has a rule, and the rules sort them right."""
 
+import importlib.util
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,12 @@ def test_every_rule_but_those_for_the_download_s_leftovers_is_met(official_names
 )
 def test_names_meet_their_fate(name, fate):
     assert rule_for(name).fate is fate
+
+
+def test_the_page_of_the_docs_is_up_to_date(shared):
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("list_official_keys", root / "tools" / "list_official_keys.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    names = tool.read_names(shared / "parity" / "state_dict_keys.txt")
+    assert tool.PAGE.read_text() == tool.page(names)

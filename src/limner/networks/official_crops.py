@@ -96,15 +96,17 @@ def _sample(
     """Bilinear sampling on a separable grid; pixels outside the photo have the colour `outside`."""
     height, width = photo.shape[-2:]
     color = torch.tensor(outside)[:, None, None]
-    picked = photo.index_select(1, rows.flatten().clamp(0, height - 1)).index_select(
-        2, columns.flatten().clamp(0, width - 1)
-    )
-    inside = _within(rows, height)[:, None] & _within(columns, width)[None]
-    values = torch.where(inside, picked.float() / 255 - color, 0.0).unflatten(1, (2, -1)).unflatten(3, (2, -1))
-    along_x = values[:, :, :, 0] * (1 - x_weight) + values[:, :, :, 1] * x_weight
-    return along_x[:, 0] * (1 - y_weight)[:, None] + along_x[:, 1] * y_weight[:, None] + color
+    picked = photo.index_select(1, rows.flatten().clamp(0, height - 1)).numpy()
+    # numpy's take along the last axis is several times faster than torch's index_select
+    values = torch.from_numpy(picked.take(columns.flatten().clamp(0, width - 1).numpy(), axis=2)).float()
+    values = values.mul_(1 / 255).sub_(color)
+    values.mul_(_within(rows, height)[:, None] * _within(columns, width))
+    upper, lower = values.chunk(2, 1)
+    left, right = torch.lerp(upper, lower, y_weight[:, None]).chunk(2, 2)
+    return torch.lerp(left, right, x_weight).add_(color)
 
 
-def _within(index: Int[Tensor, "2 S"], count: int) -> Tensor:
+def _within(index: Int[Tensor, "2 S"], count: int) -> Float[Tensor, "N"]:
+    """1 for indices inside the photo, 0 outside."""
     flat = index.flatten()
-    return (flat >= 0) & (flat < count)
+    return ((flat >= 0) & (flat < count)).float()

@@ -59,13 +59,11 @@ RULES: tuple[KeyRule, ...] = (
         Fate.DERIVED,
         "slices of limner.networks.regressor.ParamLayout (checked)",
     ),
-    KeyRule(
-        r"(hand|head)_cropper\.grid", Fate.DERIVED, "sampling positions of the part crops (limner.networks.official)"
-    ),
+    KeyRule(r"(hand|head)_cropper\.grid", Fate.DERIVED, "sampling positions (limner.networks.official_crops)"),
     KeyRule(
         r"((hand|head)_predictor\.)?(camera|abs_pose|shape|expression|wrist_pose|hand_pose|neck_pose|global_orient)_mean",
         Fate.DERIVED,
-        "slices of the regressors' mean_param (checked)",
+        "slices of the regressors' mean_param (checked), or upright and identity rotations",
     ),
     KeyRule(
         r"((hand|head)_predictor\.)?\w+_decoder\.mean",

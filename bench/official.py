@@ -1,0 +1,89 @@
+"""How fast is the official network in limner? Layer by layer against folded against fused, on one 1920 x 1080 photo.
+
+    python bench/official.py PATH/TO/model.ckpt [--threads 1] [--rounds 12] [--json OUT]
+
+All forms take turns in the same run, so that their ratios hold although the machine's speed drifts. "eager" runs the
+layers one by one as the checkpoint names them, as the original does; it stands for the original here, whose code limner
+does not have. CPU time is given beside wall time: with one thread it hardly depends on what else the machine is doing.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from limner.networks.official import CropNet, OfficialExpose
+from limner.networks.official_file import read_official
+from limner.networks.official_load import build_official, folded_official, fused_official
+
+BOX = (700.2, 60.3, 1200.7, 1050.9)
+FORMS = ("eager", "folded", "fused")
+
+
+def parts_of(network: OfficialExpose, photo: torch.Tensor, box: torch.Tensor) -> dict[str, Callable[[], object]]:
+    """What is timed: the whole path from the photo in memory to the mesh, and its heavy pieces."""
+    people = network(photo, box)
+    body = torch.rand(1, 3, 256, 256)
+    hands = torch.rand(2, 3, 224, 224)
+    start = network.hand_condition(people.body_regression.vector, people.coarse)
+
+    def regress(net: CropNet, features: torch.Tensor, *start: torch.Tensor) -> object:
+        return net.regressor(features, *start)
+
+    return {
+        "whole": lambda: network(photo, box),
+        "body backbone": lambda: network.body_net.backbone(body),
+        "hand backbone, 2": lambda: network.hand_net.backbone(hands),
+        "head backbone": lambda: network.head_net.backbone(body),
+        "body regressor": lambda: regress(network.body_net, people.body_regression.features),
+        "hand regressor": lambda: regress(network.hand_net, people.hand_regression.features, start),
+        "body model": lambda: network.body_model(people.params),
+    }
+
+
+def measure(jobs: dict[tuple[str, str], Callable[[], object]], rounds: int) -> dict[tuple[str, str], list[float]]:
+    """Wall and CPU milliseconds of each job, taken in turns: smallest wall, median wall, smallest CPU."""
+    wall: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
+    cpu: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
+    for job in jobs.values():
+        job()
+    for _ in range(rounds):
+        for key, job in jobs.items():
+            before = time.perf_counter(), time.process_time()
+            job()
+            wall[key].append((time.perf_counter() - before[0]) * 1e3)
+            cpu[key].append((time.process_time() - before[1]) * 1e3)
+    return {key: [min(wall[key]), statistics.median(wall[key]), min(cpu[key])] for key in jobs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    eager = build_official(read_official(args.checkpoint))
+    folded = folded_official(eager)
+    networks = dict(zip(FORMS, (eager, folded, fused_official(folded)), strict=True))
+    photo = torch.randint(0, 256, (3, 1080, 1920), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    box = torch.tensor([BOX])
+    jobs = {(part, form): job for form in FORMS for part, job in parts_of(networks[form], photo, box).items()}
+    with torch.inference_mode():
+        found = measure({key: jobs[key] for key in sorted(jobs)}, args.rounds)
+    print(f"torch {torch.__version__}, {args.threads} thread(s), {args.rounds} rounds; ms wall smallest (median) | CPU")
+    for part in dict.fromkeys(part for part, _ in jobs):
+        cells = [f"{form} {w:.1f} ({m:.1f}) | {c:.1f}" for form in FORMS for w, m, c in [found[part, form]]]
+        ratio = found[part, "fused"][0] / found[part, "eager"][0]
+        print(f"{part:18s} {'   '.join(cells)}   fused / eager {ratio:.2f}")
+    if args.json:
+        args.json.write_text(json.dumps({f"{part}, {form}": v for (part, form), v in found.items()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
