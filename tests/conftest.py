@@ -11,6 +11,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.networks.weights import PARTS, NetSpec, build_net, net_to_bytes
 
 
 def smplx_arrays(vertices: int = 400, directions: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
@@ -88,3 +89,14 @@ def shared() -> Path:
     if not path.exists():
         pytest.skip(f"no shared data at {path}: set LIMNER_SHARED")
     return path
+
+
+@pytest.fixture(scope="session")
+def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of part networks with random regressors on the real backbones: a stand-in for `--weights limner`."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    for part in PARTS:
+        spec = NetSpec(part, hidden=(32,))
+        (folder / f"{part}.safetensors").write_bytes(net_to_bytes(spec, build_net(spec)))
+    return folder

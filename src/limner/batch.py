@@ -9,14 +9,15 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
-from limner.errors import BoxError, LimnerError
+from limner.errors import BoxError, LimnerError, PhotoError
 from limner.estimator import Estimator
 from limner.io.image import list_photos, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, person_box, read_keypoints
 from limner.pipeline.people import People
-from limner.pipeline.results import result_names, save_results
+from limner.pipeline.results import check_writable, result_names, save_results
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,20 @@ def estimate_photos(
 ) -> int:
     """Estimate all photos and write results to `out`; returns the exit code: 0, or 1 if a photo failed.
 
-    Raises LimnerError for what concerns all photos: no photos, a bad box, missing weights or body model.
+    Raises LimnerError for what concerns all photos: no photos, a bad box or focal length, missing weights or body
+    model, a folder that cannot be written.
     """
     files = list_photos(photos)
     boxes = _given_boxes(box)
+    if boxes is not None and keypoints is not None:
+        raise BoxError("got --box and --keypoints, expected one of them: both say where people are. Leave one out.")
+    if focal_px is not None and not 0 < focal_px < float("inf"):
+        raise PhotoError(
+            f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
+        )
     points = None if keypoints is None else read_keypoints(keypoints)
     estimator = Estimator.load(weights, body_model, refine)
+    check_writable(out)
     names = result_names(files)
     console = Console()
     outcomes = []
@@ -59,7 +68,7 @@ def estimate_photos(
             progress.advance(task)
     console.print(_table(outcomes))
     if any(outcome.folder for outcome in outcomes):
-        console.print(f"Results are in {out.resolve()}", soft_wrap=True)
+        console.print(Text(f"Results are in {out.resolve()}"), soft_wrap=True)
     return 1 if any(outcome.folder is None for outcome in outcomes) else 0
 
 
@@ -106,19 +115,16 @@ def _boxes_of(file: Path, points: dict[str, PhotoKeypoints]) -> Tensor:
 def _note(people: People) -> str:
     if not len(people):
         return "nobody found"
-    unseen = [
-        f"{int((~trusted).sum())} {name} from the body alone"
-        for name, trusted in (
-            ("hands", torch.cat([people.left_hand_trusted, people.right_hand_trusted])),
-            ("faces", people.face_trusted),
-        )
-        if not bool(trusted.all())
-    ]
-    return ", ".join(unseen)
+    untrusted = {
+        "hand": int((~torch.cat([people.left_hand_trusted, people.right_hand_trusted])).sum()),
+        "face": int((~people.face_trusted).sum()),
+    }
+    unseen = [f"{count} {name}{'s' * (count != 1)}" for name, count in untrusted.items() if count]
+    return f"{' and '.join(unseen)} from the body alone" if unseen else ""
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(title=f"{len(outcomes)} photos")
+    table = Table(title=f"{len(outcomes)} photo{'s' * (len(outcomes) != 1)}")
     table.add_column("photo", overflow="fold")
     table.add_column("people", justify="right")
     table.add_column("seconds", justify="right")
@@ -126,5 +132,6 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     for o in outcomes:
         style = "red" if o.folder is None else None
         people, seconds = ("-", "-") if o.folder is None else (str(o.people), f"{o.seconds:.2f}")
-        table.add_row(o.photo.name, people, seconds, o.note, style=style)
+        # as Text: brackets in names and messages are no markup
+        table.add_row(Text(o.photo.name), people, seconds, Text(o.note), style=style)
     return table

@@ -1,6 +1,7 @@
 """limner's commands: each is one public function; heavy modules are imported when a command runs."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -123,7 +124,13 @@ def train(
     return 0
 
 
-COMMANDS = {"estimate": estimate, "model": model, "evaluate": evaluate, "harvest": harvest, "train": train}
+COMMANDS: dict[str, Callable[..., int]] = {
+    "estimate": estimate,
+    "model": model,
+    "evaluate": evaluate,
+    "harvest": harvest,
+    "train": train,
+}
 
 
 def main() -> None:

@@ -23,14 +23,27 @@ from limner.render.overlay import overlay
 from limner.render.sheet import sheet
 
 KEYPOINT_SET = "coco_wholebody133"
+RESULT_FILES = {"overlay.png", "sheet.png", "keypoints.json"}
 HAND_POINTS = {"left": 25, "right": 40}  # first finger joint among the 144
 
 
 def result_names(photos: Sequence[Path]) -> list[str]:
-    """A folder name a photo: its name without ending, made unique where two photos share it."""
-    stems = [photo.stem for photo in photos]
-    names = [p.stem if stems.count(p.stem) == 1 else f"{p.stem}_{p.suffix.lstrip('.')}" for p in photos]
+    """A folder name a photo: its name without ending and leading dots, made unique where two photos share it."""
+    stems = [photo.stem.lstrip(".") or "photo" for photo in photos]  # the stem of `...jpg` is `..`, the folder above
+    names = [s if stems.count(s) == 1 else f"{s}_{p.suffix.lstrip('.')}" for s, p in zip(stems, photos, strict=True)]
     return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" for i, n in enumerate(names)]
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder if need be; OutputError where nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the folder {folder} ({error.strerror}). Give a folder that you may write to with --out."
+        ) from error
 
 
 def save_results(people: People, photo: Photo, body_model: BodyModel, folder: str | Path) -> Path:
@@ -39,16 +52,12 @@ def save_results(people: People, photo: Photo, body_model: BodyModel, folder: st
     overlay.png     all people over the photo            sheet.png  crops, overlay and side view in one picture
     keypoints.json  COCO-WholeBody-133 of all people     person_N/  overlay.png, mesh.glb (rigged), mesh.obj, mesh.ply,
                                                                     params.npz, keypoints.json of one person
-    Raises OutputError for a folder that cannot be written.
+    Raises OutputError for a folder that cannot be written, or that holds what limner did not write.
     """
     folder = Path(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to {folder.parent} ({error.strerror}). Give a folder that you may write to with --out."
-        ) from error
+    _check_replaceable(folder)
+    check_writable(folder.parent)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         _write_all(people, photo, body_model, work)
         work.chmod(0o755)
@@ -62,6 +71,20 @@ def save_results(people: People, photo: Photo, body_model: BodyModel, folder: st
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
+
+
+def _check_replaceable(folder: Path) -> None:
+    """OutputError where an older result cannot be replaced because the folder is somebody else's."""
+    foreign = [
+        p.name
+        for p in (folder.iterdir() if folder.is_dir() else ())
+        if p.name not in RESULT_FILES and not (p.is_dir() and p.name.startswith("person_"))
+    ]
+    if foreign:
+        raise OutputError(
+            f"{folder} exists and holds {foreign[0]}, which limner did not write: it is left alone. Move it, or give "
+            f"another --out."
+        )
 
 
 def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path) -> None:

@@ -34,7 +34,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
     """A picture "3 h w" with its caption."""
 
     image: Tensor
@@ -71,16 +71,16 @@ def sheet(
     height = canvas.shape[1]
     rows = [
         [
-            _Tile(draw_regions(to_bytes(canvas), boxes * scale, parts, scale, layout), "photo", layout.ink),
-            _Tile(to_bytes(drawn), "mesh", layout.ink),
-            _Tile(side_view(vertices, faces, height, int(0.62 * height)), "from the side", layout.ink),
+            Tile(draw_regions(to_bytes(canvas), boxes * scale, parts, scale, layout), "photo", layout.ink),
+            Tile(to_bytes(drawn), "mesh", layout.ink),
+            Tile(side_view(vertices, faces, height, int(0.62 * height)), "from the side", layout.ink),
         ]
     ]
     width = sum(tile.image.shape[2] for tile in rows[0]) + 2 * layout.gap
     if parts:
         size = (width - layout.gap * (2 * len(parts) - 1)) // (2 * len(parts))
         rows += _part_rows(photo, photo_px, faces, colors, parts, size, layout)
-    return _compose(rows, width, layout)
+    return compose(rows, width, layout)
 
 
 def draw_regions(
@@ -123,9 +123,9 @@ def _part_rows(
     parts: Sequence[tuple[str, Squares]],
     size: int,
     layout: Layout,
-) -> list[list[_Tile]]:
+) -> list[list[Tile]]:
     """For each person: crop, and crop with mesh, of each part; the person in question is drawn without the others."""
-    rows: list[list[_Tile]] = [[] for _ in range(len(photo_px))]
+    rows: list[list[Tile]] = [[] for _ in range(len(photo_px))]
     for number, (name, squares) in enumerate(parts):
         color = layout.parts[number % len(layout.parts)]
         pixels = crop(photo, squares, size).pixels
@@ -133,11 +133,11 @@ def _part_rows(
         crop_px = torch.cat([crop_px, photo_px[..., 2:]], -1)
         for i, row in enumerate(rows):
             drawn = paint(pixels[i], crop_px[i : i + 1], faces, colors[i : i + 1])
-            row += [_Tile(to_bytes(pixels[i]), name, color), _Tile(to_bytes(drawn), "", color)]
+            row += [Tile(to_bytes(pixels[i]), name, color), Tile(to_bytes(drawn), "", color)]
     return rows
 
 
-def _compose(rows: list[list[_Tile]], width: int, layout: Layout) -> UInt8[Tensor, "3 h w"]:
+def compose(rows: list[list[Tile]], width: int, layout: Layout) -> UInt8[Tensor, "3 h w"]:
     """Tiles in rows on a white page, captions above them."""
     header = layout.caption + 10
     heights = [max(tile.image.shape[1] for tile in row) + header for row in rows]

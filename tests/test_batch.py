@@ -1,0 +1,219 @@
+"""Many photos in one run: bad input ends in a message and an exit code, the rest goes on, nothing is half-written.
+
+The networks have real backbones and untrained regressors; what they say does not matter here.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.batch import estimate_photos
+from limner.errors import (
+    BodyModelError,
+    BoxError,
+    KeypointFileError,
+    LimnerError,
+    OutputError,
+    PhotoError,
+    WeightsError,
+)
+from limner.io.keypoint_file import read_keypoints
+from limner.io.motion_file import read_params
+from limner.pipeline import results
+
+PHOTOS = Path(results.__file__).parents[1] / "assets" / "photos"
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(untrained_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Estimate photos into tmp_path/out, on a terminal wide enough for whole messages."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def estimate(photos: list[Path], out: Path = tmp_path / "out", **options: object) -> int:
+        return estimate_photos(photos, out, **{"weights": str(untrained_weights)} | options)
+
+    return estimate
+
+
+@pytest.fixture
+def grey(tmp_path: Path) -> Path:
+    """A photo of nothing, 60 x 40."""
+    return save(tmp_path / "grey.png", np.full((40, 60, 3), 128, np.uint8))
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def written(folder: Path) -> set[str]:
+    """Everything below a folder, hidden files too."""
+    return {str(p.relative_to(folder)) for p in folder.rglob("*")}
+
+
+def test_a_broken_photo_is_reported_and_the_rest_goes_on(run: Run, grey: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    whole = (PHOTOS / "eileen_collins.jpg").read_bytes()
+    (folder / "a_cut_off.jpg").write_bytes(whole[:20_000])
+    (folder / "b_empty.png").touch()
+    (folder / "c_text.jpg").write_text("no image at all")
+    shutil.copy(grey, folder / "d_nobody.png")
+    (folder / "e_person.jpg").write_bytes(whole)
+    assert run([folder]) == 1
+    shown = capsys.readouterr().out
+    assert "a_cut_off.jpg is damaged or cut off" in shown and "b_empty.png is empty (0 bytes)" in shown
+    assert "c_text.jpg is no image that can be read" in shown and "nobody found" in shown and "5 photos" in shown
+    person = {"overlay.png", "mesh.obj", "mesh.ply", "mesh.glb", "params.npz", "keypoints.json"}
+    assert written(tmp_path / "out") == (
+        {"d_nobody", "d_nobody/overlay.png", "d_nobody/keypoints.json", "e_person", "e_person/person_0"}
+        | {f"e_person/{name}" for name in ("overlay.png", "sheet.png", "keypoints.json")}
+        | {f"e_person/person_0/{name}" for name in person}
+    )
+
+
+def test_results_fit_together(run: Run, tmp_path: Path):
+    """The numbers that one run wrote, read again: 2D is the projection of 3D, the box is where it was asked for."""
+    box = (90.0, 10.0, 420.0, 512.0)
+    assert run([PHOTOS / "eileen_collins.jpg"], box=box, focal_px=700.0) == 0
+    folder = tmp_path / "out" / "eileen_collins"
+    motion = read_params(folder / "person_0" / "params.npz")
+    assert motion.extras["box_px"].tolist() == [list(box)]
+    assert motion.extras["camera_K"][0].tolist() == [[700, 0, 256], [0, 700, 256], [0, 0, 1]]
+    assert motion.extras["photo_size_px"].tolist() == [512, 512] and motion.body_model == "limner"
+    (photo,) = read_keypoints(folder / "keypoints.json").values()
+    (person,) = photo.people
+    assert person.xyz is not None and photo.camera == (700.0, 256.0, 256.0)
+    projected = person.xyz[:, :2] / person.xyz[:, 2:] * 700 + 256
+    assert (projected - person.xy).abs().max() < 0.05
+
+
+def test_nobody_is_an_empty_result(run: Run, grey: Path, tmp_path: Path, capsys):
+    assert run([grey]) == 0
+    assert written(tmp_path / "out") == {"grey", "grey/overlay.png", "grey/keypoints.json"}
+    assert read_keypoints(tmp_path / "out" / "grey" / "keypoints.json")["grey"].people == []
+    assert "nobody found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (300, 1, 3)])
+def test_a_photo_of_one_pixel_or_line_shows_nobody(shape: tuple[int, ...], run: Run, tmp_path: Path):
+    assert run([save(tmp_path / "tiny.png", np.full(shape, 200, np.uint8))]) == 0
+    assert written(tmp_path / "out") == {"tiny", "tiny/overlay.png", "tiny/keypoints.json"}
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((70.0, 10.0, 90.0, 30.0), "lies outside the photo of 60 x 40 px"),
+        ((10.0, 10.0, 10.0, 10.0), "is 0 x 0 px, expected at least 1 x 1"),
+        ((30.0, 10.0, 20.0, 30.0), "left, top, right, bottom"),
+        ((0.0, 0.0, float("nan"), 10.0), "must be finite"),
+    ],
+)
+def test_a_bad_box_is_reported(box, message: str, run: Run, grey: Path, tmp_path: Path, capsys):
+    assert run([grey], box=box) == 1
+    assert message in capsys.readouterr().out
+    assert written(tmp_path / "out") == set()
+
+
+def test_what_concerns_all_photos_stops_at_once(run: Run, grey: Path, tmp_path: Path):
+    points = tmp_path / "points.json"
+    points.write_text("{}")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases: list[tuple[type[LimnerError], str, list[Path], dict[str, object]]] = [
+        (BoxError, "4 numbers a person", [grey], {"box": (1.0, 2.0, 3.0)}),
+        (BoxError, "Leave one out", [grey], {"box": (1.0, 2.0, 30.0, 40.0), "keypoints": points}),
+        (PhotoError, "expected a positive number", [grey], {"focal_px": -5.0}),
+        (PhotoError, "no photo in the folder", [empty], {}),
+        (PhotoError, "does not exist", [tmp_path / "nowhere"], {}),
+        (KeypointFileError, "no keypoint file that is known", [grey], {"keypoints": points}),
+        (BodyModelError, "no body model at", [grey], {"body_model": tmp_path / "SMPLX_NEUTRAL.npz"}),
+        (BodyModelError, "expected an .npz or .pkl file", [grey], {"body_model": grey}),
+        (WeightsError, "unknown weights", [grey], {"weights": "best"}),
+        (WeightsError, "no weights at", [grey], {"weights": str(empty)}),
+    ]
+    for kind, message, photos, options in cases:
+        with pytest.raises(kind, match=message):
+            run(photos, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_truncated_weights_are_refused(run: Run, untrained_weights: Path, grey: Path, tmp_path: Path):
+    folder = tmp_path / "weights"
+    shutil.copytree(untrained_weights, folder)
+    hand = folder / "hand.safetensors"
+    hand.write_bytes(hand.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"hand\.safetensors is cut off, damaged"):
+        run([grey], weights=str(folder))
+
+
+def test_an_unwritable_output_is_refused_before_the_work(run: Run, grey: Path, tmp_path: Path):
+    before = written(tmp_path)
+    with pytest.raises(OutputError, match="Give a folder that you may write to"):
+        run([grey], out=grey / "below_a_file")
+    assert written(tmp_path) == before
+
+
+def test_a_failing_write_leaves_the_older_result(run: Run, grey: Path, tmp_path: Path, capsys, monkeypatch):
+    assert run([grey]) == 0
+    old = tmp_path / "out" / "grey" / "overlay.png"
+    stamp = old.stat().st_mtime_ns
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full: free some space.")
+
+    monkeypatch.setattr(results, "_write_keypoints", full)
+    assert run([grey]) == 1
+    assert "the disk is full" in capsys.readouterr().out
+    assert written(tmp_path / "out") == {"grey", "grey/overlay.png", "grey/keypoints.json"}
+    assert old.stat().st_mtime_ns == stamp
+
+
+def test_an_older_result_is_replaced(run: Run, grey: Path, tmp_path: Path):
+    stale = tmp_path / "out" / "grey" / "person_3"
+    stale.mkdir(parents=True)
+    (stale / "mesh.obj").touch()
+    assert run([grey]) == 0
+    assert not stale.exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(run: Run, grey: Path, tmp_path: Path, capsys):
+    own = tmp_path / "out" / "grey" / "holiday.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_text("dear to somebody")
+    assert run([grey]) == 1
+    assert "holds holiday.jpg, which limner did not write" in capsys.readouterr().out
+    assert written(tmp_path / "out") == {"grey", "grey/holiday.jpg"}
+
+
+def test_odd_names_make_safe_folders(run: Run, grey: Path, tmp_path: Path, capsys):
+    """Brackets are markup to the printer of tables, and the stem of `...png` is the folder above."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = ("...png", "[/b].png", "twin.png", "twin.bmp")
+    for name in names:
+        shutil.copy(grey, folder / name)
+    assert run([folder / name for name in names]) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"photo", "[/b]", "twin_png", "twin_bmp"}
+    assert "[/b].png" in capsys.readouterr().out
+
+
+def test_keypoints_say_where_people_are(run: Run, tmp_path: Path, capsys):
+    """The keypoints of one run as the boxes of the next; a photo without keypoints is an error of that photo."""
+    photo = tmp_path / "small.png"
+    Image.open(PHOTOS / "eileen_collins.jpg").resize((128, 128)).save(photo)
+    assert run([photo], out=tmp_path / "first", box=(20.0, 2.0, 110.0, 126.0)) == 0
+    points = tmp_path / "first" / "small" / "keypoints.json"
+    other = save(tmp_path / "other.png", np.zeros((40, 40, 3), np.uint8))
+    assert run([photo, other], keypoints=points) == 1
+    assert "no keypoints for the photo 'other'" in capsys.readouterr().out
+    (person,) = read_keypoints(tmp_path / "out" / "small" / "keypoints.json")["small"].people
+    assert person.box is not None
+    grown = [20 - 12.4, 2 - 12.4, 110 + 12.4, 126 + 12.4]  # a tenth of the longer side
+    assert person.box.tolist() == pytest.approx(grown, abs=0.01)

@@ -1,0 +1,87 @@
+"""The `limner` command: quick help, clear errors, exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from limner.cli import COMMANDS, main
+from limner.errors import PhotoError
+
+HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
+HELP = f"""
+import resource, sys
+sys.argv = ["limner", "--help"]
+from limner.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+used = resource.getrusage(resource.RUSAGE_SELF)
+print("loaded:", [name for name in {HEAVY!r} if name in sys.modules])
+print("seconds:", used.ru_utime + used.ru_stime)
+"""
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from limner.cli import main; main()", *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_help_is_instant_and_loads_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert all(command in done.stdout for command in COMMANDS)
+    *_, loaded, seconds = done.stdout.splitlines()
+    assert loaded == "loaded: []"
+    assert float(seconds.removeprefix("seconds: ")) < 0.9
+
+
+def test_a_user_error_is_one_message_and_exit_code_2(tmp_path: Path):
+    done = run("estimate", str(tmp_path / "nowhere.jpg"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stdout == "" and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"limner: {tmp_path / 'nowhere.jpg'} does not exist.")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["estimat"], ["estimate", "x.jpg", "--boxes", "1"], ["model", "--out"], []])
+def test_a_wrong_command_line_ends_with_exit_code_2(words: list[str], capsys, monkeypatch):
+    assert ended_with(words, monkeypatch) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_commands_hand_over_what_was_typed(monkeypatch):
+    seen: list[object] = []
+    monkeypatch.setattr("limner.batch.estimate_photos", lambda *given: seen.append(given) or 1)
+    box = ["--box", "1", "2", "3", "4"]
+    words = ["estimate", "a.jpg", "b", "--out", "o", *box, "--weights", "w", "--focal-px", "900", "--no-refine"]
+    assert ended_with(words, monkeypatch) == 1  # the code of the function is the code of the command
+    photos = (Path("a.jpg"), Path("b"))
+    assert seen == [(photos, Path("o"), (1.0, 2.0, 3.0, 4.0), None, "w", None, 900.0, False)]
+
+
+def test_errors_of_the_library_end_with_their_message(monkeypatch, capsys):
+    def refuse(*_: object) -> int:
+        raise PhotoError("a photo cannot be read. Take another one.")
+
+    monkeypatch.setattr("limner.batch.estimate_photos", refuse)
+    assert ended_with(["estimate", "a.jpg"], monkeypatch) == 2
+    assert capsys.readouterr().err == "limner: a photo cannot be read. Take another one.\n"
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch):
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("limner.batch.estimate_photos", interrupt)
+    assert ended_with(["estimate", "a.jpg"], monkeypatch) == 130
+
+
+def ended_with(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """The exit code of a command line."""
+    monkeypatch.setattr(sys, "argv", ["limner", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
