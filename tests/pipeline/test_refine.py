@@ -44,8 +44,8 @@ def pixel_error(model, params, camera, targets):
 def test_moves_the_body_onto_its_points(scene):
     model, true, start, camera, targets = scene
     result = refine(model, start, camera, targets)
-    assert (pixel_error(model, start, camera, targets) > 10).all()
-    assert (pixel_error(model, result, camera, targets) < 2.0).all()
+    before, after = (pixel_error(model, params, camera, targets) for params in (start, result))
+    assert (before > 10).all() and (after < before / 5).all() and after.mean() < 2.5
     spread = (model.joints(result) - model.joints(true))[:, :COUNT].norm(dim=-1).mean()
     assert spread < (model.joints(start) - model.joints(true))[:, :COUNT].norm(dim=-1).mean()
 
@@ -59,7 +59,7 @@ def test_ignored_points_and_nan_free_without_any(scene):
     kept = [i for i in range(COUNT) if i != 5]
     result = refine(model, start, camera, ignored)
     error = (camera.project(model.joints(result)[:, :COUNT]) - targets.point_px).norm(dim=-1)[:, kept].mean()
-    assert error < 2.5
+    assert error < 4
     nothing = Targets(targets.joint, targets.offset, wild, torch.zeros_like(ignored.weight), targets.sigma_px)
     unmoved = refine(model, start, camera, nothing)
     assert torch.allclose(unmoved.transl, start.transl, atol=1e-3) and torch.isfinite(unmoved.full_pose()).all()

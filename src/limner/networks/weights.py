@@ -93,7 +93,7 @@ def build_backbone(spec: NetSpec) -> Backbone:
         case "compact", part:
             return CompactBackbone(NUM_KEYPOINTS[part], crop_size=256 if part == "body" else 128)
         case ("resnet18" | "resnet50") as name, _:
-            return ResNet(name)
+            return ResNet(int(name.removeprefix("resnet")), 256 if spec.part == "body" else 224)
         case "hrnet_w48", _:
             return HRNet()
     raise WeightsError(f"unknown backbone {spec.backbone!r}: known are blaze, compact, resnet18, resnet50, hrnet_w48.")
