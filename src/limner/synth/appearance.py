@@ -3,13 +3,15 @@
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from limner.synth.chance import coin, log_uniform, normal, uniform
 from limner.synth.chart import BodyChart
 
-LAYERS = ("socks", "lower", "upper", "jacket", "shoes", "gloves")
+WORN = ("socks", "lower", "upper", "jacket", "shoes", "gloves")
+LAYERS = (*WORN, "skirt", "glasses", "held")
+"""Garments that lie on the body, then loose pieces (see loose.py) that are meshes of their own."""
 EDGES = ("top_y", "bottom_y", "start_x", "end_x", "neck", "v_neck", "open_x")
 """What bounds a garment in the T-pose (metres): between two heights, between two |x| (sleeves), outside of a sphere
 about the neck's root, below a V in front, and open in front up to |x|. Unused edges are far away."""
@@ -31,7 +33,8 @@ _IRIS = ((52, 33, 22), (74, 48, 30), (98, 70, 44), (104, 108, 72), (92, 118, 130
 
 @dataclass(frozen=True)
 class Looks:
-    """How B people look; colours are linear RGB, lengths metres. G garments in the order of LAYERS."""
+    """How B people look; colours are linear RGB, lengths metres. G layers in the order of LAYERS, of which the
+    first W (WORN) have edges."""
 
     skin: Float[Tensor, "B 3"]
     blotch: Float[Tensor, "B"]
@@ -52,9 +55,9 @@ class Looks:
     hair_volume: Float[Tensor, "B"]
     hair_strength: Float[Tensor, "B"]
     beard: Float[Tensor, "B"]
-    edges: Float[Tensor, "B G 7"]
+    edges: Float[Tensor, "B W 7"]
     priority: Float[Tensor, "B G"]
-    thickness: Float[Tensor, "B G"]
+    thickness: Float[Tensor, "B W"]
     wrinkles: Float[Tensor, "B G"]
     color_a: Float[Tensor, "B G 3"]
     color_b: Float[Tensor, "B G 3"]
@@ -79,8 +82,12 @@ def _colors(rows: tuple[tuple[int, int, int], ...], device: torch.device) -> Flo
     return linear_from_srgb(torch.tensor(rows, dtype=torch.float32, device=device) / 255)
 
 
-def sample_looks(chart: BodyChart, count: int, generator: Generator) -> Looks:
-    """Random people: skin, face, hair and clothes drawn independently, dark skin seldom with fair hair."""
+def sample_looks(chart: BodyChart, skirted: Bool[Tensor, "B"], generator: Generator) -> Looks:
+    """Random people: skin, face, hair and clothes drawn independently, dark skin seldom with fair hair.
+
+    Those `skirted` mostly wear no trousers under their skirt.
+    """
+    count = len(skirted)
     n = (count,)
     device = generator.device
     skin, tone = _skin(count, generator)
@@ -92,13 +99,13 @@ def sample_looks(chart: BodyChart, count: int, generator: Generator) -> Looks:
     iris = _colors(_IRIS, device)
     dark_eyes = tone > 0.5
     choice = (uniform(generator, n) * torch.where(dark_eyes, 2.5, float(len(iris)))).long()
-    garments = _garments(chart, count, generator)
+    garments = _garments(chart, skirted, generator)
     clear = (skin * 1.12 + skin.new_tensor([0.05, 0.03, 0.03])).clamp_max(0.9)
     return Looks(
         skin=skin,
         blotch=uniform(generator, n, 0.02, 0.10),
         redness=uniform(generator, n, 0.1, 0.9) * (1 - 0.6 * tone),
-        freckles=uniform(generator, n, 0.3, 1.0) * coin(generator, n, 0.12) * (tone < 0.45),
+        freckles=uniform(generator, n, 0.1, 0.45) * coin(generator, n, 0.12) * (tone < 0.45),
         oil=uniform(generator, n, 0.2, 1.2),
         lips=torch.where((made_up & coin(generator, n, 0.7))[:, None], lipstick, natural),
         nails=torch.where(coin(generator, n, 0.15)[:, None], painted, clear),
@@ -143,26 +150,27 @@ def _hair_color(tone: Tensor, count: int, generator: Generator) -> Float[Tensor,
 def _hair_lines(chart: BodyChart, count: int, generator: Generator) -> Float[Tensor, "B 4"]:
     """Hair lines as planes: height at the forehead, slope down to the nape, temple recess, length over the ears."""
     eye_y = float(chart.at("left_eye_smplx")[1])
-    forehead = eye_y + uniform(generator, (count,), 0.052, 0.088)
-    forehead = torch.where(coin(generator, (count,), 0.1), forehead + 0.05, forehead)  # receding
+    forehead = eye_y + uniform(generator, (count,), 0.042, 0.068)
+    forehead = torch.where(coin(generator, (count,), 0.1), forehead + 0.04, forehead)  # receding
     slope = uniform(generator, (count,), 1.0, 2.2)
-    recess = uniform(generator, (count,), -0.3, 0.7)
+    recess = uniform(generator, (count,), -0.4, 0.5)
     long = coin(generator, (count,), 0.4) * uniform(generator, (count,), 0.02, 0.10)
     return torch.stack([forehead, slope, recess, long], -1)
 
 
-def _garments(chart: BodyChart, count: int, generator: Generator) -> dict[str, Tensor]:
-    """Edges, colours and fabrics of the six layers."""
+def _garments(chart: BodyChart, skirted: Tensor, generator: Generator) -> dict[str, Tensor]:
+    """Edges, colours and fabrics of all layers."""
+    count = len(skirted)
     edges = torch.stack(
         [
-            _socks(chart, count, generator), _lower(chart, count, generator), _upper(chart, count, generator),
+            _socks(chart, count, generator), _lower(chart, skirted, generator), _upper(chart, count, generator),
             _jacket(chart, count, generator), _shoes(chart, count, generator), _gloves(chart, count, generator),
         ],
         1,
     )  # fmt: skip
     shape = (count, len(LAYERS))
     layer = {name: index for index, name in enumerate(LAYERS)}
-    priority = edges.new_tensor([1.0, 3.0, 4.0, 6.0, 5.0, 7.0]).repeat(count, 1)
+    priority = edges.new_tensor([1.0, 3.0, 4.0, 6.0, 5.0, 7.0, 8.0, 8.0, 8.0]).repeat(count, 1)
     tucked = coin(generator, (count,), 0.3)
     priority[:, layer["upper"]] = torch.where(tucked, 2.0, 4.0)
     thickness = torch.stack(
@@ -176,11 +184,20 @@ def _garments(chart: BodyChart, count: int, generator: Generator) -> dict[str, T
         ],
         1,
     )
-    loose = (thickness / 0.02).clamp_max(1)
+    loose = torch.nn.functional.pad((thickness / 0.02).clamp_max(1), (0, len(LAYERS) - len(WORN)))
     color_a, color_b = _fabric_colors(count, generator)
     patterned = edges.new_tensor([8.0, 1.0, 0.8, 0.7, 0.35, 1.4, 1.2, 0.4])
     pattern = torch.multinomial(patterned, count * len(LAYERS), replacement=True, generator=generator).view(shape)
     pattern[:, layer["shoes"]] = torch.where(coin(generator, (count,), 0.6), 0, pattern[:, layer["shoes"]])
+    dress = coin(generator, (count,), 0.35)[:, None]
+    for fabric in (color_a, color_b):
+        fabric[:, layer["skirt"]] = torch.where(dress, fabric[:, layer["upper"]], fabric[:, layer["skirt"]])
+    dark = coin(generator, (count,), 0.7)[:, None]
+    color_a[:, layer["glasses"]] *= torch.where(dark, 0.08, 1.0)
+    pattern[:, layer["glasses"]] = 0
+    gloss = torch.where(coin(generator, shape, 0.12), uniform(generator, shape, 0.2, 0.8), 0.04)
+    gloss[:, layer["glasses"]] = 1.0
+    gloss[:, layer["held"]] = uniform(generator, (count,), 0.0, 1.0)
     return {
         "edges": edges,
         "priority": priority,
@@ -190,7 +207,7 @@ def _garments(chart: BodyChart, count: int, generator: Generator) -> dict[str, T
         "color_b": color_b,
         "pattern": pattern,
         "pattern_size": log_uniform(generator, shape, 0.012, 0.14),
-        "gloss": torch.where(coin(generator, shape, 0.12), uniform(generator, shape, 0.2, 0.8), 0.04),
+        "gloss": gloss,
     }
 
 
@@ -255,14 +272,15 @@ def _upper(chart: BodyChart, count: int, generator: Generator) -> Float[Tensor, 
     return _unless(coin(generator, n, 0.95), edges)
 
 
-def _lower(chart: BodyChart, count: int, generator: Generator) -> Float[Tensor, "B 7"]:
-    """Trousers, shorts and briefs."""
+def _lower(chart: BodyChart, skirted: Tensor, generator: Generator) -> Float[Tensor, "B 7"]:
+    """Trousers, shorts and briefs; under skirts mostly briefs."""
+    count = len(skirted)
     n = (count,)
     edges = _blank(count, generator.device)
     hip_y, knee_y, ankle_y = (float(chart.at(f"left_{j}")[1]) for j in ("hip", "knee", "ankle"))
     waist_y = float(chart.at("spine1")[1])
     edges[:, 0] = _between(hip_y + 0.06, waist_y + 0.02, uniform(generator, n))
-    kind = uniform(generator, n)
+    kind = torch.where(skirted & coin(generator, n, 0.8), 1.0, uniform(generator, n))
     long = _between(ankle_y - 0.02, ankle_y + 0.10, uniform(generator, n))
     short = _between(knee_y - 0.06, hip_y - 0.14, uniform(generator, n))
     brief = _between(hip_y - 0.12, hip_y - 0.06, uniform(generator, n))

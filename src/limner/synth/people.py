@@ -19,6 +19,7 @@ from limner.synth.appearance import Looks, sample_looks
 from limner.synth.chance import normal, uniform
 from limner.synth.chart import FIELD, BodyChart, make_chart
 from limner.synth.light import Panoramas, studio_panoramas
+from limner.synth.loose import LOOSE, loose_vertices, loosened, make_kit, sample_loose
 from limner.synth.photo import develop
 from limner.synth.sampler import PersonSampler
 from limner.synth.scene import Scene, backgrounds, occlusion, place_people, sample_scenes, soft_light
@@ -32,17 +33,17 @@ PARTS = ("left_hand", "right_hand", "face")
 class SynthBatch:
     """B people, each in a virtual photo of photo_px x photo_px pixels; positions in camera axes, metres.
 
-    params with `transl`; vertices "B V 3" of the naked body, which all labels describe; surface "B V 3" the same
-    vertices with clothes and hair on, its normals, and `drape`, what is worn where; joints "B 55 3"; keypoints
-    "B 144 3"; keypoints_px "B 144 2"; boxes "B 4" of the visible body in the photo (clipped to it); camera; looks;
-    scene; seed of the photo noise.
+    params with `transl`; vertices "B V 3" of the naked body, which all labels describe; surface "B W 3" the same
+    vertices with clothes and hair on, then those of loose pieces, its normals, and `drape`, what is worn where;
+    joints "B 55 3"; keypoints "B 144 3"; keypoints_px "B 144 2"; boxes "B 4" of the visible body in the photo
+    (clipped to it); camera; looks; scene; seed of the photo noise.
     """
 
     params: BodyParams
     camera_from_world: Float[Tensor, "B 3 3"]
     vertices: Float[Tensor, "B V 3"]
-    surface: Float[Tensor, "B V 3"]
-    normals: Float[Tensor, "B V 3"]
+    surface: Float[Tensor, "B W 3"]
+    normals: Float[Tensor, "B W 3"]
     joints: Float[Tensor, "B 55 3"]
     keypoints: Float[Tensor, "B 144 3"]
     keypoints_px: Float[Tensor, "B 144 2"]
@@ -59,7 +60,8 @@ class SynthBatch:
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "SynthBatch":
         kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return SynthBatch(**{k: v if isinstance(v, int) else v[index] for k, v in kept.items()})
+        kept = {name: value if isinstance(value, int) else value[index] for name, value in kept.items()}
+        return SynthBatch(**kept)
 
 
 class SyntheticPeople:
@@ -83,6 +85,9 @@ class SyntheticPeople:
         device = body_model.v_template.device
         self.panoramas = studio_panoramas(device) if panoramas is None else panoramas
         self.chart = make_chart(body_model) if chart is None else chart
+        self.kit = make_kit(body_model, self.chart)
+        self.painted = loosened(self.chart, self.kit)
+        self.faces = torch.cat([body_model.faces, self.kit.faces + len(self.chart.fields)])
         generator = torch.Generator(device).manual_seed(0)
         self.fabric = noise_image(generator)
         self.noise = _noise_image(generator)
@@ -99,17 +104,19 @@ class SyntheticPeople:
         keypoints = self.body_model.keypoints144(type(mesh)(vertices, joints), params)
         marks = camera.project(keypoints)
         boxes = bounds_of(camera.project(vertices[:, ::4])).clamp(0, self.photo_px)
-        looks = sample_looks(self.chart, count, generator)
+        loose = sample_loose(params, generator)
+        looks = sample_looks(self.chart, loose.on[:, LOOSE.index("skirt")] > 0.5, generator)
         scene = sample_scenes(self.panoramas, people.camera_from_world, marks[:, :76], boxes, looks.skin, generator)
         bare = vertex_normals(vertices, self.body_model.faces)
-        worn = drape(self.chart, looks, self.fabric)
-        surface = vertices + bare * worn.offset[..., None]
+        worn = drape(self.chart, self.kit, looks, self.fabric)
+        hanging = loose_vertices(self.kit, loose, self.body_model, params)
+        surface = torch.cat([vertices + bare * worn.offset[..., None], hanging], 1)
         return SynthBatch(
             params=params,
             camera_from_world=people.camera_from_world,
             vertices=vertices,
             surface=surface,
-            normals=vertex_normals(surface, self.body_model.faces),
+            normals=vertex_normals(surface, self.faces),
             joints=joints,
             keypoints=keypoints,
             keypoints_px=marks,
@@ -184,7 +191,7 @@ class SyntheticPeople:
     def _fragments(self, batch: SynthBatch, squares: Squares, size: int) -> Fragments:
         unit = squares.unit_from_photo(batch.camera.project(batch.surface))
         pixels = torch.cat([(unit + 1) * (size / 2), batch.surface[..., 2:]], -1)
-        return rasterize(pixels, self.body_model.faces, size, size, near=0.05)
+        return rasterize(pixels, self.faces, size, size, near=0.05)
 
     def _person(self, batch: SynthBatch, fragments: Fragments, squares: Squares, size: int) -> Float[Tensor, "N 3"]:
         """Light from the covered pixels: all at once, or image by image, which stays in a CPU's cache."""
@@ -193,7 +200,7 @@ class SyntheticPeople:
         metre = batch.camera.focal_px / batch.joints[..., 2].mean(1) * size / squares.size_px
         dim = crevices(fragments, metre).view(-1).index_select(0, fragments.covered_pixels)
         toward = batch.scene.key_direction[:, 0]
-        maps = shadow_maps(batch.surface, self.body_model.faces, corners, toward, size // 2)
+        maps = shadow_maps(batch.surface, self.faces, corners, toward, size // 2)
         scene = batch.scene
         soft = soft_light(self.panoramas, scene.panorama, scene.pano_from_camera, batch.normals)
         soft = soft * scene.ambient[:, None, None]
@@ -211,16 +218,19 @@ class SyntheticPeople:
         self, batch: SynthBatch, corners: Corners, dim: Tensor, shape: Float[Tensor, "B V C"], maps: ShadowMaps
     ) -> Float[Tensor, "N 3"]:
         """Light from some covered pixels."""
-        field = corners.mix(self.chart.fields[None])
+        field = corners.mix(self.painted.fields[None])
         position, normal, soft, depth = corners.mix(shape).split([3, 3, 3, shape.shape[-1] - 9], -1)
+        # loose pieces are thin: seen from the inside they face the other way
+        turned = (corners.face >= len(self.body_model.faces)) & ((normal * position).sum(-1) > 0)
+        normal = torch.nn.functional.normalize(torch.where(turned[:, None], -normal, normal), dim=-1)
         spots = Spots(
             sample=corners.sample,
             position=position,
-            normal=torch.nn.functional.normalize(normal, dim=-1),
+            normal=normal,
             openness=dim * field[:, FIELD["openness"]].clamp(0.03, 1) ** 0.8,
             soft=soft,
         )
-        unrolled = corners.mix_corners(self.chart.unrolled)
+        unrolled = corners.mix_corners(self.painted.unrolled)
         surface = paint(field, unrolled, depth, corners.sample, batch.looks, self.chart, self.fabric)
         reach = maps.reach(corners.sample, position)
         return light_up(spots, surface, batch.scene, batch.camera_from_world[:, :, 1], reach)

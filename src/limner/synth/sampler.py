@@ -143,7 +143,7 @@ class PersonSampler:
         return noise + amount @ actions
 
     def _tangled(self, params: BodyParams) -> Bool[Tensor, "B"]:
-        """True where a hand or a forearm lies deep in the trunk, the head or a thigh, or hands or legs in each other."""
+        """True where a hand or forearm lies deep in trunk, head or thigh, or hands or legs in each other."""
         joints = self.body_model.joints(params)
         at = {name: joints[:, index] for name, index in JOINT.items()}
         size = (at["neck"] - at["pelvis"]).norm(dim=-1) / 0.5  # against a trunk of 0.5 m

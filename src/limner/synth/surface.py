@@ -7,8 +7,9 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 from torch.nn.functional import grid_sample, normalize
 
-from limner.synth.appearance import LAYERS, Looks
+from limner.synth.appearance import LAYERS, WORN, Looks
 from limner.synth.chart import FIELD, BodyChart
+from limner.synth.loose import LOOSE, LooseKit
 
 _CELLS = 192
 # Noise is two-dimensional; places on the surface are projected onto it along an odd direction, another for each use,
@@ -31,9 +32,11 @@ class Surface:
 @dataclass(frozen=True)
 class Drape:
     """Clothes and hair on the vertices of B people: how deep inside each garment and the hair a vertex is (metres,
-    negative outside; "B V G+1", hair last), and how far the cloth or hair on top stands off the skin ("B V")."""
+    negative outside; "B W G+1", hair last), and how far the cloth or hair on top stands off the skin ("B V").
 
-    depth: Float[Tensor, "B V G1"]
+    The W vertices are the body's V and those of the loose pieces."""
+
+    depth: Float[Tensor, "B W G1"]
     offset: Float[Tensor, "B V"]
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "Drape":
@@ -95,7 +98,7 @@ def smooth_step(value: Tensor, width: float) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
-def drape(chart: BodyChart, looks: Looks, noise: Tensor) -> Drape:
+def drape(chart: BodyChart, kit: LooseKit, looks: Looks, noise: Tensor) -> Drape:
     """Put the clothes and the hair on."""
     count, vertices = len(looks), len(chart.fields)
     place = chart.fields[:, :3]
@@ -109,7 +112,11 @@ def drape(chart: BodyChart, looks: Looks, noise: Tensor) -> Drape:
     hair = torch.where(head & ~bare, hair_depth(place, looks.hair_line, chart), -1.0)
     volume = smooth_step(hair, 0.03) * looks.hair_volume[:, None] * (1 + 0.25 * folds.clamp(-1, 1))
     offset = torch.maximum(worn, volume * (looks.hair_strength[:, None] > 0.5))
-    return Drape(torch.cat([depth, hair[..., None]], -1), offset)
+    nowhere = depth.new_full((count, vertices, len(LAYERS) - len(WORN)), -1.0)
+    on_body = torch.cat([depth, nowhere, hair[..., None]], -1)
+    channel = torch.tensor([len(LAYERS) if p == "hair" else LAYERS.index(p) for p in LOOSE], device=depth.device)
+    loose = torch.nn.functional.one_hot(channel[kit.piece], len(LAYERS) + 1) * 1.05 - 1.0
+    return Drape(torch.cat([on_body, loose.to(depth.dtype).expand(count, -1, -1)], 1), offset)
 
 
 def paint(
@@ -195,11 +202,11 @@ def _head(
     relief = torch.where(is_hair[:, None], bump, relief)
     gloss = torch.where(is_hair, 0.25, gloss)
     color, on_eye = _eyes(color, field, sample, looks, chart)
-    gloss = torch.where(on_eye, 4.0, gloss)
+    gloss = torch.where(on_eye, 1.8, gloss)
     return Surface(
         surface.albedo.index_copy(0, rows, color),
         surface.gloss.index_copy(0, rows, gloss),
-        surface.sharpness.index_copy(0, rows, torch.where(on_eye, 220.0, sharpness)),
+        surface.sharpness.index_copy(0, rows, torch.where(on_eye, 260.0, sharpness)),
         surface.relief.index_copy(0, rows, torch.where(on_eye[:, None], 0.0, relief)),
         surface.softness.index_copy(0, rows, (~(on_eye | is_hair)).to(gloss.dtype)),
     )
