@@ -3,6 +3,7 @@
 The networks have real backbones and untrained regressors; what they say does not matter here.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -196,24 +197,26 @@ def test_odd_names_make_safe_folders(run: Run, grey: Path, tmp_path: Path, capsy
     """Brackets are markup to the printer of tables, and the stem of `...png` is the folder above."""
     folder = tmp_path / "odd"
     folder.mkdir()
-    names = ("...png", "[/b].png", "twin.png", "twin.bmp")
+    names = ("...png", "[bold].png", "twin.png", "twin.bmp")
     for name in names:
         shutil.copy(grey, folder / name)
     assert run([folder / name for name in names]) == 0
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"photo", "[/b]", "twin_png", "twin_bmp"}
-    assert "[/b].png" in capsys.readouterr().out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"photo", "[bold]", "twin_png", "twin_bmp"}
+    assert "[bold].png" in capsys.readouterr().out
 
 
 def test_keypoints_say_where_people_are(run: Run, tmp_path: Path, capsys):
-    """The keypoints of one run as the boxes of the next; a photo without keypoints is an error of that photo."""
-    photo = tmp_path / "small.png"
-    Image.open(PHOTOS / "eileen_collins.jpg").resize((128, 128)).save(photo)
-    assert run([photo], out=tmp_path / "first", box=(20.0, 2.0, 110.0, 126.0)) == 0
-    points = tmp_path / "first" / "small" / "keypoints.json"
-    other = save(tmp_path / "other.png", np.zeros((40, 40, 3), np.uint8))
-    assert run([photo, other], keypoints=points) == 1
+    """Boxes about OpenPose's points, a tenth larger; a photo without keypoints is an error of that photo alone."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.open(PHOTOS / "eileen_collins.jpg").resize((128, 128)).save(folder / "small.png")
+    save(folder / "other.png", np.zeros((40, 40, 3), np.uint8))
+    corners = [[20.0, 2.0, 0.9], [110.0, 126.0, 0.9], [60.0, 60.0, 0.9], [500.0, 500.0, 0.0]]  # the last is not there
+    numbers = [x for point in corners + [[0.0] * 3] * 21 for x in point]
+    points = tmp_path / "small_keypoints.json"
+    points.write_text(json.dumps({"people": [{"pose_keypoints_2d": numbers}]}))
+    assert run([folder], keypoints=points) == 1
     assert "no keypoints for the photo 'other'" in capsys.readouterr().out
     (person,) = read_keypoints(tmp_path / "out" / "small" / "keypoints.json")["small"].people
     assert person.box is not None
-    grown = [20 - 12.4, 2 - 12.4, 110 + 12.4, 126 + 12.4]  # a tenth of the longer side
-    assert person.box.tolist() == pytest.approx(grown, abs=0.01)
+    assert person.box.tolist() == pytest.approx([20 - 12.4, 2 - 12.4, 110 + 12.4, 126 + 12.4], abs=0.01)
