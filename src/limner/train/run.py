@@ -32,7 +32,7 @@ STEPS: dict[Preset, dict[Part, int]] = {
 def spec_of(part: Part, preset: Preset) -> NetSpec:
     """The network of a preset."""
     hidden = HIDDEN[part] if preset == "limner" else (128, 128)
-    return NetSpec(part, hidden=hidden, dropout=0.05)
+    return NetSpec(part, hidden=hidden, dropout=0.0)
 
 
 def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:

@@ -25,8 +25,10 @@ from limner.train.calibrate import FittedAttachment
 from limner.train.harvest import JITTER, jittered, true_squares
 from limner.train.truth import Truth, part_truth
 
-NEIGHBOURS = 24
-"""Errors are drawn from this many bank rows seen from the nearest side."""
+NEIGHBOURS = 40
+"""Errors are drawn from twice this many bank rows, those seen from the nearest sides."""
+ERROR_SPREAD = 0.5
+"""Errors are made larger or smaller by up to this share."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,11 @@ class Simulator:
         near = torch.searchsorted(self.bank_side, side)
         shift = torch.randint(-NEIGHBOURS, NEIGHBOURS + 1, side.shape, generator=generator)
         row = (near + shift) % len(self.bank_side)
-        world = reports.world + self.bank_world[row]
+        # larger and smaller errors of the same kind: a finite bank must not be learned by heart
+        size = 1 + ERROR_SPREAD * (2 * torch.rand(len(side), 1, 1, generator=generator) - 1)
+        in_crop = reports.in_crop.clone()
+        in_crop[..., : self.bank_in_crop.shape[-1]] += size * self.bank_in_crop[row]
+        world = reports.world + size * self.bank_world[row]
         if self.part == "body":
-            seen = torch.cat([reports.in_crop[..., :2] + self.bank_in_crop[row], self.confidence[row]], -1)
-            return body_evidence(seen, world)
-        if self.part == "hand":
-            centred = reports.world - reports.world.mean(1, keepdim=True)
-            return hand_evidence(reports.in_crop + self.bank_in_crop[row], centred + self.bank_world[row])
-        return face_evidence(reports.in_crop + self.bank_in_crop[row])
+            return body_evidence(torch.cat([in_crop[..., :2], self.confidence[row]], -1), world)
+        return hand_evidence(in_crop, world) if self.part == "hand" else face_evidence(in_crop)

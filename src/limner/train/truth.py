@@ -32,8 +32,8 @@ class Truth:
     visible     "N J"
     """
 
-    rotations: dict[str, Float[Tensor, "N n 3 3"]]
-    numbers: dict[str, Float[Tensor, "N n"]]
+    rotations: dict[str, Float[Tensor, "N _ 3 3"]]
+    numbers: dict[str, Float[Tensor, "N _"]]
     points3d: Float[Tensor, "N J 3"]
     points2d: Float[Tensor, "N J 2"]
     visible: Bool[Tensor, "N J"]

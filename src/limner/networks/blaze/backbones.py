@@ -18,8 +18,13 @@ NUM_POSE_POINTS, NUM_HAND_POINTS, NUM_FACE_POINTS = 33, 21, 468
 
 
 def body_evidence(keypoints: Float[Tensor, "B 33 3"], world: Float[Tensor, "B 33 3"]) -> Float[Tensor, "B 198"]:
-    """Points (x, y in [-1, 1], visibility) and their 3D about the mid-hips, metres."""
-    return torch.cat([keypoints.flatten(1), world.flatten(1)], -1)
+    """Points (x, y in [-1, 1], visible or not) and their 3D about the mid-hips, metres.
+
+    Only whether a confidence exceeds one half goes in: its exact values are a fingerprint by which a regressor learns
+    the training crops' errors by heart (measured: 28 mm on training crops, 122 mm on others).
+    """
+    visible = (keypoints[..., 2:] > 0.5).to(keypoints.dtype)
+    return torch.cat([torch.cat([keypoints[..., :2], visible], -1).flatten(1), world.flatten(1)], -1)
 
 
 def hand_evidence(points: Float[Tensor, "B 21 3"], world: Float[Tensor, "B 21 3"]) -> Float[Tensor, "B 126"]:

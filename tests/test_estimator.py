@@ -1,0 +1,89 @@
+"""The whole flow on a real photo, with the shipped weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from limner.errors import BoxError
+from limner.estimator import Estimator
+from limner.io.image import read_photo
+from limner.io.motion_file import read_params
+from limner.networks.weights import weights_folder
+from limner.pipeline.results import save_results
+
+PHOTO = weights_folder().parent / "photos" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    return Estimator.load()
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return read_photo(PHOTO)
+
+
+@pytest.fixture(scope="module")
+def people(estimator, photo):
+    return estimator(photo)
+
+
+def test_finds_the_one_person_and_her_face(people, photo):
+    assert len(people) == 1 and people.face_trusted.all()
+    nose = people.keypoint_set("coco17")[0][0, 0]
+    expected = torch.tensor([0.44 * photo.width, 0.22 * photo.height])  # looked up in the photo
+    assert (nose - expected).norm() < 0.05 * photo.width
+    assert 1.3 < float(people.joints[0, :, 2].mean()) < 20  # metres before the camera
+
+
+def test_mesh_and_keypoints_agree(people, estimator):
+    again = people.camera.project(people.keypoints)
+    assert torch.allclose(again, people.keypoints_px, atol=1e-2)
+    mesh = estimator.body_model(people.params)
+    assert torch.equal(mesh.vertices, people.vertices)
+    assert ((people.confidence >= 0) & (people.confidence <= 1)).all()
+
+
+def test_the_same_photo_gives_the_same_people(estimator, photo, people):
+    assert torch.equal(estimator(photo).vertices, people.vertices)
+
+
+def test_a_mirrored_photo_gives_mirrored_people(estimator, photo, people):
+    mirrored = estimator(photo.pixels.flip(-1).contiguous())
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    expected = people.params.mirrored()
+    ours = estimator.body_model.joints(mirrored.params.replace(transl=torch.zeros(1, 3)))
+    theirs = estimator.body_model.joints(expected.replace(transl=torch.zeros(1, 3)))
+    # the networks are not exactly symmetric; what is in the picture must agree to some centimetres
+    seen = [12, 15, 16, 17]
+    assert (ours - theirs)[0, seen].norm(dim=-1).mean() < 0.08
+    assert torch.allclose((mirrored.params.transl * flip), people.params.transl, atol=0.25)
+
+
+def test_given_boxes_are_used_and_checked(estimator, photo):
+    box = torch.tensor([[0.0, 0.0, float(photo.width), float(photo.height)]])
+    assert torch.equal(estimator(photo, box).boxes, box)
+    with pytest.raises(BoxError, match="outside the photo"):
+        estimator(photo, box + 5000)
+
+
+def test_an_empty_scene_has_nobody(estimator):
+    grey = torch.full((3, 240, 320), 128, dtype=torch.uint8)
+    assert len(estimator(grey)) == 0
+    assert len(estimator(torch.zeros(3, 1, 1, dtype=torch.uint8))) == 0
+
+
+def test_results_are_whole_and_readable(estimator, photo, people, tmp_path):
+    folder = save_results(people, photo, estimator.body_model, tmp_path / "astronaut")
+    one = folder / "person_0"
+    names = {"overlay.png", "mesh.glb", "mesh.obj", "mesh.ply", "params.npz", "keypoints.json"}
+    assert {p.name for p in one.iterdir()} == names
+    assert {p.name for p in folder.iterdir()} == {"overlay.png", "sheet.png", "keypoints.json", "person_0"}
+    motion = read_params(one / "params.npz")
+    assert torch.allclose(motion.rotations, people.params.full_pose(), atol=1e-4)
+    assert torch.allclose(motion.extras["camera_K"][0], people.camera.K[0], rtol=1e-5)
+    content = json.loads((one / "keypoints.json").read_text())
+    assert np.asarray(content["people"][0]["keypoints_px"]).shape == (133, 3)
