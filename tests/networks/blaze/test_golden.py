@@ -87,9 +87,7 @@ def test_golden_values_of_the_graphs_are_met(name):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "LIMNER_MEDIAPIPE_WHEEL" not in os.environ, reason="LIMNER_MEDIAPIPE_WHEEL names no wheel"
-)
+@pytest.mark.skipif("LIMNER_MEDIAPIPE_WHEEL" not in os.environ, reason="LIMNER_MEDIAPIPE_WHEEL names no wheel")
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("smooth", [False, True])
 def test_interpreter_agrees_on_fresh_pictures(name, smooth):

@@ -13,9 +13,7 @@ def pose():
 
 def test_points_have_names():
     assert len(POSE_POINTS) == len(set(POSE_POINTS)) == 39
-    assert (
-        POSE_POINTS[0] == "nose" and POSE_POINTS[11] == "left_shoulder" and POSE_POINTS[33] == "body_center"
-    )
+    assert POSE_POINTS[0] == "nose" and POSE_POINTS[11] == "left_shoulder" and POSE_POINTS[33] == "body_center"
 
 
 def test_optional_outputs_come_on_request_only_and_change_nothing(pose):

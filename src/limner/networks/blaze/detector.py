@@ -20,7 +20,7 @@ from limner.networks.blaze.layers import (
 )
 from limner.networks.blaze.weights import load_weights
 
-INPUT_SIZE = 224
+CROP_SIZE = 224
 GRIDS = ((8, 2), (16, 2), (32, 6))  # stride and anchors a cell: MediaPipe's layers 8, 16, 32, 32, 32, two each
 
 
@@ -114,7 +114,7 @@ def anchor_centers() -> Float[Tensor, "2254 2"]:
     """Centre of the cell of each anchor (x, y), fractions of the square; all anchors have size 1."""
     layers = []
     for stride, count in GRIDS:
-        cells = INPUT_SIZE // stride
+        cells = CROP_SIZE // stride
         axis = (torch.arange(cells) + 0.5) / cells
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         layers.append(torch.stack([x, y], -1).reshape(-1, 2).repeat_interleave(count, 0))
@@ -128,7 +128,7 @@ def decode(scores: Float[Tensor, "2254"], boxes: Float[Tensor, "2254 12"], thres
     """
     probability = scores.clamp(-100, 100).sigmoid()
     chosen = probability >= threshold
-    pairs = boxes[chosen].unflatten(1, (6, 2)) / INPUT_SIZE
+    pairs = boxes[chosen].unflatten(1, (6, 2)) / CROP_SIZE
     anchors = anchor_centers().to(boxes)[chosen]
     center, half = pairs[:, 0] + anchors, pairs[:, 1] / 2
     return Detections(

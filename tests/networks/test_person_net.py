@@ -1,0 +1,109 @@
+"""Are people found, boxed whole, counted once, and is nobody seen where nobody is?"""
+
+import pytest
+import torch
+
+from limner.geometry.box import iou
+from limner.networks.person_net import (
+    LEAST_TILE_PX,
+    PersonBoxes,
+    PersonNet,
+    distinct_people,
+    fills_photo,
+    tile_squares,
+)
+from tests.networks.figures import as_photo, blank, draw_person
+
+
+@pytest.fixture(scope="module")
+def person_net():
+    return PersonNet.load()
+
+
+@pytest.mark.parametrize(("x", "top", "height"), [(320, 60, 360), (150, 220, 180), (560, 20, 440)])
+def test_one_person_is_boxed_from_head_to_feet(person_net, x, top, height):
+    image = blank(640, 480)
+    truth = draw_person(image, x, top, height)
+    found = person_net(as_photo(image))
+    assert len(found) == 1 and found.scores[0] > 0.8
+    assert iou(found.boxes, truth[None]).item() > 0.7
+    assert found.boxes[0, 1] < truth[1] + 0.04 * height, "hair included"
+    assert found.boxes[0, 3] > truth[3] - 0.04 * height, "feet included"
+
+
+def test_several_people_are_counted_once_each_best_first(person_net):
+    image = blank(900, 500)
+    truth = torch.stack(
+        [draw_person(image, x, top, h) for x, top, h in ((200, 60, 400), (480, 90, 350), (720, 200, 200))]
+    )
+    found = person_net(as_photo(image))
+    assert len(found) == 3
+    assert (iou(found.boxes, truth).amax(0) > 0.6).all()
+    assert (found.scores[:-1] >= found.scores[1:]).all()
+
+
+def test_small_people_are_found_on_tiles(person_net):
+    image = blank(1600, 900)
+    truth = torch.stack([draw_person(image, x, 500, 110) for x in (300, 1200)])
+    found = person_net(as_photo(image))
+    assert len(found) == 2 and (iou(found.boxes, truth).amax(0) > 0.5).all()
+
+
+def test_person_cut_by_the_edge_is_boxed_inside_the_photo(person_net):
+    image = blank(480, 480)
+    draw_person(image, 240, 60, 900)
+    found = person_net(as_photo(image))
+    assert len(found) == 1
+    assert found.boxes.min() >= 0 and found.boxes.max() <= 480
+    assert found.boxes[0, 3] > 440 and found.boxes[0, 1] < 110
+
+
+def test_threshold_is_a_floor_of_the_scores(person_net):
+    image = blank(640, 480)
+    draw_person(image, 320, 60, 360)
+    assert len(person_net(as_photo(image), threshold=0.9999)) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (9, 2000), (2000, 9), (8, 8), (300, 200)])
+def test_empty_photos_of_any_shape_hold_nobody(person_net, size):
+    noise = torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    for photo in (torch.zeros(3, *size, dtype=torch.uint8), noise):
+        found = person_net(photo)
+        assert found.boxes.shape == (0, 4) and found.scores.shape == (0,)
+
+
+def test_tiles_cover_the_photo_and_overlap():
+    tiles = tile_squares(1280, 720, (0.5,))
+    low, high = tiles.center_px - tiles.size_px[:, None] / 2, tiles.center_px + tiles.size_px[:, None] / 2
+    points = torch.rand(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1280.0, 720.0])
+    hit = ((points[:, None] >= low) & (points[:, None] <= high)).all(-1)
+    assert hit.any(1).all()
+    starts = sorted(set(low[:, 0].tolist()))
+    assert all(b - a <= 0.7 * 640 + 1e-3 for a, b in zip(starts, starts[1:], strict=False))
+
+
+def test_tiles_are_never_tiny_and_follow_the_short_side_of_panoramas():
+    assert len(tile_squares(200, 200, (0.5, 0.35))) == 0
+    assert tile_squares(300, 300, (0.5, 0.35)).size_px.min() >= LEAST_TILE_PX
+    assert tile_squares(8000, 1000, (0.5,)).size_px.unique().tolist() == [1000]
+
+
+def test_only_a_lone_clear_large_person_ends_the_search():
+    def people(*boxes, score=0.9):
+        return PersonBoxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.full((len(boxes),), score))
+
+    assert fills_photo(people([10, 10, 60, 90]), 100, 100)
+    assert not fills_photo(people([10, 10, 60, 50]), 100, 100), "small"
+    assert not fills_photo(people([10, 10, 60, 90], score=0.55), 100, 100), "doubtful"
+    assert not fills_photo(people([0, 0, 40, 90], [50, 0, 90, 90]), 100, 100), "two"
+    assert not fills_photo(people(), 100, 100)
+
+
+def test_doubles_and_limbs_are_dropped_neighbours_and_children_stay():
+    torso = torch.tensor([[40.0, 20.0], [60.0, 20.0], [42.0, 60.0], [58.0, 60.0]])
+    boxes = torch.tensor(
+        [[20.0, 0, 80, 140], [22, 2, 82, 138], [90, 0, 150, 140], [30, 80, 60, 130], [25, 70, 60, 135]]
+    )
+    torsos = torch.stack([torso, torso + 1, torso + 70, torso / 4 + 60, torso / 3 + 40])
+    scores = torch.tensor([0.95, 0.9, 0.85, 0.55, 0.8])
+    assert distinct_people(boxes, torsos, scores) == [0, 2, 4]
