@@ -16,7 +16,8 @@ def perfect(count: int) -> PhotoStyle:
 
 
 def shoot(linear: torch.Tensor, style: PhotoStyle, size: int = 32) -> torch.Tensor:
-    return develop(linear, style, torch.full((len(linear),), 100.0), size, torch.Generator().manual_seed(0))
+    light, square = linear.permute(0, 2, 3, 1), torch.full((len(linear),), 100.0)
+    return develop(light, style, square, size, torch.Generator().manual_seed(0))
 
 
 def test_a_perfect_camera_keeps_an_even_grey_and_follows_the_srgb_curve():

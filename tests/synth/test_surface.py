@@ -4,8 +4,9 @@ import torch
 
 from limner.synth.appearance import LAYERS, WORN, sample_looks
 from limner.synth.chart import FIELD
+from limner.synth.drape import drape, garment_depth
 from limner.synth.people import SyntheticPeople
-from limner.synth.surface import drape, garment_depth, paint
+from limner.synth.surface import paint
 
 
 def test_trousers_cover_thighs_and_sleeves_end_where_they_are_told(people: SyntheticPeople):
@@ -45,6 +46,6 @@ def test_eyes_have_dark_pupils_coloured_irises_and_bright_whites(people: Synthet
     field[:, [FIELD["head"], FIELD["eyes"]]] = 1.0
     field[:, [FIELD["brow"], FIELD["lashes"]]] = 0.05
     depth = torch.full((3, len(LAYERS) + 1), -1.0)
-    spots = paint(field, torch.zeros(3, 2), depth, torch.zeros(3, dtype=torch.long), looks, chart, people.fabric)
-    pupil, iris, white = spots.albedo.mean(-1)
+    spots = paint(field.mT, torch.zeros(2, 3), depth.mT, torch.zeros(3, dtype=torch.long), looks, chart, people.fabric)
+    pupil, iris, white = spots.albedo.mean(0)
     assert pupil < 0.3 * iris and iris < 0.5 * white and white > 0.5

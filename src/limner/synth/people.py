@@ -18,13 +18,15 @@ from limner.render.raster import Fragments, rasterize
 from limner.synth.appearance import Looks, sample_looks
 from limner.synth.chance import normal, uniform
 from limner.synth.chart import FIELD, BodyChart, make_chart
+from limner.synth.drape import Drape, drape
 from limner.synth.light import Panoramas, studio_panoramas
 from limner.synth.loose import LOOSE, loose_vertices, loosened, make_kit, sample_loose
+from limner.synth.noise import noise_image
 from limner.synth.photo import develop
 from limner.synth.sampler import PersonSampler
 from limner.synth.scene import Scene, backgrounds, occlusion, place_people, sample_scenes, soft_light
-from limner.synth.shade import Corners, ShadowMaps, Spots, corners_of, crevices, light_up, shadow_maps
-from limner.synth.surface import Drape, drape, noise_image, paint
+from limner.synth.shade import Corners, ShadowMaps, Spots, corners_of, crevices, light_up, shadow_maps, unit
+from limner.synth.surface import dot, paint
 
 PARTS = ("left_hand", "right_hand", "face")
 
@@ -151,16 +153,16 @@ class SyntheticPeople:
             image = torch.where(mirror[:, None, None, None], image.flip(-1), image)
         return (image * 255).round().to(torch.uint8)
 
-    def _light(self, batch: SynthBatch, squares: Squares, size: int) -> Float[Tensor, "B 3 R R"]:
+    def _light(self, batch: SynthBatch, squares: Squares, size: int) -> Float[Tensor, "B R R 3"]:
         """Linear light on the sensor under the squares, without lens, noise and photo processing."""
         image = self._background(batch, squares, size)
         fragments = self._fragments(batch, squares, size)
         person = self._person(batch, fragments, squares, size)
-        image = image.view(-1, 3).index_copy_(0, fragments.covered_pixels, person).view(len(batch), -1, 3)
+        image = image.reshape(-1, 3).index_copy_(0, fragments.covered_pixels, person).view(len(batch), -1, 3)
         grid = unit_grid(size, squares.size_px).flatten(0, 1).expand(len(batch), -1, 2)
         places = squares.photo_from_unit(grid)
         image = self._occluded(image, batch.scene, places, squares.size_px / size)
-        return image.mT.unflatten(-1, (size, size))
+        return image.unflatten(1, (size, size))
 
     def _outside(self, batch: SynthBatch, squares: Squares, size: int) -> Bool[Tensor, "B 1 S S"]:
         """Pixels beyond the edges of photos that have edges."""
@@ -189,8 +191,8 @@ class SyntheticPeople:
         return image.index_copy(0, rows, result)
 
     def _fragments(self, batch: SynthBatch, squares: Squares, size: int) -> Fragments:
-        unit = squares.unit_from_photo(batch.camera.project(batch.surface))
-        pixels = torch.cat([(unit + 1) * (size / 2), batch.surface[..., 2:]], -1)
+        place = squares.unit_from_photo(batch.camera.project(batch.surface))
+        pixels = torch.cat([(place + 1) * (size / 2), batch.surface[..., 2:]], -1)
         return rasterize(pixels, self.faces, size, size, near=0.05)
 
     def _person(self, batch: SynthBatch, fragments: Fragments, squares: Squares, size: int) -> Float[Tensor, "N 3"]:
@@ -219,21 +221,20 @@ class SyntheticPeople:
     ) -> Float[Tensor, "N 3"]:
         """Light from some covered pixels."""
         field = corners.mix(self.painted.fields[None])
-        position, normal, soft, depth = corners.mix(shape).split([3, 3, 3, shape.shape[-1] - 9], -1)
+        position, normal, soft, depth = corners.mix(shape).split([3, 3, 3, shape.shape[-1] - 9])
         # loose pieces are thin: seen from the inside they face the other way
-        turned = (corners.face >= len(self.body_model.faces)) & ((normal * position).sum(-1) > 0)
-        normal = torch.nn.functional.normalize(torch.where(turned[:, None], -normal, normal), dim=-1)
+        turned = (corners.face >= len(self.body_model.faces)) & (dot(normal, position) > 0)
         spots = Spots(
             sample=corners.sample,
             position=position,
-            normal=normal,
-            openness=dim * field[:, FIELD["openness"]].clamp(0.03, 1) ** 0.8,
+            normal=unit(torch.where(turned, -normal, normal)),
+            openness=dim * field[FIELD["openness"]].clamp(0.03, 1) ** 0.8,
             soft=soft,
         )
         unrolled = corners.mix_corners(self.painted.unrolled)
-        surface = paint(field, unrolled, depth, corners.sample, batch.looks, self.chart, self.fabric)
+        surface = paint(field, unrolled, depth, corners.sample, batch.looks, self.painted, self.fabric)
         reach = maps.reach(corners.sample, position)
-        return light_up(spots, surface, batch.scene, batch.camera_from_world[:, :, 1], reach)
+        return light_up(spots, surface, batch.scene, batch.camera_from_world[:, :, 1], reach).mT
 
     @torch.no_grad()
     def visible(self, batch: SynthBatch, size: int = 256) -> Bool[Tensor, "B 144"]:
@@ -243,8 +244,8 @@ class SyntheticPeople:
         """
         squares = squares_around(batch.boxes, 1.05)
         fragments = self._fragments(batch, squares, size)
-        unit = squares.unit_from_photo(batch.keypoints_px)
-        index = ((unit + 1) * (size / 2)).long().clamp(0, size - 1)
+        place = squares.unit_from_photo(batch.keypoints_px)
+        index = ((place + 1) * (size / 2)).long().clamp(0, size - 1)
         flat = (index[..., 1] * size + index[..., 0]).clamp(0, size * size - 1)
         front = fragments.depth.flatten(1).gather(1, flat)
         behind = batch.keypoints[..., 2] - front

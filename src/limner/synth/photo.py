@@ -64,7 +64,7 @@ def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generato
 
 
 def develop(
-    linear: Float[Tensor, "B 3 R R"],
+    linear: Float[Tensor, "B R R 3"],
     style: PhotoStyle,
     square_px: Float[Tensor, "B"],
     size: int,
@@ -77,21 +77,24 @@ def develop(
     """
     # nobody crops what is a mere dozen pixels wide
     true_pixels = (square_px / style.pixel_px).clamp(0.16 * size, size)
-    exposed = (linear * (style.exposure[:, None] * style.white)[..., None, None]).clamp(0, 4)
-    down = resampling(true_pixels, linear.shape[-1], size, style.blur)
+    exposed = (linear * (style.exposure[:, None] * style.white)[:, None, None]).clamp(0, 4)
+    down = resampling(true_pixels, linear.shape[1], size, style.blur)
     small = _tone(_both_ways(down, _smear(exposed, style, true_pixels)), style)
     small = _jpeg(_noise(small, style, generator), style.quality)
     rows = (true_pixels.round() < size).nonzero()[:, 0]
-    if len(rows) == 0:
-        return small.clamp(0, 1)
-    up = enlargement(true_pixels[rows], size)
-    return small.index_copy(0, rows, _both_ways(up, small[rows])).clamp(0, 1)
+    if len(rows) > 0:
+        up = enlargement(true_pixels[rows], size)
+        small = small.index_copy(0, rows, _both_ways(up, small[rows]))
+    return small.clamp(0, 1).permute(0, 3, 1, 2)
 
 
-def _both_ways(matrix: Float[Tensor, "B rows source"], images: Float[Tensor, "B 3 source source"]) -> Tensor:
-    """Rows and columns of each image resampled by the image's own matrix."""
-    across = [torch.bmm(torch.bmm(matrix, images[:, c]), matrix.mT) for c in range(images.shape[1])]
-    return torch.stack(across, 1)
+def _both_ways(
+    matrix: Float[Tensor, "B rows source"], images: Float[Tensor, "B source source 3"]
+) -> Float[Tensor, "B rows rows 3"]:
+    """Rows and columns of each image resampled by the image's own matrix: two large products."""
+    down = torch.bmm(matrix, images.flatten(2)).unflatten(2, images.shape[2:])  # B rows source 3
+    across = torch.bmm(matrix, down.transpose(1, 2).flatten(2))  # columns, then (rows, colour)
+    return across.unflatten(2, (-1, images.shape[-1])).transpose(1, 2).contiguous()
 
 
 def _tone(x: Tensor, style: PhotoStyle) -> Tensor:
@@ -99,7 +102,7 @@ def _tone(x: Tensor, style: PhotoStyle) -> Tensor:
     # straight up to 0.6, then rolling off towards 1 as film does
     x = torch.where(x > 0.6, 0.6 + 0.4 * (1 - torch.exp(-(x - 0.6) / 0.4)), x)
     x = torch.where(x > 0.0031308, 1.055 * x.clamp_min(1e-8) ** (1 / 2.4) - 0.055, 12.92 * x)
-    grey = x.mean(1, keepdim=True)
+    grey = (x[..., :1] + x[..., 1:2] + x[..., 2:]) / 3
     x = torch.lerp(grey, x, style.saturation[:, None, None, None])
     return ((x - 0.45) * style.contrast[:, None, None, None] + 0.45).clamp(0, 1)
 
@@ -136,20 +139,20 @@ def _smear(images: Tensor, style: PhotoStyle, true_pixels: Tensor) -> Tensor:
     chosen = moving.nonzero()[:, 0]
     if len(chosen) == 0:
         return images
-    blurred = images[chosen]
+    blurred = images[chosen].permute(0, 3, 1, 2)
     path = style.motion[chosen] / true_pixels[chosen, None]  # as a share of the crop
     taps = torch.linspace(-1, 1, 9, device=images.device)
-    grid = unit_grid(images.shape[-1], images).expand(len(chosen), -1, -1, -1)
+    grid = unit_grid(images.shape[1], images).expand(len(chosen), -1, -1, -1)
     total = torch.zeros_like(blurred)
     for tap in taps:
         moved = grid + (path * tap)[:, None, None]
         total = total + grid_sample(blurred, moved, padding_mode="border", align_corners=False)
-    return images.index_copy(0, chosen, total / len(taps))
+    return images.index_copy(0, chosen, (total / len(taps)).permute(0, 2, 3, 1))
 
 
 def _noise(images: Tensor, style: PhotoStyle, generator: Generator) -> Tensor:
     """Shot and read noise, partly coloured."""
-    grey = torch.randn(images[:, :1].shape, generator=generator, device=images.device)
+    grey = torch.randn(images[..., :1].shape, generator=generator, device=images.device)
     color = torch.randn(images.shape, generator=generator, device=images.device)
     chroma = style.chroma[:, None, None, None]
     level = style.noise[:, None, None, None] * (0.4 + images.clamp_min(0)).sqrt()
@@ -166,7 +169,7 @@ _LUMA_TABLE = (
 def _jpeg(images: Tensor, quality: Float[Tensor, "B"]) -> Tensor:
     """What JPEG keeps at a quality (IJG scale / 100): quantised 8 x 8 cosine blocks of luma and, coarser, chroma."""
     lossy: Bool[Tensor, "B"] = quality < 1
-    size = images.shape[-1]
+    size = images.shape[1]
     if size % 8 or not bool(lossy.any()):
         return images
     matrix = images.new_tensor(
@@ -175,7 +178,7 @@ def _jpeg(images: Tensor, quality: Float[Tensor, "B"]) -> Tensor:
     k = torch.arange(8, device=images.device, dtype=images.dtype)
     basis = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) / 2
     basis[0] /= 2**0.5
-    ycc = torch.einsum("kc,bchw->bkhw", matrix, images * 255)
+    ycc = (images @ (matrix.T * 255)).permute(0, 3, 1, 2)
     blocks = ycc.unfold(2, 8, 8).unfold(3, 8, 8)
     cosines = basis @ (blocks - 128 * (torch.arange(3, device=images.device) == 0)[:, None, None, None, None]) @ basis.T
     scale = torch.where(quality < 0.5, 0.5 / quality.clamp_min(0.02), 2 - 2 * quality).clamp_min(0.02)
@@ -184,7 +187,7 @@ def _jpeg(images: Tensor, quality: Float[Tensor, "B"]) -> Tensor:
     tables = torch.stack([table, chroma, chroma])[None, :, None, None]
     step = (tables * scale[:, None, None, None, None, None]).clamp_min(1)
     kept = basis.T @ (torch.round(cosines / step) * step) @ basis
-    flat = kept.permute(0, 1, 2, 4, 3, 5).reshape(images.shape)
+    flat = kept.permute(0, 1, 2, 4, 3, 5).reshape(ycc.shape)
     flat = flat + 128 * (torch.arange(3, device=images.device) == 0)[:, None, None]
-    result = torch.einsum("ck,bkhw->bchw", torch.linalg.inv(matrix), flat) / 255
+    result = flat.permute(0, 2, 3, 1) @ (torch.linalg.inv(matrix).T / 255)
     return torch.where(lossy[:, None, None, None], result, images)

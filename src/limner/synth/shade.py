@@ -5,24 +5,24 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import avg_pool2d, interpolate
 
 from limner.render.raster import Fragments, rasterize
 from limner.synth.chart import light_frames
 from limner.synth.scene import Scene
-from limner.synth.surface import Surface, rows_of
+from limner.synth.surface import Surface, dot, own
 
 
 @dataclass(frozen=True)
 class Spots:
     """N seen spots of B people: which person, camera-frame position, normal (unit), openness to the surroundings, and
-    soft light "N 3" that arrives there (irradiance / pi)."""
+    soft light "3 N" that arrives there (irradiance / pi)."""
 
     sample: Int[Tensor, "N"]
-    position: Float[Tensor, "N 3"]
-    normal: Float[Tensor, "N 3"]
+    position: Float[Tensor, "3 N"]
+    normal: Float[Tensor, "3 N"]
     openness: Float[Tensor, "N"]
-    soft: Float[Tensor, "N 3"]
+    soft: Float[Tensor, "3 N"]
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Corners:
         sample = self.sample[rows] if image is None else torch.zeros_like(self.sample[rows])
         return Corners(sample, self.index[:, rows], self.weight[:, rows], self.face[rows])
 
-    def mix_corners(self, values: Float[Tensor, "F 3 C"]) -> Float[Tensor, "N C"]:
+    def mix_corners(self, values: Float[Tensor, "F 3 C"]) -> Float[Tensor, "C N"]:
         """Values of the triangles' own corners (texture coordinates, say) at the pixels."""
-        found = values.index_select(0, self.face)
-        return (found * self.weight.mT[..., None]).sum(1)
+        found = values.flatten(1).index_select(0, self.face).mT.unflatten(0, (3, -1))
+        return found[0] * self.weight[0] + found[1] * self.weight[1] + found[2] * self.weight[2]
 
-    def mix(self, values: Float[Tensor, "#B V C"]) -> Float[Tensor, "N C"]:
+    def mix(self, values: Float[Tensor, "#B V C"]) -> Float[Tensor, "C N"]:
         """Vertex values at the pixels (a batch of 1 serves all images)."""
         flat = values.reshape(-1, values.shape[-1])
         rows = self.index + self.sample * values.shape[1] if values.shape[0] > 1 else self.index
-        result = flat.index_select(0, rows[0]) * self.weight[0, :, None]
+        result = flat.index_select(0, rows[0]).mT * self.weight[0]
         for corner in (1, 2):
-            result = result.addcmul_(flat.index_select(0, rows[corner]), self.weight[corner, :, None])
-        return result
+            result = result.addcmul_(flat.index_select(0, rows[corner]).mT, self.weight[corner])
+        return result.contiguous()
 
 
 def corners_of(fragments: Fragments) -> Corners:
@@ -102,21 +102,24 @@ class ShadowMaps:
     def __getitem__(self, index: slice) -> "ShadowMaps":
         return ShadowMaps(self.frames[index], self.middle[index], self.half[index], self.depth[index])
 
-    def reach(self, sample: Int[Tensor, "N"], position: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
+    def reach(self, sample: Int[Tensor, "N"], position: Float[Tensor, "3 N"]) -> Float[Tensor, "N"]:
         """Share of the light that arrives at places of the given people; shadows have soft edges."""
         size = self.depth.shape[-1]
-        local = (rows_of(self.frames, sample) @ position[..., None])[..., 0]
-        half = rows_of(self.half, sample)
+        frame = own(self.frames, sample)
+        x, y, z = (dot(position, frame[axis]) for axis in range(3))
+        middle, half = own(self.middle, sample), own(self.half, sample)[0]
         # a blocker counts from a little in front of the spot: map pixels are coarse
-        bias = 0.003 + 1.6 * 2 / size * half[:, 0]
-        unit = ((local[:, :2] - rows_of(self.middle, sample)) / half + 1) * (size / 2)
+        nearness = 1 / (0.003 + 3.2 / size * half)
+        scale = size / 2 / half
+        x, y = (x - middle[0]) * scale + size / 2, (y - middle[1]) * scale + size / 2
         flat, start = self.depth.view(-1), sample * (size * size)
-        reached = torch.zeros_like(bias)
+        behind = 2 - z * nearness
+        reached = torch.zeros_like(z)
         for dx, dy in ((-1.3, -0.4), (0.4, -1.3), (1.3, 0.4), (-0.4, 1.3)):
-            column = (unit[:, 0] + dx).clamp(0, size - 1).long()
-            row = (unit[:, 1] + dy).clamp(0, size - 1).long()
+            column = (x + dx).clamp(0, size - 1).long()
+            row = (y + dy).clamp(0, size - 1).long()
             blocker = flat.index_select(0, start + row * size + column)
-            reached = reached + ((blocker - local[:, 2]) / bias + 2).clamp(0, 1)
+            reached = reached + (blocker * nearness + behind).clamp(0, 1)
         return reached / 4
 
 
@@ -148,30 +151,30 @@ def shadow_maps(
 
 def light_up(
     spots: Spots, surface: Surface, scene: Scene, up: Float[Tensor, "B 3"], shadow: Float[Tensor, "N"]
-) -> Float[Tensor, "N 3"]:
+) -> Float[Tensor, "3 N"]:
     """Light that leaves each spot towards the camera (linear); `up`: where most of the soft light comes from."""
     s = spots.sample
-    normal = normalize(spots.normal + surface.relief, dim=-1)
+    normal = unit(spots.normal + surface.relief)
     # relief turns the surface towards or away from the main soft light
-    turn = ((normal - spots.normal) * rows_of(up, s)).sum(-1, keepdim=True)
+    turn = dot(normal - spots.normal, own(up, s))
     soft = spots.soft * (1 + 0.7 * turn).clamp(0.3, 1.7)
     # crevices of skin glow a little in the skin's own colour
-    power = 1 - 0.6 * surface.albedo * surface.softness[:, None]
-    open_ = spots.openness[:, None] ** power
-    light = soft * open_
-    view = -normalize(spots.position, dim=-1)
-    shine = torch.zeros_like(light)
-    bleed = surface.softness[:, None] * light.new_tensor([0.28, 0.12, 0.08])
+    open_ = spots.openness ** (1 - 0.6 * surface.albedo * surface.softness)
+    soft = soft * open_
+    view = -unit(spots.position)
+    light, shine = soft, soft * ((1 - dot(normal, view).clamp(0, 1)) ** 4 * 0.10 + 0.012 * surface.gloss)
+    bleed = surface.softness * open_.new_tensor([[0.28], [0.12], [0.08]])
+    reach = 0.4 + 0.6 * open_
     for k in range(scene.key_direction.shape[1]):
-        toward, color = rows_of(scene.key_direction[:, k], s), rows_of(scene.key_color[:, k], s)
-        cosine = (normal * toward).sum(-1)
-        reach = 0.4 + 0.6 * open_
-        reach = reach * shadow[:, None] if k == 0 else reach
-        color = color * reach
-        light = light + color * ((cosine[:, None] + bleed) / (1 + bleed)).clamp_min(0)
-        middle = normalize(toward + view, dim=-1)
-        lobe = (normal * middle).sum(-1).clamp_min(0) ** surface.sharpness
-        shine = shine + color * (lobe * (cosine > 0) * surface.gloss * 0.25)[:, None]
-    rim = (1 - (normal * view).sum(-1).clamp(0, 1)).square().square()
-    shine = shine + soft * open_ * (rim * 0.10 + 0.012 * surface.gloss)[:, None]
+        toward = own(scene.key_direction[:, k], s)
+        color = own(scene.key_color[:, k], s) * (reach * shadow if k == 0 else reach)
+        cosine = dot(normal, toward)
+        light = light + color * ((cosine + bleed) / (1 + bleed)).clamp_min(0)
+        lobe = dot(normal, unit(toward + view)).clamp_min(0) ** surface.sharpness
+        shine = shine + color * (lobe * (cosine > 0) * surface.gloss * 0.25)
     return surface.albedo * light + shine
+
+
+def unit(vectors: Float[Tensor, "3 N"]) -> Float[Tensor, "3 N"]:
+    """Columns brought to length 1."""
+    return vectors * dot(vectors, vectors).clamp_min(1e-20).rsqrt()
