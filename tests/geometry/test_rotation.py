@@ -1,6 +1,7 @@
 """Laws of rotations."""
 
 import numpy as np
+import roma
 import torch
 
 from limner.geometry.rotation import (
@@ -53,3 +54,10 @@ def test_angle_between():
 def test_axis_angle_round_trip():
     vector = VECTORS / VECTORS.norm(dim=-1, keepdim=True) * 3.0
     assert torch.allclose(rotation_to_axis_angle(rotation_from_axis_angle(vector)), vector)
+
+
+def test_rodrigues_equals_roma_and_has_gradients_at_zero():
+    assert torch.allclose(rotation_from_axis_angle(VECTORS), roma.rotvec_to_rotmat(VECTORS), atol=1e-12)
+    zero = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    jacobian = torch.autograd.functional.jacobian(rotation_from_axis_angle, zero)
+    assert torch.allclose(jacobian[0, 2, 1, 0], torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))

@@ -26,8 +26,17 @@ def rotation_to_6d(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*bat
 
 
 def rotation_from_axis_angle(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Axis times angle (radians) to rotation matrix."""
-    return roma.rotvec_to_rotmat(vector)
+    """Axis times angle (radians) to rotation matrix: Rodrigues' formula, with finite gradients at zero.
+
+    R = I + sin(t)/t K + (1 - cos t)/t^2 K^2; own few operations, because refinement calls it dozens of times a photo.
+    """
+    # the square root has no slope at zero, the formula does: a tiny offset keeps its gradient finite
+    turns = (vector.square().sum(-1) + 1e-24).sqrt()[..., None, None] / torch.pi
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    return eye + torch.sinc(turns) * cross + 0.5 * torch.sinc(turns / 2).square() * (cross @ cross)
 
 
 def rotation_to_axis_angle(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
