@@ -1,0 +1,157 @@
+"""What would the flow have said of harvested evidence? The estimator's steps on features that were kept, no images.
+
+The crops are the harvested ones (true places, jittered), so this measures networks, merging and refinement, not the
+attention's aim. One hand a person was harvested; the other one stays the body network's.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.data.evidence import Evidence
+from limner.geometry.camera import camera_from_crop
+from limner.geometry.rotation import mirror_rotation
+from limner.geometry.warp import Crops
+from limner.networks.backbone import Features
+from limner.networks.body_net import BodyNet
+from limner.networks.face_net import FaceEstimate, FaceNet
+from limner.networks.hand_net import HandEstimate, HandNet
+from limner.networks.regressor import decode_body
+from limner.networks.weights import Networks
+from limner.pipeline.attention import MIN_PRESENCE, BodyLook, FaceLook, HandLook
+from limner.pipeline.merge import merge_face, merge_hand
+from limner.pipeline.parts import SIDES, face_start, hand_start, select
+from limner.pipeline.place import body_targets, join_targets, part_targets, place
+from limner.pipeline.refine import refine
+
+
+@dataclass(frozen=True)
+class HarvestedPeople:
+    """Harvested body, hand and face crops; row i of each shows the same person."""
+
+    body: Evidence
+    hand: Evidence
+    face: Evidence
+
+    def __len__(self) -> int:
+        return len(self.body)
+
+    def __getitem__(self, rows: slice) -> "HarvestedPeople":
+        return HarvestedPeople(self.body[rows], self.hand[rows], self.face[rows])
+
+
+@dataclass(frozen=True)
+class Replay:
+    """People in the photo's camera after each stage, and the part networks' own answers.
+
+    body      the body network alone
+    unrefined parts merged, nothing moved
+    limner    the whole flow, refined before and after the parts
+    hand, face: the part networks' estimates in crop axes, started as in `unrefined`
+    """
+
+    body: BodyParams
+    unrefined: BodyParams
+    limner: BodyParams
+    hand: HandEstimate
+    face: FaceEstimate
+
+
+@torch.no_grad()
+def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Replay:
+    """The flow of `limner.estimator.Estimator` on kept features, with and without refinement."""
+    camera = people.body.camera
+    look = body_look(networks.body, people.body)
+    body = place(look, camera)
+    hand = _hand(networks.hand, people.hand, body)
+    face = _face(networks.face, people.face, body)
+    unrefined = _merged(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
+    targets = body_targets(networks.body, look)
+    limner = unrefined
+    if targets is not None:
+        coarse = refine(model, body, camera, targets)
+        hands = _hand_looks(people.hand, _hand(networks.hand, people.hand, coarse))
+        head = _face_look(people.face, _face(networks.face, people.face, coarse))
+        merged = _merged(coarse, hands, head)
+        joined = join_targets([targets, *part_targets(model, merged, hands, head)])
+        limner = refine(model, merged, camera, joined)
+    return Replay(body, unrefined, limner, hand, face)
+
+
+def mean_people(net: BodyNet, evidence: Evidence) -> BodyParams:
+    """The regressor's starting pose before each camera."""
+    estimate = body_look(net, evidence).estimate
+    vector = net.regressor.mean.expand(len(evidence), -1)
+    params, camera = decode_body(net.layout, vector)
+    mean = type(estimate)(params, camera, (vector,), estimate.features)
+    return place(BodyLook(_crops(evidence), mean), evidence.camera)
+
+
+def body_look(net: BodyNet, evidence: Evidence) -> BodyLook:
+    """The body network's answer to kept features."""
+    return BodyLook(_crops(evidence), net.regress(_features(evidence)))
+
+
+def _features(evidence: Evidence) -> Features:
+    return Features(evidence.pooled, keypoints=evidence.keypoints, presence=evidence.presence)
+
+
+def _crops(evidence: Evidence) -> Crops:
+    """Where the crops were; their pixels were not kept."""
+    return Crops(torch.zeros(len(evidence), 3, 0, 0), evidence.squares, evidence.mirrored)
+
+
+def _hand(net: HandNet, evidence: Evidence, coarse: BodyParams) -> HandEstimate:
+    crop_from_photo = camera_from_crop(evidence.squares, evidence.camera).mT
+    starts = {side: hand_start(net.layout, net.regressor.mean, coarse, side, crop_from_photo) for side in SIDES}
+    return net.regress(_features(evidence), select(evidence.mirrored, starts["left"], starts["right"]))
+
+
+def _face(net: FaceNet, evidence: Evidence, coarse: BodyParams) -> FaceEstimate:
+    crop_from_photo = camera_from_crop(evidence.squares, evidence.camera).mT
+    return net.regress(_features(evidence), face_start(net.layout, net.regressor.mean, coarse, crop_from_photo))
+
+
+def _points_px(evidence: Evidence) -> Float[Tensor, "N K 2"]:
+    return _crops(evidence).photo_from_unit(evidence.keypoints[..., :2])
+
+
+def _hand_looks(evidence: Evidence, estimate: HandEstimate) -> dict[str, HandLook]:
+    """The harvested hand as that side's look; nobody's hand of the other side is trusted."""
+    photo_from_crop = camera_from_crop(evidence.squares, evidence.camera)
+    looks = {}
+    for side in SIDES:
+        to_photo = mirror_rotation(photo_from_crop) if side == "left" else photo_from_crop
+        shown = evidence.mirrored if side == "left" else ~evidence.mirrored
+        looks[side] = HandLook(
+            _crops(evidence),
+            to_photo @ estimate.wrist,
+            estimate.hand_pose,
+            _points_px(evidence),
+            evidence.presence,
+            shown & (evidence.presence > MIN_PRESENCE),
+        )
+    return looks
+
+
+def _face_look(evidence: Evidence, estimate: FaceEstimate) -> FaceLook:
+    return FaceLook(
+        _crops(evidence),
+        camera_from_crop(evidence.squares, evidence.camera) @ estimate.head,
+        estimate.jaw_pose,
+        estimate.expression,
+        _points_px(evidence),
+        evidence.presence,
+        evidence.presence > MIN_PRESENCE,
+    )
+
+
+def _merged(params: BodyParams, hands: dict[str, HandLook], face: FaceLook) -> BodyParams:
+    merged = merge_face(params, face.head, face.jaw_pose, face.expression, face.trusted)
+    for side, hand in hands.items():
+        merged = merge_hand(merged, side, hand.wrist, hand.hand_pose, hand.trusted)
+    return merged

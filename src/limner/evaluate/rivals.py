@@ -1,0 +1,187 @@
+"""Who is compared on photos, and what does each one answer? limner, its stages, and one that looks at nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from limner.body.keypoints import FACE68, indices_of
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.estimator import Estimator
+from limner.evaluate.parts_alone import look_at_face_boxes, look_at_hand_boxes
+from limner.evaluate.photo_sets import POINT_NAMES
+from limner.geometry.box import Squares, squares_around
+from limner.geometry.camera import Camera, camera_from_crop
+from limner.geometry.rotation import rotation_to_6d
+from limner.io.image import Photo
+from limner.networks.blaze.pose import POSE_POINTS
+from limner.networks.body_net import BodyNet
+from limner.networks.regressor import decode_body
+from limner.networks.weights import Networks
+from limner.pipeline.attention import look_at_bodies
+from limner.pipeline.people import People
+from limner.train.predicted import PredictedPoints
+
+LIMNER, UNREFINED, BACKBONE, MEAN = "limner", "not refined", "backbone's points", "mean pose"
+BOX_ROOM = 1.2
+"""Boxes are about a tenth larger on each side than the points in them: so much smaller a mean pose is drawn in."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Points "P K 2" in photo pixels, NaN where the rival says nothing; hands also in 3D, camera axes, metres."""
+
+    points_px: Float[Tensor, "P K 2"]
+    points3d: Float[Tensor, "P K 3"] | None = None
+
+
+Answers = dict[str, Answer]
+"""By the rival's name, in the order of the table's columns."""
+
+
+@runtime_checkable
+class PhotoEstimator(Protocol):
+    """What the protocol needs of `limner.estimator.Estimator`."""
+
+    body_model: BodyModel
+
+    def __call__(self, photo: Photo, boxes: Float[Tensor, "P 4"]) -> People: ...
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """What answers for each kind of box; hands are told which are left ones and the camera."""
+
+    person: Callable[[Photo, Tensor], Answers]
+    hand: Callable[[Photo, Tensor, Tensor, Camera], Answers]
+    face: Callable[[Photo, Tensor], Answers]
+
+
+def estimator_rivals(estimator: Estimator) -> Rivals:
+    """limner as it is and without refinement, its frozen backbones alone, and the mean pose fitted into the box."""
+    nets = Networks(estimator.body_net, estimator.hand_net, estimator.face_net)
+    plain = Estimator(nets, estimator.person_net, estimator.body_model, refined=False)
+    model = estimator.body_model
+
+    def person(photo: Photo, boxes: Tensor) -> Answers:
+        answers = {LIMNER: whole_body(estimator, photo, boxes), UNREFINED: whole_body(plain, photo, boxes)}
+        seen = backbone_body(nets.body, photo, boxes)
+        return answers | ({} if seen is None else {BACKBONE: seen}) | {MEAN: mean_body(nets.body, model, boxes)}
+
+    def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Answers:
+        return hand_answers(nets, model, photo, boxes, left, camera)
+
+    return Rivals(person, hand, lambda photo, boxes: face_answers(nets, model, photo, boxes))
+
+
+@torch.no_grad()
+def whole_body(estimator: PhotoEstimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer:
+    """The projected body of an estimator as the points of POINT_NAMES."""
+    people = estimator(photo, boxes)
+    crown = int(estimator.body_model.v_template[:, 1].argmax())
+    head_top = people.camera.project(people.vertices[:, crown : crown + 1])
+    return _points_of(people.keypoints_px, head_top)
+
+
+def _points_of(keypoints144_px: Tensor, head_top_px: Tensor) -> Answer:
+    index = list(indices_of(POINT_NAMES[:-1]))
+    return Answer(torch.cat([keypoints144_px[:, index], head_top_px], 1))
+
+
+@torch.no_grad()
+def backbone_body(net: BodyNet, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer | None:
+    """BlazePose's own points, in the crops that limner cuts; None for another backbone."""
+    look = look_at_bodies(net, photo.pixels, boxes)
+    seen = look.estimate.features.keypoints
+    if seen is None or seen.shape[1] < len(POSE_POINTS):
+        return None
+    px = look.crops.photo_from_unit(seen[..., :2])
+    at = {name: px[:, i] for i, name in enumerate(POSE_POINTS)}
+    eyes, mouth = (at["left_eye"] + at["right_eye"]) / 2, (at["mouth_left"] + at["mouth_right"]) / 2
+    at["neck"] = (at["left_shoulder"] + at["right_shoulder"]) / 2
+    at["head_top"] = eyes + 2 * (eyes - mouth)  # the eyes are halfway up the head, the mouth a quarter of it lower
+    for side in ("left", "right"):
+        at[f"{side}_big_toe"] = at[f"{side}_foot_index"]
+    nothing = torch.full((len(boxes), 2), torch.nan)
+    only = {"left_index", "right_index", "left_pinky", "right_pinky", "left_thumb", "right_thumb"}  # knuckles, not tips
+    return Answer(torch.stack([at[n] if n in at and n not in only else nothing for n in POINT_NAMES], 1))
+
+
+@torch.no_grad()
+def mean_body(net: BodyNet, model: BodyModel, boxes: Float[Tensor, "P 4"]) -> Answer:
+    """The mean pose of the training data, upright and facing the camera, drawn into each box."""
+    params, _ = decode_body(net.layout, net.regressor.mean[None])
+    mesh = model(params)
+    crown = int(model.v_template[:, 1].argmax())
+    points = _points_of(model.keypoints144(mesh, params)[..., :2], mesh.vertices[:, crown : crown + 1, :2]).points_px
+    return Answer(_into_boxes(points, boxes))
+
+
+def _into_boxes(points: Float[Tensor, "1 K 2"], boxes: Float[Tensor, "P 4"]) -> Float[Tensor, "P K 2"]:
+    """Points moved and scaled to fill the boxes, less their room, in height or in width."""
+    low, high = points.amin(1), points.amax(1)
+    size = (boxes[:, 2:] - boxes[:, :2]) / BOX_ROOM
+    scale = (size / (high - low).clamp_min(1e-9)).amin(-1)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return (points - ((low + high) / 2)[:, None]) * scale[:, None, None] + middle[:, None]
+
+
+@torch.no_grad()
+def hand_answers(
+    nets: Networks,
+    model: BodyModel,
+    photo: Photo,
+    boxes: Float[Tensor, "P 4"],
+    left: Bool[Tensor, "P"],
+    camera: Camera,
+) -> Answers:
+    """The hand network alone: the regressed hand, the backbone's points, and the mean hand, palm to the camera."""
+    look = look_at_hand_boxes(nets.hand, model, photo.pixels, boxes, left)
+    to_camera = camera_from_crop(look.crops.squares, camera)
+    unit = look.estimate.camera.project(look.points)
+    answers = {LIMNER: Answer(look.crops.photo_from_unit(unit), _unmirrored(look.points, left) @ to_camera.mT)}
+    if look.seen.keypoints is not None:
+        points3d = look.seen.points3d
+        answers[BACKBONE] = Answer(
+            look.crops.photo_from_unit(look.seen.keypoints[..., :2]),
+            None if points3d is None else _unmirrored(points3d, left) @ to_camera.mT,
+        )
+    mean = _unmirrored(mean_hand(nets, model).expand(len(boxes), -1, -1), left)
+    squares = squares_around(boxes, 1.0)
+    upright = Squares(squares.center_px, squares.size_px, torch.zeros(len(boxes)))
+    in_boxes = torch.cat([_into_boxes(mean[i : i + 1, :, :2], boxes[i : i + 1]) for i in range(len(boxes))])
+    answers[MEAN] = Answer(in_boxes, mean @ camera_from_crop(upright, camera).mT)
+    return answers
+
+
+def _unmirrored(points: Tensor, left: Tensor) -> Tensor:
+    sign = torch.where(left, -1.0, 1.0)[:, None]
+    return torch.cat([points[..., :1] * sign[..., None], points[..., 1:]], -1)
+
+
+def mean_hand(nets: Networks, model: BodyModel) -> Float[Tensor, "1 21 3"]:
+    """The mean right hand, fingers up, palm to the camera: crop axes, metres from the wrist.
+
+    At rest the right hand's fingers point to -x, its palm down (-y), its thumb forward (z).
+    """
+    vector = nets.hand.regressor.mean[None].clone()
+    upright = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    vector[:, nets.hand.layout.slices["wrist_pose"]] = rotation_to_6d(upright)
+    return PredictedPoints("hand", model, nets.hand.layout)(vector)
+
+
+@torch.no_grad()
+def face_answers(nets: Networks, model: BodyModel, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answers:
+    """The face network alone: the regressed head, the backbone's landmarks, and the mean face seen from the front."""
+    look = look_at_face_boxes(nets.face, model, photo.pixels, boxes)
+    answers = {LIMNER: Answer(look.crops.photo_from_unit(look.estimate.camera.project(look.points)))}
+    if look.seen.keypoints is not None:
+        answers[BACKBONE] = Answer(look.crops.photo_from_unit(look.seen.keypoints[..., :2]))
+    params: BodyParams = model.rest()
+    points = model.keypoints144(model(params), params)[:, list(indices_of(FACE68)), :2]
+    answers[MEAN] = Answer(_into_boxes(points, boxes))
+    return answers

@@ -1,0 +1,190 @@
+"""The photo protocol with estimators that know the truth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from limner.body.model import BodyModel
+from limner.evaluate.photo_sets import LEFT_HAND, POINT_NAMES, read_photo_sets
+from limner.evaluate.photos import PRECISION, RECALL, SetScores, score_detector, score_set
+from limner.evaluate.rivals import LIMNER, Answer, Answers, Rivals, whole_body
+from limner.evaluate.tally import (
+    BODY_ERROR,
+    BY_JOINT,
+    FACE_FAILURES,
+    FACE_NME,
+    FLIPS,
+    HAND_ERROR,
+    HAND_MPJPE,
+    HAND_PA,
+    HAND_PCK,
+    PCK_DIAGONAL,
+    PCK_TORSO,
+    PCK_TORSO_14,
+)
+from limner.geometry.camera import Camera
+from limner.io.image import Photo
+from limner.networks.person_net import PersonBoxes
+from limner.pipeline.people import People
+from tests.evaluate.drawn import annotation, everybody, posed_people, write_set
+
+SHIFT = 6.0
+
+
+class Oracle:
+    """An estimator that knows everybody, told apart by their boxes, and moves them by `shift` pixels."""
+
+    def __init__(self, model: BodyModel, people: People, boxes: Tensor, shift: float = 0.0):
+        self.body_model, self.people, self.known = model, people, boxes
+        self.shift = shift
+
+    def __call__(self, photo: Photo, boxes: Tensor) -> People:
+        rows = [int((self.known - box).abs().sum(-1).argmin()) for box in boxes]
+        chosen = self.people[rows]
+        moved = chosen.keypoints_px + torch.tensor([self.shift, 0.0])
+        return People(**{**chosen.__dict__, "keypoints_px": moved})
+
+
+def never(*arguments: object) -> Answers:
+    raise AssertionError("not for this kind of box")
+
+
+@pytest.fixture
+def two_people(body: BodyModel, tmp_path: Path) -> tuple[Path, People, Tensor]:
+    """Two photos with one person each, all parts labelled; folder, truth, boxes."""
+    people = posed_people(body, [(-0.3, 0.2, 3.0), (0.2, 0.1, 4.0)])
+    points = everybody(body, people)
+    parts = ("body", "face", "lefthand")
+    entries = [annotation(i, i + 1, points[i], parts, "person") for i in range(2)]
+    for i, entry in enumerate(entries):
+        names = {"neck": points[i, -2], "head_top": points[i, -1]}
+        entry["extra_2d"] = {name: [*point.tolist(), 2] for name, point in names.items()}
+    write_set(tmp_path / "drawn", entries, 2)
+    boxes = torch.stack([person.box for person in read_photo_sets(tmp_path)[0].people])
+    return tmp_path, people, boxes
+
+
+def rivals(*estimators: Oracle) -> Rivals:
+    def person(photo: Photo, boxes: Tensor) -> Answers:
+        return {name: whole_body(one, photo, boxes) for name, one in zip((LIMNER, "other"), estimators, strict=False)}
+
+    return Rivals(person, never, never)
+
+
+def value(scores: SetScores, metric: str, rival: str = LIMNER) -> float:
+    return scores.tallies[rival][metric].estimate(scores.groups).value
+
+
+def test_a_perfect_estimator_scores_a_hundred_and_a_shifted_one_what_the_shift_says(
+    body: BodyModel, two_people: tuple[Path, People, Tensor]
+):
+    folder, people, boxes = two_people
+    (photo_set,) = read_photo_sets(folder)
+    heard: list[int] = []
+    both = rivals(Oracle(body, people, boxes), Oracle(body, people, boxes, SHIFT))
+    (scores,), skipped = score_set(photo_set, both, heard.append)
+    assert not skipped and sum(heard) == 2 and scores.groups == ["g1", "g2"]
+    for metric in (PCK_TORSO, PCK_TORSO_14, PCK_DIAGONAL, BY_JOINT + "wrist", f"left hand: {HAND_PCK}"):
+        assert value(scores, metric) == pytest.approx(100)
+    for metric in (BODY_ERROR, FLIPS, f"face: {FACE_NME}", f"face: {FACE_FAILURES}", f"left hand: {HAND_ERROR}"):
+        assert value(scores, metric) == pytest.approx(0, abs=1e-3)
+    diagonals = (boxes[:, 2:] - boxes[:, :2]).norm(dim=-1)
+    assert value(scores, BODY_ERROR, "other") == pytest.approx(float((100 * SHIFT / diagonals).mean()), rel=1e-3)
+    truth = torch.stack([person.points for person in photo_set.people])
+    eyes = (truth[:, 23 + 45] - truth[:, 23 + 36]).norm(dim=-1)
+    assert value(scores, f"face: {FACE_NME}", "other") == pytest.approx(float((100 * SHIFT / eyes).mean()), rel=1e-3)
+    assert value(scores, f"face: {FACE_FAILURES}", "other") == 100
+    assert not any("right hand" in name or "feet" in name for name in scores.tallies[LIMNER])
+
+
+def test_a_flipped_estimator_is_noticed(body: BodyModel, two_people: tuple[Path, People, Tensor]):
+    folder, people, boxes = two_people
+    (photo_set,) = read_photo_sets(folder)
+    middle = people.keypoints_px.mean(1, keepdim=True)
+    turned = (people.keypoints_px - middle) * torch.tensor([-1.0, 1.0]) + middle
+    facing_away = People(**{**people.__dict__, "keypoints_px": turned})
+    (scores,), _ = score_set(photo_set, rivals(Oracle(body, facing_away, boxes)))
+    assert value(scores, FLIPS) == 100
+    assert float(scores.errors().amin()) > 5
+
+
+def test_a_broken_photo_is_reported_and_the_rest_is_scored(body: BodyModel, two_people: tuple[Path, People, Tensor]):
+    folder, people, boxes = two_people
+    (photo_set,) = read_photo_sets(folder)
+    photo_set.people[0].photo.write_bytes(b"no picture")
+    (scores,), skipped = score_set(photo_set, rivals(Oracle(body, people, boxes)))
+    assert [one.photo for one in skipped] == [photo_set.people[0].photo]
+    assert scores.people == photo_set.people[1:] and value(scores, PCK_TORSO) == 100
+
+
+def test_hands_are_scored_alone_in_2d_and_3d(tmp_path: Path):
+    points = torch.zeros(len(POINT_NAMES), 2)
+    points[LEFT_HAND] = torch.rand(21, 2, generator=torch.Generator().manual_seed(0)) * 100 + 50
+    points[LEFT_HAND][:2] = torch.tensor([[50.0, 50.0], [150.0, 100.0]])  # the box's longer side is 100
+    xyz = torch.randn(21, 3, generator=torch.Generator().manual_seed(1)) * 0.05 + torch.tensor([0.0, 0.0, 0.5])
+    entry = annotation(1, 1, points, ("lefthand",), "keypoints (hand)")
+    entry["joints_3d"] = {
+        "xyz_mm": (1000 * xyz).tolist(),
+        "valid": [1] * 21,
+        "K": [[500.0, 0, 100], [0, 510, 120], [0, 0, 1]],
+    }
+    write_set(tmp_path / "hands", [entry], 1)
+    seen: dict[str, object] = {}
+
+    def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Answers:
+        seen.update(left=left.tolist(), focal=camera.focal_px.tolist(), center=camera.center_px.tolist())
+        shifted = points[LEFT_HAND][None] + torch.tensor([25.0, 0.0])
+        turned = 2 * xyz[None] @ torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
+        return {LIMNER: Answer(points[LEFT_HAND][None], 3 * xyz[None] + 1), "other": Answer(shifted, turned)}
+
+    (photo_set,) = read_photo_sets(tmp_path)
+    (scores,), _ = score_set(photo_set, Rivals(never, hand, never))
+    assert seen == {"left": [True], "focal": [505.0], "center": [[100.0, 120.0]]}
+    assert value(scores, HAND_PCK) == 100 and value(scores, HAND_ERROR) == 0
+    assert value(scores, HAND_MPJPE) == pytest.approx(0, abs=1e-3)  # size and place do not count
+    assert value(scores, HAND_PCK, "other") == 0 and value(scores, HAND_ERROR, "other") == pytest.approx(25)
+    assert value(scores, HAND_PA, "other") == pytest.approx(0, abs=1e-3)  # nor does, for PA, the rotation
+    assert value(scores, HAND_MPJPE, "other") > 30
+
+
+def test_faces_go_to_the_face_rival(tmp_path: Path):
+    points = torch.zeros(len(POINT_NAMES), 2)
+    points[23:91] = torch.rand(68, 2, generator=torch.Generator().manual_seed(0)) * 100 + 50
+    write_set(tmp_path / "faces", [annotation(1, 1, points, ("face",), "face box")], 1)
+    (photo_set,) = read_photo_sets(tmp_path)
+    (scores,), _ = score_set(
+        photo_set, Rivals(never, never, lambda photo, boxes: {LIMNER: Answer(points[None, 23:91])})
+    )
+    assert value(scores, FACE_NME) == 0 and scores.frame == "face"
+
+
+def test_the_detector_is_scored_by_photo(two_people: tuple[Path, People, Tensor]):
+    folder, _, boxes = two_people
+    (photo_set,) = read_photo_sets(folder)
+    calls = iter([torch.cat([boxes[:1], boxes[:1] + 200]), torch.zeros(0, 4)])
+
+    def person_net(pixels: Tensor) -> PersonBoxes:
+        found = next(calls)
+        return PersonBoxes(found, torch.ones(len(found)))
+
+    tallies, names, skipped = score_detector(photo_set, person_net)
+    assert not skipped and names == ["drawn_1.png", "drawn_2.png"]
+    assert tallies[RECALL].estimate(names).value == 50
+    assert tallies[PRECISION].estimate(names).value == 50
+
+
+def test_points_that_nobody_predicts_give_no_metric(two_people: tuple[Path, People, Tensor]):
+    folder, _, _ = two_people
+    (photo_set,) = read_photo_sets(folder)
+
+    def person(photo: Photo, boxes: Tensor) -> Answers:
+        points = torch.full((len(boxes), len(POINT_NAMES), 2), np.nan)
+        points[:, :17] = 0
+        return {LIMNER: Answer(points)}
+
+    (scores,), _ = score_set(photo_set, Rivals(person, never, never))
+    assert not any("hand" in name or name[:4] == "face" for name in scores.tallies[LIMNER])
+    assert value(scores, PCK_TORSO) < 20
