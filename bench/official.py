@@ -1,4 +1,4 @@
-"""How fast is the official network in limner? Layer by layer against folded against fused, on one 1920 x 1080 photo.
+"""How fast is the official network in limner? Layer by layer, folded, fused, ONNX Runtime, on one 1920 x 1080 photo.
 
     python bench/official.py PATH/TO/model.ckpt [--threads 1] [--rounds 12] [--json OUT]
 
@@ -8,6 +8,7 @@ does not have. CPU time is given beside wall time: with one thread it hardly dep
 """
 
 import argparse
+import importlib.util
 import json
 import statistics
 import time
@@ -18,10 +19,9 @@ import torch
 
 from limner.networks.official import CropNet, OfficialExpose
 from limner.networks.official_file import read_official
-from limner.networks.official_load import build_official, folded_official, fused_official
+from limner.networks.official_load import build_official, folded_official, fused_official, onnx_official
 
 BOX = (700.2, 60.3, 1200.7, 1050.9)
-FORMS = ("eager", "folded", "fused")
 
 
 def parts_of(network: OfficialExpose, photo: torch.Tensor, box: torch.Tensor) -> dict[str, Callable[[], object]]:
@@ -60,6 +60,11 @@ def measure(jobs: dict[tuple[str, str], Callable[[], object]], rounds: int) -> d
     return {key: [min(wall[key]), statistics.median(wall[key]), min(cpu[key])] for key in jobs}
 
 
+def _cell(form: str, times: list[float], eager: list[float]) -> str:
+    wall, median, cpu = times
+    return f"  {form} {wall:.1f} ({median:.1f}) | {cpu:.1f} = x{median / eager[1]:.2f}, CPU x{cpu / eager[2]:.2f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
@@ -70,17 +75,19 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     eager = build_official(read_official(args.checkpoint))
     folded = folded_official(eager)
-    networks = dict(zip(FORMS, (eager, folded, fused_official(folded)), strict=True))
+    networks = {"eager": eager, "folded": folded, "fused": fused_official(folded)}
+    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
+        networks["onnx"] = onnx_official(folded, args.checkpoint)
     photo = torch.randint(0, 256, (3, 1080, 1920), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     box = torch.tensor([BOX])
-    jobs = {(part, form): job for form in FORMS for part, job in parts_of(networks[form], photo, box).items()}
+    jobs = {(part, form): job for form, net in networks.items() for part, job in parts_of(net, photo, box).items()}
     with torch.inference_mode():
         found = measure({key: jobs[key] for key in sorted(jobs)}, args.rounds)
-    print(f"torch {torch.__version__}, {args.threads} thread(s), {args.rounds} rounds; ms wall smallest (median) | CPU")
+    print(
+        f"torch {torch.__version__}, {args.threads} thread(s), {args.rounds} rounds; ms wall smallest (median) | CPU = to eager"
+    )
     for part in dict.fromkeys(part for part, _ in jobs):
-        cells = [f"{form} {w:.1f} ({m:.1f}) | {c:.1f}" for form in FORMS for w, m, c in [found[part, form]]]
-        ratio = found[part, "fused"][0] / found[part, "eager"][0]
-        print(f"{part:18s} {'   '.join(cells)}   fused / eager {ratio:.2f}")
+        print(f"{part:18s}" + "".join(_cell(form, found[part, form], found[part, "eager"]) for form in networks))
     if args.json:
         args.json.write_text(json.dumps({f"{part}, {form}": v for (part, form), v in found.items()}, indent=1))
 

@@ -334,6 +334,16 @@ def test_converted_file_is_the_folded_network(checkpoint, net, photos, boxes, tm
     path.unlink()
 
 
+@pytest.mark.slow
+def test_onnx_runtime_is_the_same_function(checkpoint, golden, photos, boxes, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = convert_official(checkpoint, tmp_path / "expose.safetensors", onnx=True)
+    network = load_official(path, runtime="onnx")
+    people = network.people(photos, [box[None] for box in boxes])
+    assert failures(people, network, golden) == []
+
+
 def test_missing_and_misshapen_tensors_are_named(checkpoint):
     read: Any = read_official(checkpoint)
     tensors = dict(read.tensors)

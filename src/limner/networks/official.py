@@ -24,6 +24,7 @@ from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.hrnet import HRNet
 from limner.networks.official_body import keypoint_assets
 from limner.networks.official_crops import official_body_crops, official_part_crops
+from limner.networks.onnx import OnnxBackbone
 from limner.networks.regressor import (
     AffineRegressor,
     IterativeRegressor,
@@ -85,7 +86,12 @@ class OfficialPeople:
 class CropNet(nn.Module):
     """A backbone and its regressor: crops in [0, 1] and a start in, a `Regression` out."""
 
-    def __init__(self, backbone: HRNet | ResNet, regressor: IterativeRegressor | AffineRegressor, layout: ParamLayout):
+    def __init__(
+        self,
+        backbone: HRNet | ResNet | OnnxBackbone,
+        regressor: IterativeRegressor | AffineRegressor,
+        layout: ParamLayout,
+    ):
         super().__init__()
         self.backbone, self.regressor, self.layout = backbone, regressor, layout
 

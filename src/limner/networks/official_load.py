@@ -19,6 +19,7 @@ from limner.networks.hrnet import HRNet
 from limner.networks.official import CropNet, OfficialExpose, official_layouts
 from limner.networks.official_body import assets_from_arrays, assets_to_arrays, official_assets
 from limner.networks.official_file import CURE, OfficialCheckpoint, read_official
+from limner.networks.onnx import OnnxBackbone, onnx_model
 from limner.networks.regressor import AffineRegressor, IterativeRegressor, ParamLayout
 from limner.networks.resnet import ResNet
 
@@ -27,26 +28,43 @@ VERSION = 1
 HIDDEN = (1024, 1024)
 
 
-def load_official(path: str | Path, body_model_path: str | Path | None = None, fold: bool = True) -> OfficialExpose:
+def load_official(
+    path: str | Path,
+    body_model_path: str | Path | None = None,
+    fold: bool = True,
+    runtime: Literal["torch", "onnx"] = "torch",
+) -> OfficialExpose:
     """The official network from its checkpoint, or from what `convert_official` made of it.
 
     `body_model_path`: the user's SMPL-X file, for what the checkpoint lacks of the body model (usually nothing that
     changes a number). `fold`: batch norms and the linear body regressor folded, convolutions fused: the same function,
     faster. Without it the network is as in the paper's code, layer by layer; converted files are always folded.
+    `runtime`: "onnx" runs the backbones under ONNX Runtime (an extra), faster again; from a .ckpt, or where the
+    converted file has no ONNX models beside it, they are made at every loading, which takes seconds.
 
     Raises WeightsError and BodyModelError; warns (CheckpointWarning) about names it does not know.
     """
     file = Path(path).expanduser()
-    if file.suffix == ".safetensors":
-        if not fold:
-            raise WeightsError(f"{file} is a converted file, which is folded for good: give the .ckpt for fold=False.")
-        return fused_official(_read_converted(file))
-    network = build_official(read_official(file), _users(body_model_path))
-    return fused_official(folded_official(network)) if fold else network
+    converted = file.suffix == ".safetensors"
+    if not fold and (converted or runtime == "onnx"):
+        why = f"{file} is a converted file" if converted else "the onnx runtime was asked for"
+        raise WeightsError(f"{why}, which is folded for good: give the .ckpt and the torch runtime for fold=False.")
+    if converted:
+        network = _read_converted(file)
+    else:
+        network = build_official(read_official(file), _users(body_model_path))
+        network = folded_official(network) if fold else network
+    if runtime == "onnx":
+        return onnx_official(network, file)
+    return fused_official(network) if fold else network
 
 
-def convert_official(path: str | Path, out: str | Path, body_model_path: str | Path | None = None) -> Path:
+def convert_official(
+    path: str | Path, out: str | Path, body_model_path: str | Path | None = None, onnx: bool = False
+) -> Path:
     """Write an official checkpoint once as a folded safetensors file with its body model; returns the path.
+
+    `onnx`: also write the backbones as ONNX models beside it, for `load_official(runtime="onnx")`.
 
     Raises WeightsError for a name that does not end in .safetensors, and as `load_official`.
     """
@@ -61,7 +79,20 @@ def convert_official(path: str | Path, out: str | Path, body_model_path: str | P
     temporary = target.with_name(f".{target.name}.part")
     save_file(tensors, temporary, header)
     temporary.replace(target)
+    if onnx:
+        for name, net in _nets(network).items():
+            temporary.write_bytes(onnx_model(net.backbone, net.backbone.crop_size))
+            temporary.replace(_onnx_path(target, name))
     return target
+
+
+def _onnx_path(file: Path, net: str) -> Path:
+    """Where the ONNX model of one network lies beside a converted file."""
+    return file.with_suffix(f".{net}.onnx")
+
+
+def _nets(network: OfficialExpose) -> dict[str, CropNet]:
+    return {"body": network.body_net, "hand": network.hand_net, "head": network.head_net}
 
 
 def build_official(checkpoint: OfficialCheckpoint, users: BodyAssets | None = None) -> OfficialExpose:
@@ -93,6 +124,18 @@ def _folded_regressor(net: CropNet) -> IterativeRegressor | AffineRegressor:
 def fused_official(network: OfficialExpose) -> OfficialExpose:
     """A folded network with fused convolutions, for inference on CPUs; the first photo takes a little longer."""
     return _with_nets(network, lambda net: CropNet(fused(net.backbone), net.regressor, net.layout))
+
+
+def onnx_official(network: OfficialExpose, file: Path) -> OfficialExpose:
+    """A folded network whose backbones run under ONNX Runtime; models beside the converted `file` are used, if any."""
+
+    def exchange(net: CropNet) -> CropNet:
+        name = next(name for name, candidate in _nets(network).items() if candidate is net)
+        stored, size = _onnx_path(file, name), net.backbone.crop_size
+        model = stored if stored.is_file() else onnx_model(net.backbone, size)
+        return CropNet(OnnxBackbone(model, size, net.backbone.num_features), net.regressor, net.layout)
+
+    return _with_nets(network, exchange)
 
 
 def _with_nets(network: OfficialExpose, change: Callable[[CropNet], CropNet]) -> OfficialExpose:
