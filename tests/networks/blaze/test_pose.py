@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from limner.networks.blaze.pose import POSE_POINTS, BlazePose
+from limner.networks.blaze.pose import POSE_POINTS, BlazePose, refined_landmarks
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +42,33 @@ def test_gradients_reach_the_pixels(pose):
     pixels = torch.rand(1, 3, 256, 256, requires_grad=True)
     pose(pixels).pooled.sum().backward()
     assert pixels.grad.abs().sum() > 0
+
+
+def plain_refined(landmarks, heatmaps):
+    """The same, one point at a time, as one would write it first."""
+    result = landmarks.clone()
+    for b in range(len(landmarks)):
+        for k in range(39):
+            column, row = (int(torch.floor(v * 64)) for v in landmarks[b, k, :2])
+            if not (0 <= column < 64 and 0 <= row < 64):
+                continue
+            rows = range(max(0, row - 3), min(64, row + 4))
+            columns = range(max(0, column - 3), min(64, column + 4))
+            cells = [(heatmaps[b, k, r, c], r, c) for r in rows for c in columns]
+            if max(w for w, _, _ in cells) < 0.5:
+                continue
+            total = sum(w for w, _, _ in cells)
+            result[b, k, 0] = sum(w * c for w, _, c in cells) / total / 64
+            result[b, k, 1] = sum(w * r for w, r, _ in cells) / total / 64
+    return result
+
+
+def test_refinement_equals_its_plain_twin():
+    generator = torch.Generator().manual_seed(0)
+    landmarks = torch.rand(2, 39, 5, generator=generator) * 1.2 - 0.1  # some outside the crop
+    heatmaps = torch.rand(2, 39, 64, 64, generator=generator) ** 8
+    heatmaps[:, ::3] *= 0.4  # some too dim to move their point
+    refined = refined_landmarks(landmarks, heatmaps)
+    torch.testing.assert_close(refined, plain_refined(landmarks, heatmaps))
+    still = (refined == landmarks).all(-1)
+    assert still[:, ::3].all() and not still.all()

@@ -79,9 +79,7 @@ class Decoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(
-            [Separable(24, 48), Separable(32, 48), Separable(88, 48)]
-        )  # strides 4, 8, 16
+        self.lateral = nn.ModuleList([Separable(24, 48), Separable(32, 48), Separable(88, 48)])  # strides 4, 8, 16
         self.top = Separable(864, 48)
 
     def forward(self, sides: list[Tensor], top: Tensor) -> list[Tensor]:
@@ -145,9 +143,7 @@ class BlazePose(nn.Module):
         """The network with the shipped weights (or those of `path`), in evaluation mode."""
         return load_weights(cls(), "blaze_pose", path)
 
-    def forward(
-        self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False
-    ) -> PoseFeatures:
+    def forward(self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False) -> PoseFeatures:
         """RGB crops in [0, 1] to PoseFeatures."""
         (side2, *sides), top = self.trunk(as_input(pixels))
         maps = self.decoder(sides, top)
@@ -162,3 +158,28 @@ class BlazePose(nn.Module):
             heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
             mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,
         )
+
+
+def refined_landmarks(
+    landmarks: Float[Tensor, "B 39 5"], heatmaps: Float[Tensor, "B 39 64 64"], window: int = 7, least: float = 0.5
+) -> Float[Tensor, "B 39 5"]:
+    """Landmarks with x, y moved to the heat maps' centre of mass near them, as MediaPipe does.
+
+    Only points whose map reaches the probability `least` within `window` cells are moved. Worth having: hits within a
+    tenth of the torso rise by 5 to 8 percentage points (docs/cards/blaze.md).
+    """
+    size = heatmaps.shape[-1]
+    reach = torch.arange(window, device=landmarks.device) - window // 2
+    column, row = ((landmarks[..., i, None] * size).floor().long() + reach for i in (0, 1))  # "B 39 window"
+    near = (row.clamp(0, size - 1) * size)[..., :, None] + column.clamp(0, size - 1)[..., None, :]
+    weight = heatmaps.flatten(2).gather(2, near.flatten(2)).unflatten(2, (window, window))
+    inside_row, inside_column = (row >= 0) & (row < size), (column >= 0) & (column < size)
+    weight = weight * inside_row[..., :, None] * inside_column[..., None, :]
+    total = weight.sum((2, 3)).clamp_min(1e-9)
+    # the maps count cells from their corners: the middle of cell i lies at i / size
+    x = (weight.sum(2) * column).sum(2) / total / size
+    y = (weight.sum(3) * row).sum(2) / total / size
+    on_map = inside_row[..., window // 2] & inside_column[..., window // 2]
+    moved = (weight.amax((2, 3)) >= least) & on_map
+    xy = torch.where(moved[..., None], torch.stack([x, y], -1), landmarks[..., :2])
+    return torch.cat([xy, landmarks[..., 2:]], -1)
