@@ -46,9 +46,7 @@ SOURCES = {
     "blaze_pose": Source("mediapipe/modules/pose_landmark/pose_landmark_full.tflite", BlazePose, (0, 1)),
     "blaze_hand": Source("mediapipe/modules/hand_landmark/hand_landmark_full.tflite", BlazeHand, (0, 1)),
     "blaze_face": Source("mediapipe/modules/face_landmark/face_landmark.tflite", BlazeFace, (0, 1)),
-    "blaze_detector": Source(
-        "mediapipe/modules/pose_detection/pose_detection.tflite", BlazeDetector, (-1, 1)
-    ),
+    "blaze_detector": Source("mediapipe/modules/pose_detection/pose_detection.tflite", BlazeDetector, (-1, 1)),
 }
 
 
@@ -114,9 +112,7 @@ def detector_names(network: BlazeDetector) -> Iterator[str]:
         yield f"{merge}.reduce.conv"
         yield from (*separable(f"{merge}.blocks.0"), *separable(f"{merge}.blocks.1"))
     for output in ("output8", "output16", "output32"):
-        yield from (
-            f"{output}.{layer}.conv" for layer in ("score_depthwise", "score", "box_depthwise", "box")
-        )
+        yield from (f"{output}.{layer}.conv" for layer in ("score_depthwise", "score", "box_depthwise", "box"))
 
 
 NAMES = {

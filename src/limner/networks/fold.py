@@ -84,7 +84,8 @@ def _merged(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("a batch norm without running statistics cannot be folded")
     with torch.no_grad():
-        weight, bias = conv.weight, norm.bias
+        weight: Tensor = conv.weight
+        bias: Tensor = norm.bias
         if not weight.is_meta:  # without numbers only the shapes count
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             weight = weight * scale[:, None, None, None]

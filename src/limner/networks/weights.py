@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -152,7 +152,8 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["limner"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-        spec = NetSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in header["spec"].items()})
+        numbers: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["spec"].items()}
+        spec = NetSpec(**numbers)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is cut off, damaged or no weights file of limner ({error}). {cure}") from error
     if _digest(tensors) != header["sha256"]:

@@ -172,9 +172,7 @@ def _jpeg(images: Tensor, quality: Float[Tensor, "B"]) -> Tensor:
     size = images.shape[1]
     if size % 8 or not bool(lossy.any()):
         return images
-    matrix = images.new_tensor(
-        [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-    )
+    matrix = images.new_tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
     k = torch.arange(8, device=images.device, dtype=images.dtype)
     basis = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) / 2
     basis[0] /= 2**0.5

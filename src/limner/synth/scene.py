@@ -176,9 +176,7 @@ def soft_light(
     return (basis @ panoramas.ambient[which]).clamp_min(0.01)
 
 
-def _occluders(
-    marks_px: Tensor, size: Float[Tensor, "B"], facing: Tensor, generator: Generator
-) -> dict[str, Tensor]:
+def _occluders(marks_px: Tensor, size: Float[Tensor, "B"], facing: Tensor, generator: Generator) -> dict[str, Tensor]:
     """Up to two things in front of the person, near one of its keypoints: small ones at hands, large ones anywhere."""
     count = len(size)
     shape = (count, _OCCLUDERS)

@@ -149,9 +149,7 @@ def _over(below: Float[Tensor, "3 N"], above: Float[Tensor, "3 M"], share: Float
     return below + (above - below) * share
 
 
-def _face(
-    color: Tensor, gloss: Tensor, sites: _Sites, looks: Looks
-) -> tuple[Float[Tensor, "3 N"], Float[Tensor, "N"]]:
+def _face(color: Tensor, gloss: Tensor, sites: _Sites, looks: Looks) -> tuple[Float[Tensor, "3 N"], Float[Tensor, "N"]]:
     """Lips, brows, lids, lashes, beard and the inside of the mouth."""
     sample, fine = sites.sample, sites.fine
     dark = own(looks.brow, sample)

@@ -18,9 +18,7 @@ def load_weights(network: Network, name: str, path: Path | None = None) -> Netwo
 
     Strict: every tensor must be there, fit and be used, else WeightsError.
     """
-    path = (
-        Path(limner.__file__).parent / "assets" / "weights" / f"{name}.safetensors" if path is None else path
-    )
+    path = Path(limner.__file__).parent / "assets" / "weights" / f"{name}.safetensors" if path is None else path
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
