@@ -22,9 +22,9 @@ from limner.train.stages import Recipe, train_part
 
 Preset = Literal["limner", "smoke"]
 
-HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (384, 384)}
+HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (512, 512)}
 STEPS: dict[Preset, dict[Part, int]] = {
-    "limner": {"body": 7000, "hand": 5000, "face": 2500},
+    "limner": {"body": 6000, "hand": 3000, "face": 1500},
     "smoke": {"body": 60, "hand": 60, "face": 40},
 }
 
