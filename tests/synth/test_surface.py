@@ -1,38 +1,13 @@
-"""Clothes cover what they should, and eyes look like eyes."""
+"""Skin, eyes and cloth have the colours they were given."""
+
+from dataclasses import replace
 
 import torch
 
-from limner.synth.appearance import LAYERS, WORN, sample_looks
+from limner.synth.appearance import LAYERS, sample_looks
 from limner.synth.chart import FIELD
-from limner.synth.drape import drape, garment_depth
 from limner.synth.people import SyntheticPeople
 from limner.synth.surface import paint
-
-
-def test_trousers_cover_thighs_and_sleeves_end_where_they_are_told(people: SyntheticPeople):
-    chart = people.chart
-    thigh = (chart.at("left_hip") + chart.at("left_knee")) / 2
-    forearm, chest = (chart.at("left_elbow") + chart.at("left_wrist")) / 2, chart.at("spine3")
-    hand = chart.at("left_middle2")
-    edges = torch.full((1, len(WORN), 7), 9.0)
-    edges[:, :, [1, 2, 4, 6]] = -9.0
-    upper, lower = WORN.index("upper"), WORN.index("lower")
-    edges[0, upper, 1], edges[0, upper, 3] = chart.at("left_hip")[1], chart.at("left_elbow")[0]
-    edges[0, lower, 0], edges[0, lower, 1] = chart.at("pelvis")[1], chart.at("left_knee")[1]
-    inside = garment_depth(torch.stack([thigh, chest, forearm, hand]), edges, chart)[0] > 0
-    assert inside[:, lower].tolist() == [True, False, False, False]
-    assert inside[:, upper].tolist() == [False, True, False, False]
-
-
-def test_nobody_wears_clothes_on_the_face_and_offsets_are_small(people: SyntheticPeople):
-    looks = sample_looks(people.chart, torch.zeros(16, dtype=torch.bool), torch.Generator().manual_seed(0))
-    worn = drape(people.chart, people.kit, looks, people.fabric)
-    head = people.chart.fields[:, FIELD["head"]] > 0.5
-    count = len(people.chart.fields)
-    assert (worn.depth[:, :count][:, head, : len(LAYERS)] <= 0).all()
-    eyes = people.chart.fields[:, FIELD["eyes"]] > 0.5
-    assert eyes.sum() > 50 and (worn.offset[:, eyes] == 0).all()
-    assert (worn.offset >= 0).all() and worn.offset.max() < 0.05
 
 
 def test_eyes_have_dark_pupils_coloured_irises_and_bright_whites(people: SyntheticPeople):
@@ -49,3 +24,19 @@ def test_eyes_have_dark_pupils_coloured_irises_and_bright_whites(people: Synthet
     spots = paint(field.mT, torch.zeros(2, 3), depth.mT, torch.zeros(3, dtype=torch.long), looks, chart, people.fabric)
     pupil, iris, white = spots.albedo.mean(0)
     assert pupil < 0.3 * iris and iris < 0.5 * white and white > 0.5
+
+
+def test_skin_is_as_dark_as_asked_and_cloth_covers_it(people: SyntheticPeople):
+    chart, count = people.chart, 200
+    looks = sample_looks(chart, torch.zeros(1, dtype=torch.bool), torch.Generator().manual_seed(1))
+    looks = replace(looks, pattern=torch.zeros_like(looks.pattern))
+    field = torch.zeros(len(chart.fields[0]), count)
+    field[:3] = torch.randn(3, count, generator=torch.Generator().manual_seed(2)) * 0.05 + chart.at("spine3")[:, None]
+    depth = torch.full((len(LAYERS) + 1, count), -1.0)
+    depth[LAYERS.index("upper"), 100:] = 0.05
+    who, flat = torch.zeros(count, dtype=torch.long), field[:2]
+    spots = paint(field, flat, depth, who, looks, chart, people.fabric)
+    assert torch.allclose(spots.albedo[:, :100].mean(-1), looks.skin[0], rtol=0.15)
+    cloth = looks.color_a[0, LAYERS.index("upper")]
+    assert torch.allclose(spots.albedo[:, 100:].mean(-1), cloth, rtol=0.15)
+    assert (spots.softness[:100] == 1).all() and (spots.softness[100:] == 0).all()
