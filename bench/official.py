@@ -83,9 +83,8 @@ def main() -> None:
     jobs = {(part, form): job for form, net in networks.items() for part, job in parts_of(net, photo, box).items()}
     with torch.inference_mode():
         found = measure({key: jobs[key] for key in sorted(jobs)}, args.rounds)
-    print(
-        f"torch {torch.__version__}, {args.threads} thread(s), {args.rounds} rounds; ms wall smallest (median) | CPU = to eager"
-    )
+    print(f"torch {torch.__version__}, {args.threads} thread(s), {args.rounds} rounds")
+    print("ms: wall smallest (median) | CPU smallest = median wall to eager's, CPU to eager's")
     for part in dict.fromkeys(part for part, _ in jobs):
         print(f"{part:18s}" + "".join(_cell(form, found[part, form], found[part, "eager"]) for form in networks))
     if args.json:

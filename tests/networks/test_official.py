@@ -22,7 +22,7 @@ from limner.body.assets import read_body_assets
 from limner.body.params import BodyParams
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.errors import WeightsError
+from limner.errors import BoxError, WeightsError
 from limner.geometry.box import Squares, bounds_of, squares_around
 from limner.geometry.camera import WeakCamera
 from limner.geometry.rotation import mirror_rotation, rotation_from_6d
@@ -287,6 +287,11 @@ def test_several_people_of_one_photo_are_independent(net, photos, boxes):
 
 def test_a_photo_without_people_is_an_empty_result(net, photos):
     assert len(net(photos[0], torch.zeros(0, 4))) == 0
+
+
+def test_a_box_outside_the_photo_is_refused(net, photos):
+    with pytest.raises(BoxError, match="outside the photo"):
+        net(photos[0], torch.tensor([[5000.0, 5.0, 5100.0, 200.0]]))
 
 
 # -------------------------------------------------------------------------------- other forms of the same checkpoint

@@ -18,7 +18,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.geometry.box import Squares, bounds_of, squares_around
+from limner.geometry.box import Squares, bounds_of, check_boxes, squares_around
 from limner.geometry.camera import WeakCamera
 from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.hrnet import HRNet
@@ -124,7 +124,12 @@ class OfficialExpose(nn.Module):
 
     @torch.inference_mode()
     def people(self, photos: Sequence[UInt8[Tensor, "3 _ _"]], boxes: Sequence[Float[Tensor, "_ 4"]]) -> OfficialPeople:
-        """The people of several photos at once, in order; one tensor of boxes a photo."""
+        """The people of several photos at once, in order; one tensor of boxes a photo.
+
+        Raises BoxError for an empty box or one outside its photo.
+        """
+        for photo, given in zip(photos, boxes, strict=True):
+            check_boxes(given, photo.shape[-1], photo.shape[-2])
         crops = [
             official_body_crops(p, b, self.body_net.backbone.crop_size) for p, b in zip(photos, boxes, strict=True)
         ]
