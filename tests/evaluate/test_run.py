@@ -22,6 +22,7 @@ def untrained(folder: Path) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_photos_in_tables_and_pictures_out(body: BodyModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     people = posed_people(body, [(0.0, 0.1, 2.5), (0.1, 0.2, 3.0)])
     points = everybody(body, people)

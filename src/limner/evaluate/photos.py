@@ -67,7 +67,8 @@ def score_set(
 ) -> tuple[list[SetScores], list[Skipped]]:
     """Score a set's people with the annotated boxes; a photo that cannot be used is reported and left out.
 
-    One SetScores for each kind of box in the set; with several, the kind is part of its name. `advance` hears how many people are done.
+    One SetScores for each kind of box in the set; with several, the kind is part of its name. `advance` hears how many
+    people are done.
     """
     gathered: dict[Frame, list[tuple[LabelledPerson, Answers]]] = {}
     skipped = []
