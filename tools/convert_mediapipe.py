@@ -3,7 +3,7 @@
     python tools/convert_mediapipe.py --wheel mediapipe-0.10.21-*.whl
 
 reads four graphs (Apache-2.0), writes src/limner/assets/weights/blaze_*.safetensors (float16, as in the graphs) and
-tests/networks/blaze/golden.npz, and prints how far the torch networks are from the TFLite interpreter. Needs the
+tests/networks/blaze/golden.npz (outputs of the TFLite interpreter, which the tests compare with). Needs the
 `dev` extra (tflite, ai-edge-litert). Weights are matched to module names by their order in the graph; shapes are
 checked, and nothing may be left over on either side.
 """
