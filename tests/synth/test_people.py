@@ -110,3 +110,21 @@ def test_shading_image_by_image_equals_shading_all_at_once(people: SyntheticPeop
     squares = squares_around(batch.boxes, 1.2)
     a, b = people.render(batch, squares, 64).int(), whole.render(batch, squares, 64).int()
     assert (a - b).abs().max() <= 2
+
+
+def test_other_people_appear_in_their_photos_only_and_hide_what_they_cover(people: SyntheticPeople):
+    batch = plain(people.batch(12, torch.Generator().manual_seed(8)))
+    others = batch.companions
+    assert others is not None and 0 < len(others.photo) < 12
+    alone = replace(batch, companions=None)
+    squares = squares_around(batch.boxes, 1.5)
+    changed = (people.render(batch, squares, 48) != people.render(alone, squares, 48)).flatten(1).any(-1)
+    with_guest = torch.zeros(12, dtype=torch.bool)
+    with_guest[others.photo] = True
+    assert not changed[~with_guest].any() and changed[with_guest].any()
+    assert not (people.visible(batch) & ~people.visible(alone)).any()
+    # a part of the batch keeps its own guests
+    row = int(others.photo[0])
+    part = batch[[row]]
+    assert part.companions is not None and part.companions.photo.tolist() == [0]
+    assert torch.equal(part.companions.people.vertices[0], others.people.vertices[0])

@@ -1,10 +1,10 @@
 """Images of people with exact truth: who is in the virtual photo, and how does any square of it look?"""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
 
 from limner.body.keypoints import HEAD_KEYPOINTS, KEYPOINT_NAMES, hand21, indices_of
@@ -16,7 +16,7 @@ from limner.geometry.mesh import vertex_normals
 from limner.geometry.warp import unit_grid
 from limner.render.raster import Fragments, rasterize
 from limner.synth.appearance import Looks, sample_looks
-from limner.synth.chance import normal, uniform
+from limner.synth.chance import coin, normal, uniform
 from limner.synth.chart import FIELD, BodyChart, make_chart
 from limner.synth.drape import Drape, drape
 from limner.synth.light import Panoramas, studio_panoramas
@@ -38,7 +38,7 @@ class SynthBatch:
     params with `transl`; vertices "B V 3" of the naked body, which all labels describe; surface "B W 3" the same
     vertices with clothes and hair on, then those of loose pieces, its normals, and `drape`, what is worn where;
     joints "B 55 3"; keypoints "B 144 3"; keypoints_px "B 144 2"; boxes "B 4" of the visible body in the photo
-    (clipped to it); camera; looks; scene; seed of the photo noise.
+    (clipped to it); camera; looks; scene; seed of the photo noise; companions: other people in some of the photos.
     """
 
     params: BodyParams
@@ -56,14 +56,32 @@ class SynthBatch:
     scene: Scene
     photo_px: int
     seed: int
+    companions: "Companions | None" = None
 
     def __len__(self) -> int:
         return len(self.vertices)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "SynthBatch":
-        kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "companions"}
         kept = {name: value if isinstance(value, int) else value[index] for name, value in kept.items()}
-        return SynthBatch(**kept)
+        others = None if self.companions is None else self.companions.of_photos(index, len(self))
+        return SynthBatch(**kept, companions=others)
+
+
+@dataclass(frozen=True)
+class Companions:
+    """C other people: whose photo each is in ("C", rows of the batch), and they themselves with that photo's camera."""
+
+    photo: Int[Tensor, "C"]
+    people: SynthBatch
+
+    def of_photos(self, index: slice | list[int] | Tensor, count: int) -> "Companions":
+        """Those in the photos that an index picks out of `count` ones (each at most once)."""
+        chosen = torch.arange(count, device=self.photo.device)[index]
+        place = torch.full((count,), -1, device=self.photo.device)
+        place[chosen] = torch.arange(len(chosen), device=place.device)
+        kept = (place[self.photo] >= 0).nonzero()[:, 0]
+        return Companions(place[self.photo[kept]], self.people[kept])
 
 
 class SyntheticPeople:
@@ -113,7 +131,7 @@ class SyntheticPeople:
         worn = drape(self.chart, self.kit, looks, self.fabric)
         hanging = loose_vertices(self.kit, loose, self.body_model, params)
         surface = torch.cat([vertices + bare * worn.offset[..., None], hanging], 1)
-        return SynthBatch(
+        batch = SynthBatch(
             params=params,
             camera_from_world=people.camera_from_world,
             vertices=vertices,
@@ -130,6 +148,7 @@ class SyntheticPeople:
             photo_px=self.photo_px,
             seed=int(torch.randint(2**31, (1,), generator=generator, device=generator.device)),
         )
+        return replace(batch, companions=_companions(batch, generator))
 
     @torch.no_grad()
     def render(
@@ -158,11 +177,27 @@ class SyntheticPeople:
         image = self._background(batch, squares, size)
         fragments = self._fragments(batch, squares, size)
         person = self._person(batch, fragments, squares, size)
-        image = image.reshape(-1, 3).index_copy_(0, fragments.covered_pixels, person).view(len(batch), -1, 3)
+        image = image.reshape(-1, 3).index_copy_(0, fragments.covered_pixels, person)
+        image = self._with_companions(image, batch, fragments, squares, size).view(len(batch), -1, 3)
         grid = unit_grid(size, squares.size_px).flatten(0, 1).expand(len(batch), -1, 2)
         places = squares.photo_from_unit(grid)
         image = self._occluded(image, batch.scene, places, squares.size_px / size)
         return image.unflatten(1, (size, size))
+
+    def _with_companions(
+        self, image: Float[Tensor, "P 3"], batch: SynthBatch, fragments: Fragments, squares: Squares, size: int
+    ) -> Float[Tensor, "P 3"]:
+        """The image (all pixels of all crops in a row) with the other people, where they are nearer."""
+        others = batch.companions
+        if others is None or len(others.photo) == 0:
+            return image
+        seen = self._fragments(others.people, squares[others.photo], size)
+        light = self._person(others.people, seen, squares[others.photo], size)
+        pixel = seen.covered_pixels
+        photo = others.photo.index_select(0, pixel.div(size * size, rounding_mode="floor"))
+        target = photo * (size * size) + pixel.remainder(size * size)
+        ahead = seen.depth.view(-1).index_select(0, pixel) < fragments.depth.view(-1).index_select(0, target)
+        return image.index_copy(0, target[ahead], light[ahead])
 
     def _outside(self, batch: SynthBatch, squares: Squares, size: int) -> Bool[Tensor, "B 1 S S"]:
         """Pixels beyond the edges of photos that have edges."""
@@ -243,11 +278,15 @@ class SyntheticPeople:
         Joints lie inside the body: each kind may be as deep behind the seen surface as the body is thick there.
         """
         squares = squares_around(batch.boxes, 1.05)
-        fragments = self._fragments(batch, squares, size)
+        depth = self._fragments(batch, squares, size).depth
+        if batch.companions is not None and len(batch.companions.photo) > 0:
+            photo, others = batch.companions.photo, batch.companions.people
+            nearer = torch.minimum(depth[photo], self._fragments(others, squares[photo], size).depth)
+            depth = depth.index_copy(0, photo, nearer)
         place = squares.unit_from_photo(batch.keypoints_px)
         index = ((place + 1) * (size / 2)).long().clamp(0, size - 1)
         flat = (index[..., 1] * size + index[..., 0]).clamp(0, size * size - 1)
-        front = fragments.depth.flatten(1).gather(1, flat)
+        front = depth.flatten(1).gather(1, flat)
         behind = batch.keypoints[..., 2] - front
         shown = behind < _thickness(batch.keypoints)
         inside = ((batch.keypoints_px >= 0) & (batch.keypoints_px <= batch.photo_px)).all(-1)
@@ -268,6 +307,39 @@ class SyntheticPeople:
         names = HEAD_KEYPOINTS if part == "face" else hand21(part.removesuffix("_hand"))
         box = bounds_of(batch.keypoints_px[:, list(indices_of(names))])
         return _jittered(squares_around(box, margin), jitter, turn, generator)
+
+
+def _companions(batch: SynthBatch, generator: Generator) -> Companions:
+    """In every seventh photo another person of the batch stands beside, mostly behind, in the same light."""
+    count = len(batch)
+    photo = coin(generator, (count,), 0.15).nonzero()[:, 0]
+    n = (len(photo),)
+    guest = (photo + torch.randint(1, max(count, 2), n, generator=generator, device=photo.device)) % count
+    behind = coin(generator, n, 0.7)
+    nearness = torch.where(behind, uniform(generator, n, 1.03, 1.9), uniform(generator, n, 0.72, 0.96))
+    root = batch.params.transl[photo]
+    size = (batch.boxes[:, 2:] - batch.boxes[:, :2])[photo].amax(-1)
+    side = torch.where(coin(generator, n, 0.5), 1.0, -1.0)
+    # those in front stand further aside: the person in question shall not be lost
+    aside = side * size * torch.where(behind, uniform(generator, n, 0.08, 0.7), uniform(generator, n, 0.4, 0.8))
+    z = root[:, 2] * nearness
+    x = root[:, 0] / root[:, 2] * z + aside / batch.camera.focal_px[photo] * z
+    y = root[:, 1] + normal(generator, n, 0.05)
+    moved = (torch.stack([x, y, z], -1) - batch.params.transl[guest])[:, None]
+    visitors = batch[guest]
+    people = replace(
+        visitors,
+        params=visitors.params.replace(transl=torch.stack([x, y, z], -1)),
+        camera_from_world=batch.camera_from_world[photo],
+        vertices=visitors.vertices + moved,
+        surface=torch.where(visitors.surface[..., 2:] > -0.99, visitors.surface + moved, visitors.surface),
+        joints=visitors.joints + moved,
+        keypoints=visitors.keypoints + moved,
+        keypoints_px=batch.camera[photo].project(visitors.keypoints + moved),
+        camera=batch.camera[photo],
+        scene=batch.scene[photo],
+    )
+    return Companions(photo, people)
 
 
 def _occluder_color(scene: Scene, places: Float[Tensor, "B N 2"], k: int) -> Float[Tensor, "B N 3"]:

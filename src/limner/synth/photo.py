@@ -53,7 +53,7 @@ def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generato
         exposure=normal(generator, n, 0.32, limit=2).exp(),
         white=white,
         contrast=normal(generator, n, 0.14, limit=2).exp(),
-        saturation=torch.where(coin(generator, n, 0.05), 0.0, normal(generator, n, 0.22, limit=2).exp()),
+        saturation=torch.where(coin(generator, n, 0.05), 0.0, normal(generator, n, 0.16, limit=2).exp()),
         pixel_px=(person_px / true_height).clamp_min(0.2),
         blur=torch.where(coin(generator, n, 0.25), uniform(generator, n, 0.3, 1.8), uniform(generator, n, 0.15, 0.5)),
         motion=torch.stack([direction.cos(), direction.sin()], -1) * moving[:, None],

@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.body.skeleton import HAND_JOINTS, JOINT, NUM_HAND
-from limner.geometry.rotation import rotation_about_z, rotation_from_axis_angle
+from limner.body.skeleton import BODY_JOINTS, HAND_JOINTS, JOINT, NUM_HAND, mirrored_name
+from limner.geometry.rotation import mirror_rotation, rotation_about_z, rotation_from_axis_angle
 from limner.synth.chance import coin, normal, pick, uniform
 from limner.synth.hands import rotations_from_angles, sample_angles
 from limner.synth.poses import (
@@ -248,9 +248,6 @@ def mirrored_bodies(
     pose: Float[Tensor, "B 21 3 3"], orient: Float[Tensor, "B 3 3"]
 ) -> tuple[Float[Tensor, "B 21 3 3"], Float[Tensor, "B 3 3"]]:
     """Body pose and orientation seen in a mirror (x -> -x)."""
-    from limner.body.skeleton import BODY_JOINTS, mirrored_name
-    from limner.geometry.rotation import mirror_rotation
-
     order = [BODY_JOINTS.index(mirrored_name(name)) - 1 for name in BODY_JOINTS[1:]]
     return mirror_rotation(pose[:, order]), mirror_rotation(orient)
 
