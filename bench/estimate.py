@@ -46,9 +46,9 @@ def main() -> None:
     loading = time.perf_counter() - start
     photo = read_photo(options.photo)
     people = estimator(photo)
-    boxes = people.boxes[:1]
+    boxes, squares = people.boxes[:1], people.body_square[:1]
     camera = photo_camera(photo.width, photo.height, photo.focal_px, 1)
-    body = look_at_bodies(estimator.body_net, photo.pixels, boxes)
+    body = look_at_bodies(estimator.body_net, photo.pixels, squares)
     coarse = place(body, camera)
     points_px = camera.project(estimator.keypoint_model.keypoints144(estimator.keypoint_model(coarse), coarse))
     looks = photo.pixels, coarse, points_px, camera
@@ -56,10 +56,10 @@ def main() -> None:
         "whole flow, one given box": lambda: estimator(photo, boxes),
         "whole flow with detector": lambda: estimator(photo),
         "  detector": lambda: estimator.person_net(photo.pixels),
-        "  body, two looks": lambda: look_at_bodies(estimator.body_net, photo.pixels, boxes),
+        "  body": lambda: look_at_bodies(estimator.body_net, photo.pixels, squares),
         "  two hands, two looks": lambda: look_at_hands(estimator.hand_net, *looks),
         "  face, two looks": lambda: look_at_faces(estimator.face_net, *looks),
-        "  refinement, 22 joints": lambda: estimator._refine(coarse, camera, body),
+        "  refinement, 22 joints": lambda: estimator._refine(coarse, camera, body, (photo.width, photo.height)),
         "  mesh": lambda: estimator.body_model(coarse),
         "baseline: ExPose's backbones": expose_backbones(),
     }

@@ -13,7 +13,7 @@ from limner.io.motion_file import read_params
 from limner.networks.weights import weights_folder
 from limner.pipeline.results import save_results
 
-PHOTO = weights_folder().parent / "photos" / "astronaut.jpg"
+PHOTO = weights_folder().parent / "photos" / "eileen_collins.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_an_empty_scene_has_nobody(estimator):
 
 
 def test_results_are_whole_and_readable(estimator, photo, people, tmp_path):
-    folder = save_results(people, photo, estimator.body_model, tmp_path / "astronaut")
+    folder = save_results(people, photo, estimator.body_model, tmp_path / "photo")
     one = folder / "person_0"
     names = {"overlay.png", "mesh.glb", "mesh.obj", "mesh.ply", "params.npz", "keypoints.json"}
     assert {p.name for p in one.iterdir()} == names

@@ -8,17 +8,26 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.geometry.box import check_boxes
+from limner.geometry.box import Squares, check_boxes
 from limner.geometry.camera import Camera, photo_camera
 from limner.io.image import Photo, read_photo
 from limner.networks.person_net import PersonNet
 from limner.networks.weights import Networks, load_networks
-from limner.pipeline.attention import BodyLook, FaceLook, HandLook, look_at_bodies, look_at_faces, look_at_hands
+from limner.pipeline.attention import (
+    BodyLook,
+    FaceLook,
+    HandLook,
+    look_at_bodies,
+    look_at_faces,
+    look_at_hands,
+    squares_of_boxes,
+)
 from limner.pipeline.confidence import keypoint_confidence
 from limner.pipeline.merge import merge_face, merge_hand
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
+from limner.pipeline.unseen import with_unseen_at_ease
 
 
 class Estimator:
@@ -64,13 +73,14 @@ class Estimator:
         photo = _as_photo(photo)
         pixels = photo.pixels
         height, width = pixels.shape[-2:]
-        boxes, scores = self._where_is_everyone(pixels, boxes)
+        boxes, scores, squares = self._where_is_everyone(pixels, boxes)
         camera = photo_camera(width, height, focal_px or photo.focal_px, len(boxes))
         if not len(boxes):
             return nobody(self.body_model, camera)
 
-        body = look_at_bodies(self.body_net, pixels, boxes)  # low resolution: the whole person
-        coarse = self._refine(place(body, camera), camera, body)
+        body = look_at_bodies(self.body_net, pixels, squares)  # low resolution: the whole person
+        coarse = with_unseen_at_ease(self.keypoint_model, place(body, camera), body, width, height)
+        coarse = self._refine(coarse, camera, body, (width, height))
         points_px = camera.project(self._keypoints(coarse))
         # attention: the coarse body says where hands and face are in the original photo
         hands = look_at_hands(self.hand_net, pixels, coarse, points_px, camera)
@@ -78,15 +88,16 @@ class Estimator:
         params = merge_face(coarse, face.head, face.jaw_pose, face.expression, face.trusted)
         for side, hand in hands.items():
             params = merge_hand(params, side, hand.wrist, hand.hand_pose, hand.trusted)
-        params = self._refine(params, camera, body, hands, face)
+        params = self._refine(params, camera, body, (width, height), hands, face)
         return self._people(params, camera, boxes, scores, body, hands, face)
 
-    def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor, Squares]:
+        """Boxes, scores, and upright squares that hold the whole person."""
         if boxes is None:
             found = self.person_net(pixels)
-            return found.boxes, found.scores
+            return found.boxes, found.scores, found.squares
         check_boxes(boxes, pixels.shape[-1], pixels.shape[-2])
-        return boxes, torch.ones(len(boxes))
+        return boxes, torch.ones(len(boxes)), squares_of_boxes(self.body_net, pixels, boxes)
 
     def _keypoints(self, params: BodyParams) -> Float[Tensor, "P 144 3"]:
         return self.keypoint_model.keypoints144(self.keypoint_model(params), params)
@@ -96,11 +107,12 @@ class Estimator:
         params: BodyParams,
         camera: Camera,
         body: BodyLook,
+        photo_size: tuple[int, int],
         hands: dict[str, HandLook] | None = None,
         face: FaceLook | None = None,
     ) -> BodyParams:
         """Move the body onto the 2D points seen so far."""
-        targets = body_targets(self.body_net, body)
+        targets = body_targets(self.body_net, body, *photo_size)
         if not self.refined or targets is None:
             return params
         parts = [] if hands is None or face is None else part_targets(self.keypoint_model, params, hands, face)

@@ -25,6 +25,7 @@ from limner.evaluate.tally import (
     PCK_TORSO,
     PCK_TORSO_14,
 )
+from limner.geometry.box import squares_around
 from limner.geometry.camera import Camera
 from limner.io.image import Photo
 from limner.networks.person_net import PersonBoxes
@@ -168,7 +169,7 @@ def test_the_detector_is_scored_by_photo(two_people: tuple[Path, People, Tensor]
 
     def person_net(pixels: Tensor) -> PersonBoxes:
         found = next(calls)
-        return PersonBoxes(found, torch.ones(len(found)))
+        return PersonBoxes(found, torch.ones(len(found)), squares_around(found, 1.25))
 
     tallies, names, skipped = score_detector(photo_set, person_net)
     assert not skipped and names == ["drawn_1.png", "drawn_2.png"]

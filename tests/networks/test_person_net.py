@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from limner.geometry.box import iou
+from limner.geometry.box import iou, squares_around
 from limner.networks.person_net import (
     LEAST_TILE_PX,
     PersonBoxes,
@@ -90,7 +90,8 @@ def test_tiles_are_never_tiny_and_follow_the_short_side_of_panoramas():
 
 def test_only_a_lone_clear_large_person_ends_the_search():
     def people(*boxes, score=0.9):
-        return PersonBoxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.full((len(boxes),), score))
+        table = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+        return PersonBoxes(table, torch.full((len(boxes),), score), squares_around(table, 1.25))
 
     assert fills_photo(people([10, 10, 60, 90]), 100, 100)
     assert not fills_photo(people([10, 10, 60, 50]), 100, 100), "small"

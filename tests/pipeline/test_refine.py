@@ -10,6 +10,10 @@ from limner.pipeline import refine as module
 from limner.pipeline.refine import RefineOptions, Targets, refine
 
 COUNT = len(BODY_JOINTS)
+SOFT = RefineOptions(
+    limb_stiffness=2, trunk_stiffness=6, orient_stiffness=2, wrist_stiffness=6, head_stiffness=5, betas_stiffness=1.5
+)
+"""A start that is hardly trusted: whether the solver arrives, not how stiff limner makes it."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def pixel_error(model, params, camera, targets):
 
 def test_moves_the_body_onto_its_points(scene):
     model, true, start, camera, targets = scene
-    result = refine(model, start, camera, targets)
+    result = refine(model, start, camera, targets, SOFT)
     before, after = (pixel_error(model, params, camera, targets) for params in (start, result))
     assert (before > 10).all() and (after < before / 5).all() and after.mean() < 2.5
     spread = (model.joints(result) - model.joints(true))[:, :COUNT].norm(dim=-1).mean()
@@ -57,7 +61,7 @@ def test_ignored_points_and_nan_free_without_any(scene):
     ignored = Targets(targets.joint, targets.offset, wild, targets.weight.clone(), targets.sigma_px)
     ignored.weight[:, 5] = 0
     kept = [i for i in range(COUNT) if i != 5]
-    result = refine(model, start, camera, ignored)
+    result = refine(model, start, camera, ignored, SOFT)
     error = (camera.project(model.joints(result)[:, :COUNT]) - targets.point_px).norm(dim=-1)[:, kept].mean()
     assert error < 4
     nothing = Targets(targets.joint, targets.offset, wild, torch.zeros_like(ignored.weight), targets.sigma_px)

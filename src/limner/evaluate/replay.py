@@ -28,6 +28,9 @@ from limner.pipeline.parts import SIDES, face_start, hand_start, select
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
 
+VIRTUAL_PHOTO_PX = 1024
+"""Side of the synthetic photos (`limner.synth.people`)."""
+
 
 @dataclass(frozen=True)
 class HarvestedPeople:
@@ -70,7 +73,7 @@ def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Rep
     hand = _hand(networks.hand, people.hand, body)
     face = _face(networks.face, people.face, body)
     unrefined = _merged(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
-    targets = body_targets(networks.body, look)
+    targets = body_targets(networks.body, look, VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX)
     limner = unrefined
     if targets is not None:
         coarse = refine(model, body, camera, targets)

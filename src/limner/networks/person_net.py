@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
 
 from limner.geometry.box import Squares, iou, keep_distinct
 from limner.geometry.warp import crop
 from limner.networks.blaze import detector as blaze_detector
 from limner.networks.blaze import pose as blaze_pose
 from limner.networks.blaze.detector import BlazeDetector
-from limner.networks.blaze.pose import POSE_POINTS, BlazePose, PoseFeatures
+from limner.networks.blaze.pose import POSE_POINTS, BlazePose, PoseFeatures, borne_out
 
 LEAST_SIDE_PX = 8  # of a photo in which anyone could be seen
 LEAST_TILE_PX = 128  # smaller tiles show the detector nothing that larger ones do not
@@ -26,16 +25,20 @@ TORSO = [POINT[f"{side}_{joint}"] for joint in ("shoulder", "hip") for side in (
 
 @dataclass(frozen=True)
 class PersonBoxes:
-    """Found people, best first: boxes "N 4" x0 y0 x1 y1 photo pixels, inside the photo; scores "N" in [0, 1]."""
+    """Found people, best first: boxes "N 4" x0 y0 x1 y1 photo pixels, inside the photo; scores "N" in [0, 1].
+
+    squares: about the hips, turned upright, as large as the whole person, also where the photo cuts it off.
+    """
 
     boxes: Float[Tensor, "N 4"]
     scores: Float[Tensor, "N"]
+    squares: Squares
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "PersonBoxes":
-        return PersonBoxes(self.boxes[index], self.scores[index])
+        return PersonBoxes(self.boxes[index], self.scores[index], self.squares[index])
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class PersonNet(nn.Module):
         """
         height, width = photo.shape[1:]
         if min(height, width) < LEAST_SIDE_PX:
-            return PersonBoxes(torch.zeros(0, 4), torch.zeros(0))
+            return PersonBoxes(torch.zeros(0, 4), torch.zeros(0), whole_square(width, height, 1.0)[:0])
         needed = threshold**2  # of the detector, if the maps were perfectly clear
         found = self._search(photo, whole_square(width, height, 1.0), needed)
         people = self._check(photo, found, threshold)
@@ -164,7 +167,7 @@ class PersonNet(nn.Module):
         usable = (scores >= threshold) & (seen.presence > LEAST_PRESENCE) & (sides.amin(-1) >= 1)
         boxes, scores, torsos = boxes[usable], scores[usable], seen.points_px[usable][:, TORSO]
         index = distinct_people(boxes, torsos, scores)
-        return PersonBoxes(boxes[index], scores[index])
+        return PersonBoxes(boxes[index], scores[index], refined[usable].squares()[index])
 
     def _look(self, photo: Tensor, squares: Squares) -> Seen:
         """BlazePose on the given squares, results in photo pixels."""
@@ -185,10 +188,7 @@ def clarity(features: PoseFeatures, count: int = 8) -> Float[Tensor, "B"]:
     heat maps look locally and stay dim there (median 0.46 in photos without people, 0.89 on people).
     """
     assert features.heatmaps is not None
-    near = max_pool2d(features.heatmaps[:, :33], 5, 1, 2).flatten(2)  # two cells of slack
-    size = features.heatmaps.shape[-1]
-    column, row = (features.landmarks[:, :33, :2] * size).long().clamp(0, size - 1).unbind(-1)
-    at = near.gather(2, (row * size + column)[..., None])[..., 0]
+    at = borne_out(features.landmarks, features.heatmaps)[:, :33]
     return at.topk(count, dim=1).values.mean(1)
 
 

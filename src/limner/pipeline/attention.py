@@ -27,8 +27,12 @@ from limner.pipeline.parts import (
 )
 
 FIRST_BODY_MARGIN = 1.25
+CUT_MARGIN, CUT_SHAPE = 0.03, 1.8
+"""A box that ends so close to the photo's lower edge and is not as tall as a standing person is cut off by it."""
 MIN_PRESENCE = 0.5
 MIN_INSIDE = 0.5
+TURNED_PRESENCE = 0.9
+"""A person lying or upside down must be seen this clearly: turned crops see people in furniture."""
 POSE_HIPS, POSE_TOP = 33, 34
 """BlazePose's auxiliary points: mid-hips, and a point on the circle about them that holds the whole person."""
 
@@ -71,15 +75,28 @@ class FaceLook:
     trusted: Bool[Tensor, "P"]
 
 
-def look_at_bodies(net: BodyNet, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> BodyLook:
-    """Two looks at every person: an upright crop about the box, then one centred on the hips and turned upright.
-
-    People who are not upright in the photo may go unseen in the first look; those are tried at three more angles.
-    """
-    first = squares_around(boxes, FIRST_BODY_MARGIN)
-    squares = _refocus_bodies(net, photo, first)
+def look_at_bodies(net: BodyNet, photo: UInt8[Tensor, "3 H W"], squares: Squares) -> BodyLook:
+    """Look at every person in a square that holds the whole of it, upright."""
     crops = crop(photo, squares, net.crop_size)
     return BodyLook(crops, net(crops.pixels))
+
+
+def squares_of_boxes(net: BodyNet, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Squares:
+    """Where to look for people of whom only boxes are known: a first look about the box finds hips, size and tilt.
+
+    Somebody cut off by the lower edge of the photo goes on below it: the first look is larger then. People who are not
+    upright in the photo may go unseen in the first look; those are tried at three more angles.
+    """
+    first = squares_around(boxes, FIRST_BODY_MARGIN)
+    side = boxes[:, 2:] - boxes[:, :2]
+    cut = (boxes[:, 3] > photo.shape[-2] - CUT_MARGIN * side[:, 1]) & (side[:, 1] < CUT_SHAPE * side[:, 0])
+    bottom = torch.stack([first.center_px[:, 0], boxes[:, 3]], -1)
+    larger = Squares(
+        torch.where(cut[:, None], bottom, first.center_px),
+        torch.where(cut, 2 * FIRST_BODY_MARGIN * side.amax(-1), first.size_px),
+        first.angle_rad,
+    )
+    return _refocus_bodies(net, photo, larger)
 
 
 def _refocus_bodies(net: BodyNet, photo: Tensor, squares: Squares) -> Squares:
@@ -96,7 +113,8 @@ def _refocus_bodies(net: BodyNet, photo: Tensor, squares: Squares) -> Squares:
         )
         again = net.backbone(crop(photo, turned, net.crop_size).pixels)
         assert again.presence is not None and again.keypoints is not None
-        better = again.presence > best_presence[lost]
+        better = again.presence > TURNED_PRESENCE
+        better &= again.presence > best_presence[lost]
         rows = lost[better]
         angle, presence, points = best.angle_rad.clone(), best_presence.clone(), best_points.clone()
         angle[rows], presence[rows], points[rows] = (

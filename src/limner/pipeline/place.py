@@ -17,6 +17,8 @@ HAND_SIGMA = FACE_SIGMA = 0.02
 """Usual error of a part network's points as a share of its crop's side."""
 HAND_WEIGHT, FACE_WEIGHT = 0.35, 0.12
 """A hand's 21 and a face's 51 points are not independent: together they count like a few body points."""
+MIN_VISIBILITY = 0.1
+"""Body points that the backbone itself doubts more than this are guesses and hold nothing."""
 INNER_FACE = tuple(range(17, 68))
 """The jaw contour slides over the surface with the view, so it cannot be a fixed point."""
 
@@ -30,19 +32,22 @@ def place(look: BodyLook, camera: Camera) -> BodyParams:
     )
 
 
-def body_targets(net: BodyNet, look: BodyLook) -> Targets | None:
-    """The backbone's body points as targets for refinement; None when it gives no points."""
+def body_targets(net: BodyNet, look: BodyLook, width: int, height: int) -> Targets | None:
+    """The backbone's body points inside the photo as targets for refinement; None when it gives no points."""
     attachment, seen = net.attachment, look.estimate.features.keypoints
     count = len(attachment.joint)
     if seen is None or not bool(attachment.used.any()):
         return None
     people = len(look.crops)
     size = look.crops.squares.size_px[:, None]
+    point_px = look.crops.photo_from_unit(seen[:, :count, :2])
+    inside = (point_px >= 0).all(-1) & (point_px[..., 0] <= width) & (point_px[..., 1] <= height)
+    sure = (seen[:, :count, 2] - MIN_VISIBILITY).clamp_min(0) / (1 - MIN_VISIBILITY)
     return Targets(
         joint=attachment.joint,
         offset=attachment.offset.expand(people, count, 3),
-        point_px=look.crops.photo_from_unit(seen[:, :count, :2]),
-        weight=seen[:, :count, 2] * attachment.used,
+        point_px=point_px,
+        weight=sure * inside * attachment.used,
         sigma_px=attachment.sigma * size,
     )
 

@@ -43,13 +43,13 @@ class RefineOptions:
     steps: int = 8
     damping: float = 1e-2
     robust_sigma: float = 3.0
-    limb_stiffness: float = 2.0
-    trunk_stiffness: float = 6.0
-    orient_stiffness: float = 2.0
-    wrist_stiffness: float = 6.0
-    head_stiffness: float = 5.0
-    betas_stiffness: float = 1.5
-    depth_stiffness: float = 1.0
+    limb_stiffness: float = 4.0
+    trunk_stiffness: float = 12.0
+    orient_stiffness: float = 4.0
+    wrist_stiffness: float = 12.0
+    head_stiffness: float = 10.0
+    betas_stiffness: float = 3.0
+    depth_stiffness: float = 2.0
 
 
 def _stiffness(options: RefineOptions) -> Float[Tensor, "J"]:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from limner.networks.backbone import Features
 from limner.networks.blaze.face import IBUG68_FROM_MESH, BlazeFace
 from limner.networks.blaze.hand import BlazeHand
-from limner.networks.blaze.pose import BlazePose
+from limner.networks.blaze.pose import BlazePose, borne_out, refined_landmarks
 
+CLEAR_PROBABILITY = 0.4
+"""A point whose heat map reaches this is as sure as its visibility says; dimmer ones are less sure in proportion."""
 NUM_POSE_POINTS, NUM_HAND_POINTS, NUM_FACE_POINTS = 33, 21, 468
 
 
@@ -49,11 +51,18 @@ class BlazePoseBackbone(nn.Module):
         self.network = network
 
     def forward(self, pixels: Float[Tensor, "B 3 256 256"]) -> Features:
-        """All 39 points are kept in `keypoints` (the last six place crops); the regressor gets the first 33."""
-        seen = self.network(pixels)
-        points = torch.cat([seen.landmarks[..., :2] * 2 - 1, seen.landmarks[..., 3:4]], -1)
+        """All 39 points are kept in `keypoints` (the last six place crops); the regressor gets the first 33.
+
+        Confidence is the visibility, as far as the heat maps bear it out.
+        """
+        seen = self.network(pixels, heatmaps=True)
+        assert seen.heatmaps is not None
+        landmarks = refined_landmarks(seen.landmarks, seen.heatmaps)
+        points = torch.cat([landmarks[..., :2] * 2 - 1, landmarks[..., 3:4]], -1)
         world = seen.world[:, :NUM_POSE_POINTS]
         pooled = body_evidence(points[:, :NUM_POSE_POINTS], world)
+        clear = borne_out(landmarks, seen.heatmaps).div(CLEAR_PROBABILITY).clamp_max(1)
+        points = torch.cat([points[..., :2], points[..., 2:] * clear[..., None]], -1)
         return Features(pooled, seen.maps[::-1], points, world, seen.presence)
 
 

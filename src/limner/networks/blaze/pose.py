@@ -183,3 +183,19 @@ def refined_landmarks(
     moved = (weight.amax((2, 3)) >= least) & on_map
     xy = torch.where(moved[..., None], torch.stack([x, y], -1), landmarks[..., :2])
     return torch.cat([xy, landmarks[..., 2:]], -1)
+
+
+def borne_out(
+    landmarks: Float[Tensor, "B 39 5"], heatmaps: Float[Tensor, "B 39 64 64"], window: int = 5
+) -> Float[Tensor, "B 39"]:
+    """Largest heat-map probability of each point near its landmark, 0 for points outside the crop.
+
+    Landmarks are read from a global code and describe a plausible person even where there is none; the heat maps look
+    locally and stay dim on what the code makes up, such as hands below the photo's edge.
+    """
+    size = heatmaps.shape[-1]
+    near = nn.functional.max_pool2d(heatmaps, window, 1, window // 2).flatten(2)
+    column, row = (landmarks[..., :2] * size).floor().long().unbind(-1)
+    on_map = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    index = row.clamp(0, size - 1) * size + column.clamp(0, size - 1)
+    return near.gather(2, index[..., None])[..., 0] * on_map

@@ -1,0 +1,101 @@
+"""What does the part of a person do that nobody can see? It stands at ease, instead of following wild guesses."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.body.skeleton import BODY_JOINTS, JOINT
+from limner.geometry.rotation import rotation_from_axis_angle
+from limner.networks.blaze.pose import POSE_POINTS
+from limner.pipeline.attention import BodyLook
+from limner.pipeline.parts import select
+
+MIN_VISIBILITY = 0.15
+AT_EASE_DEG = {
+    "left_shoulder": (0.0, 0.0, -68.0),
+    "right_shoulder": (0.0, 0.0, 68.0),
+    "left_elbow": (0.0, -20.0, 0.0),
+    "right_elbow": (0.0, 20.0, 0.0),
+}
+"""Rotation vectors from the T-pose, degrees: arms hang with a slight bend; all other joints are straight."""
+HIPS_AT_EDGE = 0.92
+LIMBS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("knee", "ankle"), ("hip", "knee", "ankle")),
+    (("elbow", "wrist"), ("shoulder", "elbow", "wrist")),
+    (("wrist",), ("elbow", "wrist")),
+)
+"""(points, joints): when none of the points is visible, the joints stand at ease. For each side."""
+
+
+def at_ease() -> Float[Tensor, "21 3 3"]:
+    """Body pose of somebody who stands at ease."""
+    vectors = torch.tensor([AT_EASE_DEG.get(name, (0.0, 0.0, 0.0)) for name in BODY_JOINTS[1:]])
+    return rotation_from_axis_angle(torch.deg2rad(vectors))
+
+
+def visible_points(look: BodyLook, width: int, height: int) -> Bool[Tensor, "P 39"] | None:
+    """Which of BlazePose's points are inside the photo and not hidden; None for backbones without these points."""
+    seen = look.estimate.features.keypoints
+    if seen is None or seen.shape[1] != len(POSE_POINTS):
+        return None
+    points_px = look.crops.photo_from_unit(seen[..., :2])
+    inside = (points_px >= 0).all(-1) & (points_px[..., 0] <= width) & (points_px[..., 1] <= height)
+    return inside & (seen[..., 2] > MIN_VISIBILITY)
+
+
+def with_unseen_at_ease(model: BodyModel, params: BodyParams, look: BodyLook, width: int, height: int) -> BodyParams:
+    """Limbs that the photo does not show stand at ease; somebody cut off above the hips stands upright.
+
+    `params` are in the photo's camera axes. The head stays where it was.
+    """
+    visible = visible_points(look, width, height)
+    if visible is None:
+        return params
+    ease = at_ease().to(params.body_pose)
+    pose = params.body_pose
+    for side in ("left", "right"):
+        for points, joints in LIMBS:
+            hidden = ~_any(visible, side, points)
+            for joint in joints:
+                pose = _with_joint(pose, BODY_JOINTS.index(f"{side}_{joint}") - 1, ease, hidden)
+    eased = params.replace(body_pose=pose)
+    cut = _cut_above_legs(visible, look, height)
+    upright = select(cut, _upright(eased.global_orient), eased.global_orient)
+    return _keeping_head(model, params, eased.replace(global_orient=upright))
+
+
+def _cut_above_legs(visible: Tensor, look: BodyLook, height: int) -> Bool[Tensor, "P"]:
+    """No leg is seen, and the hips lie at the photo's lower edge or below: nothing tells how the trunk leans."""
+    legs = _any(visible, "left", ("knee", "ankle")) | _any(visible, "right", ("knee", "ankle"))
+    seen = look.estimate.features.keypoints
+    assert seen is not None
+    points_px = look.crops.photo_from_unit(seen[..., :2])
+    hips_y = points_px[:, [POSE_POINTS.index("left_hip"), POSE_POINTS.index("right_hip")], 1].mean(1)
+    return ~legs & (hips_y > HIPS_AT_EDGE * height)
+
+
+def _any(visible: Tensor, side: str, points: tuple[str, ...]) -> Bool[Tensor, "P"]:
+    return visible[:, [POSE_POINTS.index(f"{side}_{name}") for name in points]].any(1)
+
+
+def _with_joint(pose: Tensor, index: int, ease: Tensor, hidden: Tensor) -> Tensor:
+    changed = select(hidden, ease[index].expand(len(pose), 3, 3), pose[:, index])
+    return torch.cat([pose[:, :index], changed[:, None], pose[:, index + 1 :]], 1)
+
+
+def _upright(global_orient: Float[Tensor, "P 3 3"]) -> Float[Tensor, "P 3 3"]:
+    """The smallest turn that takes away the lean towards or from the camera; the lean to the side is visible."""
+    up = global_orient[..., 1]
+    level = torch.nn.functional.normalize(up * up.new_tensor([1.0, 1.0, 0.0]), dim=-1, eps=1e-6)
+    axis = torch.linalg.cross(up, level)
+    angle = torch.atan2(axis.norm(dim=-1), (up * level).sum(-1))
+    turn = torch.nn.functional.normalize(axis, dim=-1, eps=1e-9) * angle[..., None]
+    return rotation_from_axis_angle(turn) @ global_orient
+
+
+def _keeping_head(model: BodyModel, before: BodyParams, after: BodyParams) -> BodyParams:
+    head = JOINT["head"]
+    shift = model.joints(before)[:, head] - model.joints(after)[:, head]
+    return after.replace(transl=after.transl + shift)
