@@ -36,7 +36,7 @@ def test_finds_the_one_person_and_her_face(people, photo):
     nose = people.keypoint_set("coco17")[0][0, 0]
     expected = torch.tensor([0.44 * photo.width, 0.22 * photo.height])  # looked up in the photo
     assert (nose - expected).norm() < 0.05 * photo.width
-    assert 1.3 < float(people.joints[0, :, 2].mean()) < 20  # metres before the camera
+    assert 0.6 < float(people.joints[0, :, 2].mean()) < 20  # metres before the camera
 
 
 def test_mesh_and_keypoints_agree(people, estimator):

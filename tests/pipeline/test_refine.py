@@ -11,7 +11,12 @@ from limner.pipeline.refine import RefineOptions, Targets, refine
 
 COUNT = len(BODY_JOINTS)
 SOFT = RefineOptions(
-    limb_stiffness=2, trunk_stiffness=6, orient_stiffness=2, wrist_stiffness=6, head_stiffness=5, betas_stiffness=1.5
+    limb_stiffness=2.0,
+    trunk_stiffness=6.0,
+    orient_stiffness=2.0,
+    wrist_stiffness=6.0,
+    head_stiffness=5.0,
+    betas_stiffness=1.5,
 )
 """A start that is hardly trusted: whether the solver arrives, not how stiff limner makes it."""
 
