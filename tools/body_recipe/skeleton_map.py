@@ -50,7 +50,7 @@ def joint_of_every_bone(source: Source) -> np.ndarray:
 
 
 def joint_weights(source: Source, faces: np.ndarray, rounds: int = 2, most: int = 6) -> np.ndarray:
-    """Skinning weights "V 55": collapsed, slightly smoothed over the skin, symmetric, at most `most` joints a vertex."""
+    """Skinning weights "V 55": collapsed, a little smoothed, symmetric, `most` joints a vertex at most."""
     targets = joint_of_every_bone(source)
     weights = np.zeros((len(source.vertices), len(JOINT_NAMES)))
     np.add.at(weights.T, targets, source.weights.T)

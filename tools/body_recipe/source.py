@@ -144,7 +144,7 @@ def triangulate(source: Source) -> tuple[np.ndarray, np.ndarray]:
     long_13 = np.linalg.norm(v[q[:, 1]] - v[q[:, 3]], axis=1) + 1e-7 * (key[q[:, 1]] + key[q[:, 3]])
     cut_02 = (long_02 <= long_13)[:, None]
     faces, uvs = (
-        np.stack([np.where(cut_02, x[:, [0, 1, 2]], x[:, [0, 1, 3]]), np.where(cut_02, x[:, [0, 2, 3]], x[:, [1, 2, 3]])], 1)
+        np.where(cut_02[..., None], x[:, [[0, 1, 2], [0, 2, 3]]], x[:, [[0, 1, 3], [1, 2, 3]]])
         for x in (q, source.quad_uv)
     )
     return faces.reshape(-1, 3), uvs.reshape(-1, 3)
