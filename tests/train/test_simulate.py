@@ -100,7 +100,7 @@ def test_the_true_vector_predicts_the_true_points(body, attachment, part):
     points = PredictedPoints(part, body, layout)
     placed = points(vector)
     # finger tips ride rigidly on the last joint and do not know the shape
-    limit = {"body": 1e-4, "hand": 6e-3, "face": 1e-3}[part]
+    limit = {"body": 1e-4, "hand": 1e-2, "face": 1e-3}[part]
     assert (placed - points.root(placed) - truth.points3d).norm(dim=-1).max() < limit
 
 
