@@ -33,6 +33,7 @@ def expose_backbones() -> Callable[[], object]:
     return lambda: (body(crops[0]), hand(crops[1]), head(crops[2]))
 
 
+@torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photo", default=str(PHOTO))
@@ -64,12 +65,11 @@ def main() -> None:
         "baseline: ExPose's backbones": expose_backbones(),
     }
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    with torch.no_grad():
-        for _ in range(options.runs):
-            for name, job in jobs.items():  # turn by turn: the machine's speed drifts
-                start = time.perf_counter()
-                job()
-                times[name].append(1000 * (time.perf_counter() - start))
+    for _ in range(options.runs):
+        for name, job in jobs.items():  # turn by turn: the machine's speed drifts
+            start = time.perf_counter()
+            job()
+            times[name].append(1000 * (time.perf_counter() - start))
     medians = {name: statistics.median(values) for name, values in times.items()}
     base = medians["baseline: ExPose's backbones"]
     print(f"{photo.width} x {photo.height} px, {len(people)} people, {options.threads} threads, {options.runs} runs")

@@ -114,7 +114,7 @@ class PersonNet(nn.Module):
         """With the shipped weights, or those of the files given."""
         return cls(BlazeDetector.load(detector), BlazePose.load(pose))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.5) -> PersonBoxes:
         """People whose score reaches `threshold`; nobody is an empty result.
 
