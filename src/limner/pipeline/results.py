@@ -88,7 +88,8 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path) -> None:
-    write_image(folder / "overlay.png", overlay(photo.pixels, people.vertices, people.faces, people.camera))
+    together = overlay(photo.pixels, people.vertices, people.faces, people.camera)
+    write_image(folder / "overlay.png", together)
     _write_keypoints(folder / "keypoints.json", people, photo)
     if not len(people):
         return
@@ -103,7 +104,9 @@ def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path
         one = people[i : i + 1]
         own = folder / f"person_{i}"
         own.mkdir()
-        alone = overlay(photo.pixels, one.vertices, one.faces, one.camera)
+        alone = together
+        if len(people) > 1:
+            alone = overlay(photo.pixels, one.vertices, one.faces, one.camera)
         write_image(own / "overlay.png", alone)
         write_obj(own / "mesh.obj", one.vertices[0], one.faces)
         write_ply(own / "mesh.ply", one.vertices[0], one.faces)
