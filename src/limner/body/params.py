@@ -72,6 +72,16 @@ class BodyParams:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
+    def joint_pose(self, name: str) -> Float[Tensor, "B 3 3"]:
+        """Local rotation of one joint of `body_pose`, by name."""
+        return self.body_pose[:, BODY_JOINTS.index(name) - 1]
+
+    def with_joint_pose(self, name: str, rotation: Float[Tensor, "B 3 3"]) -> "BodyParams":
+        """A copy in which one joint of `body_pose`, by name, has another local rotation; differentiable."""
+        index = BODY_JOINTS.index(name) - 1
+        before, after = self.body_pose[:, :index], self.body_pose[:, index + 1 :]
+        return self.replace(body_pose=torch.cat([before, rotation[:, None], after], 1))
+
 
 def rest_params(count: int, num_betas: int, num_expression: int, dtype: torch.dtype = torch.float32) -> BodyParams:
     """T-pose, mean shape, neutral face, standing upright in front of the camera at its origin."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from limner.errors import BoxError
@@ -46,16 +46,24 @@ class Squares:
         unit = self.size_px.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
         return self.photo_from_unit(unit.expand(len(self), 4, 2))
 
-    def enlarged(self, factor: float) -> "Squares":
-        """Same centre and angle, side times factor."""
-        return Squares(self.center_px, self.size_px * factor, self.angle_rad)
-
 
 def squares_around(boxes: Float[Tensor, "B 4"], margin: float) -> Squares:
     """Upright squares about the box centres, side = margin * longer box side."""
     low, high = boxes[:, :2], boxes[:, 2:]
     size = (high - low).amax(-1) * margin
     return Squares((low + high) / 2, size, torch.zeros_like(size))
+
+
+def upright_squares(center_px: Float[Tensor, "B 2"], top_px: Float[Tensor, "B 2"], margin: float) -> Squares:
+    """Squares turned so that `top` lies straight above the centre; half the side is `margin` times its distance."""
+    up = top_px - center_px
+    angle = torch.atan2(up[:, 0], -up[:, 1])
+    return Squares(center_px, (2 * margin * up.norm(dim=-1)).clamp_min(2.0), angle)
+
+
+def inside(points_px: Float[Tensor, "B N 2"], width: int, height: int) -> Bool[Tensor, "B N"]:
+    """Which points lie in a photo of this size, its edges included."""
+    return (points_px >= 0).all(-1) & (points_px[..., 0] <= width) & (points_px[..., 1] <= height)
 
 
 def bounds_of(points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B 4"]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from limner.geometry.box import Squares, iou, keep_distinct
+from limner.geometry.box import Squares, iou, keep_distinct, upright_squares
 from limner.geometry.warp import crop
 from limner.networks.blaze import detector as blaze_detector
 from limner.networks.blaze import pose as blaze_pose
@@ -65,9 +65,7 @@ class Candidates:
 
     def squares(self) -> Squares:
         """The crops BlazePose expects: about the hips, 1.25 times the circle, the head up."""
-        up = self.top_px - self.hips_px
-        angle = torch.atan2(up[:, 1], up[:, 0]) + math.pi / 2
-        return Squares(self.hips_px, 2 * 1.25 * up.norm(dim=-1).clamp_min(1), angle)
+        return upright_squares(self.hips_px, self.top_px, margin=1.25)
 
     def upper_bodies(self) -> Float[Tensor, "N 4"]:
         """Squares between hips and head: candidates whose squares overlap are one person, neighbours stay two."""

@@ -4,19 +4,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limner.body.params import BodyParams
-from limner.body.skeleton import BODY_JOINTS, chain_to_root
+from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
 from limner.geometry.rotation import mirror_rotation
 from limner.pipeline.parts import forearm_rotation, select
-
-WRIST_IN_BODY_POSE = {side: BODY_JOINTS.index(f"{side}_wrist") - 1 for side in ("left", "right")}
-HEAD_IN_BODY_POSE = BODY_JOINTS.index("head") - 1
-
-
-def _with_joint(body_pose: Tensor, index: int, rotation: Tensor) -> Tensor:
-    changed = body_pose.clone()
-    changed[:, index] = rotation
-    return changed
 
 
 def merge_hand(
@@ -33,14 +24,10 @@ def merge_hand(
     """
     if side == "left":
         wrist, hand_pose = mirror_rotation(wrist), mirror_rotation(hand_pose)
-    index = WRIST_IN_BODY_POSE[side]
+    joint, field = f"{side}_wrist", f"{side}_hand_pose"
     relative = forearm_rotation(params, side).mT @ wrist
-    kept = select(trusted, relative, params.body_pose[:, index])
-    field = f"{side}_hand_pose"
-    return params.replace(
-        body_pose=_with_joint(params.body_pose, index, kept),
-        **{field: select(trusted, hand_pose, getattr(params, field))},
-    )
+    posed = params.with_joint_pose(joint, select(trusted, relative, params.joint_pose(joint)))
+    return posed.replace(**{field: select(trusted, hand_pose, getattr(params, field))})
 
 
 def merge_face(
@@ -56,10 +43,9 @@ def merge_face(
     body network does, so limner keeps it, relative to the body's neck.
     """
     neck = absolute_rotation(params.full_pose(), chain_to_root("neck"))
-    relative = select(trusted, neck.mT @ head, params.body_pose[:, HEAD_IN_BODY_POSE])
+    relative = select(trusted, neck.mT @ head, params.joint_pose("head"))
     size = params.expression.shape[-1]
-    return params.replace(
-        body_pose=_with_joint(params.body_pose, HEAD_IN_BODY_POSE, relative),
+    return params.with_joint_pose("head", relative).replace(
         jaw_pose=select(trusted, jaw_pose, params.jaw_pose),
         expression=select(trusted, expression[:, :size], params.expression),
     )

@@ -13,7 +13,7 @@ from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.params import BodyParams
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.geometry.box import Squares
+from limner.geometry.box import Squares, inside, upright_squares
 from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.regressor import ParamLayout
 
@@ -41,9 +41,7 @@ def _turned_square(points_px: Float[Tensor, "B N 2"], up: Float[Tensor, "B 2"], 
 
 def body_squares(hips_px: Float[Tensor, "B 2"], top_px: Float[Tensor, "B 2"]) -> Squares:
     """Square about the hips, turned so that `top` (on the circle about the hips that holds the person) points up."""
-    up = top_px - hips_px
-    angle = torch.atan2(up[:, 0], -up[:, 1])
-    return Squares(hips_px, (2 * BODY_MARGIN * up.norm(dim=-1)).clamp_min(2.0), angle)
+    return upright_squares(hips_px, top_px, BODY_MARGIN)
 
 
 def hand_squares(points_px: Float[Tensor, "B 21 2"]) -> Squares:
@@ -73,9 +71,7 @@ def inside_share(squares: Squares, width: int, height: int) -> Float[Tensor, "B"
     """How much of each square's middle (half its side) lies inside the photo, 0 to 1, on a 5 x 5 grid."""
     axis = torch.linspace(-0.5, 0.5, 5)
     grid = torch.cartesian_prod(axis, axis).expand(len(squares), 25, 2)
-    points = squares.photo_from_unit(grid)
-    inside = (points >= 0).all(-1) & (points[..., 0] <= width) & (points[..., 1] <= height)
-    return inside.float().mean(-1)
+    return inside(squares.photo_from_unit(grid), width, height).float().mean(-1)
 
 
 def forearm_rotation(params: BodyParams, side: str) -> Float[Tensor, "B 3 3"]:

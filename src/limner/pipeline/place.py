@@ -8,6 +8,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.body.skinning import pose_joints
+from limner.geometry.box import inside
 from limner.geometry.camera import Camera, camera_from_crop, translation_from_weak
 from limner.networks.body_net import BodyNet
 from limner.pipeline.attention import BodyLook, FaceLook, HandLook
@@ -41,13 +42,12 @@ def body_targets(net: BodyNet, look: BodyLook, width: int, height: int) -> Targe
     people = len(look.crops)
     size = look.crops.squares.size_px[:, None]
     point_px = look.crops.photo_from_unit(seen[:, :count, :2])
-    inside = (point_px >= 0).all(-1) & (point_px[..., 0] <= width) & (point_px[..., 1] <= height)
     sure = (seen[:, :count, 2] - MIN_VISIBILITY).clamp_min(0) / (1 - MIN_VISIBILITY)
     return Targets(
         joint=attachment.joint,
         offset=attachment.offset.expand(people, count, 3),
         point_px=point_px,
-        weight=sure * inside * attachment.used,
+        weight=sure * inside(point_px, width, height) * attachment.used,
         sigma_px=attachment.sigma * size,
     )
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, JOINT
+from limner.geometry.box import inside
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.networks.blaze.pose import POSE_POINTS
 from limner.pipeline.attention import BodyLook
@@ -41,8 +42,7 @@ def visible_points(look: BodyLook, width: int, height: int) -> Bool[Tensor, "P 3
     if seen is None or seen.shape[1] != len(POSE_POINTS):
         return None
     points_px = look.crops.photo_from_unit(seen[..., :2])
-    inside = (points_px >= 0).all(-1) & (points_px[..., 0] <= width) & (points_px[..., 1] <= height)
-    return inside & (seen[..., 2] > MIN_VISIBILITY)
+    return inside(points_px, width, height) & (seen[..., 2] > MIN_VISIBILITY)
 
 
 def with_unseen_at_ease(model: BodyModel, params: BodyParams, look: BodyLook, width: int, height: int) -> BodyParams:
@@ -53,14 +53,13 @@ def with_unseen_at_ease(model: BodyModel, params: BodyParams, look: BodyLook, wi
     visible = visible_points(look, width, height)
     if visible is None:
         return params
-    ease = at_ease().to(params.body_pose)
-    pose = params.body_pose
+    ease = params.replace(body_pose=at_ease().to(params.body_pose).expand_as(params.body_pose))
+    eased = params
     for side in ("left", "right"):
         for points, joints in LIMBS:
             hidden = ~_any(visible, side, points)
-            for joint in joints:
-                pose = _with_joint(pose, BODY_JOINTS.index(f"{side}_{joint}") - 1, ease, hidden)
-    eased = params.replace(body_pose=pose)
+            for name in (f"{side}_{joint}" for joint in joints):
+                eased = eased.with_joint_pose(name, select(hidden, ease.joint_pose(name), eased.joint_pose(name)))
     cut = _cut_above_legs(visible, look, height)
     upright = select(cut, _upright(eased.global_orient), eased.global_orient)
     return _keeping_head(model, params, eased.replace(global_orient=upright))
@@ -78,11 +77,6 @@ def _cut_above_legs(visible: Tensor, look: BodyLook, height: int) -> Bool[Tensor
 
 def _any(visible: Tensor, side: str, points: tuple[str, ...]) -> Bool[Tensor, "P"]:
     return visible[:, [POSE_POINTS.index(f"{side}_{name}") for name in points]].any(1)
-
-
-def _with_joint(pose: Tensor, index: int, ease: Tensor, hidden: Tensor) -> Tensor:
-    changed = select(hidden, ease[index].expand(len(pose), 3, 3), pose[:, index])
-    return torch.cat([pose[:, :index], changed[:, None], pose[:, index + 1 :]], 1)
 
 
 def _upright(global_orient: Float[Tensor, "P 3 3"]) -> Float[Tensor, "P 3 3"]:

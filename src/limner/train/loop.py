@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -182,8 +182,3 @@ def _append(path: Path, row: dict[str, float]) -> None:
         if new:
             writer.writeheader()
         writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
-
-
-def shortened(options: TrainOptions, steps: int) -> TrainOptions:
-    """The same run with fewer steps: logs and saves at least once."""
-    return replace(options, steps=steps, log_every=min(options.log_every, steps), save_every=min(steps, 1000))

@@ -7,14 +7,11 @@ from torch import Tensor, nn
 from limner.body.keypoints import hand21
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.body.skeleton import JOINT, NUM_BODY
+from limner.body.skeleton import JOINT
 from limner.body.skinning import pose_joints
 from limner.networks.regressor import ParamLayout, decode_body
 from limner.networks.weights import Part
 from limner.train.truth import BODY_POINTS
-
-HEAD_IN_BODY_POSE = JOINT["head"] - 1
-WRIST_IN_BODY_POSE = JOINT["right_wrist"] - 1
 
 
 class PredictedPoints(nn.Module):
@@ -62,15 +59,10 @@ class PredictedPoints(nn.Module):
             betas=self.layout.part(vector, "betas"),
         )
 
-    def _with_joint(self, params: BodyParams, index: int, rotation: Tensor) -> BodyParams:
-        others = params.body_pose
-        pose = torch.cat([others[:, :index], rotation, others[:, index + 1 : NUM_BODY]], 1)
-        return params.replace(body_pose=pose)
-
     def _hand(self, vector: Tensor) -> Tensor:
-        params = self._with_joint(
-            self._blank(vector), WRIST_IN_BODY_POSE, self.layout.rotations(vector, "wrist_pose")
-        ).replace(right_hand_pose=self.layout.rotations(vector, "hand_pose"))
+        wrist = self.layout.rotations(vector, "wrist_pose")[:, 0]
+        params = self._blank(vector).with_joint_pose("right_wrist", wrist)
+        params = params.replace(right_hand_pose=self.layout.rotations(vector, "hand_pose"))
         rotations, joints = pose_joints(params.full_pose(), self.model.rest_joints(params))
         tips = joints[:, self.tip_carriers] + (rotations[:, self.tip_carriers] @ self.tip_offsets[..., None])[..., 0]
         order = [JOINT["right_wrist"]]
@@ -81,9 +73,9 @@ class PredictedPoints(nn.Module):
         return torch.stack(points, 1) - joints[:, order]
 
     def _face(self, vector: Tensor) -> Tensor:
-        params = self._with_joint(
-            self._blank(vector), HEAD_IN_BODY_POSE, self.layout.rotations(vector, "neck_pose")
-        ).replace(
+        head = self.layout.rotations(vector, "neck_pose")[:, 0]
+        params = self._blank(vector).with_joint_pose("head", head)
+        params = params.replace(
             jaw_pose=self.layout.rotations(vector, "jaw_pose")[:, 0],
             expression=self.layout.part(vector, "expression"),
         )
