@@ -1,0 +1,1 @@
+"""Bodies fitted to 2D keypoints by optimisation (SMPLify-X, Pavlakos et al., CVPR 2019), many people at once."""
