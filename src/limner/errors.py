@@ -27,3 +27,7 @@ class KeypointFileError(LimnerError):
 
 class OutputError(LimnerError):
     """A result cannot be written."""
+
+
+class DataSetError(LimnerError):
+    """A public data set is missing, half there, or not in its published layout."""

@@ -169,7 +169,7 @@ class _Inert:
         self.state = state
 
 
-class _NumbersOnly(pickle.Unpickler):
+class NumbersOnly(pickle.Unpickler):
     """Unpickles numpy and scipy.sparse arrays; chumpy classes become inert records; all else is refused."""
 
     _NUMPY = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
@@ -187,12 +187,12 @@ class _NumbersOnly(pickle.Unpickler):
             return super().find_class(module, name)
         if (module, name) in {("__builtin__", "object"), ("builtins", "object")}:
             return object
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a body model does not need")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no file of numbers needs")
 
 
 def _read_pickle(file: Path) -> dict[str, Any]:
     try:
-        content = _NumbersOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+        content = NumbersOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
     except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
         raise BodyModelError(
             f"{file} is refused or damaged: {error}. Only arrays are read from pickles. {DOWNLOAD}"

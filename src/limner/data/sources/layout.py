@@ -1,0 +1,54 @@
+"""Is a public data set where it should be, and if not: where does one get it, and what should it look like?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from limner.errors import DataSetError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a data set is handed out.
+
+    name, url: what it is called and where its authors give it away; licence: what they allow, in a sentence;
+    tree: the files that a reader expects, one a line, as they lie after unpacking.
+    """
+
+    name: str
+    url: str
+    licence: str
+    tree: str
+
+    def error(self, folder: Path, what: str) -> DataSetError:
+        """An error that says what is wrong in `folder` and how to mend it."""
+        tree = "\n".join(f"    {line}" for line in self.tree.strip("\n").split("\n"))
+        return DataSetError(
+            f"{folder}: {what}.\n"
+            f"Expected {self.name} as its authors hand it out:\n{tree}\n"
+            f"Get it from {self.url} (licence: {self.licence})."
+        )
+
+    def need_folder(self, folder: Path) -> None:
+        """Raise unless the data set's folder exists."""
+        if not folder.is_dir():
+            raise self.error(folder, "it is a file" if folder.exists() else "there is no such folder")
+
+    def need(self, folder: Path, *names: str) -> None:
+        """Raise unless all named files lie in `folder`."""
+        self.need_folder(folder)
+        missing = [name for name in names if not (folder / name).exists()]
+        if missing:
+            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            raise self.error(folder, f"{len(missing)} of {len(names)} needed files are missing: {shown}")
+
+    def some(self, folder: Path, pattern: str) -> list[Path]:
+        """All files that match a pattern, sorted; raises when there is none."""
+        self.need_folder(folder)
+        found = sorted(folder.glob(pattern))
+        if not found:
+            raise self.error(folder, f"nothing in it is called {pattern}")
+        return found
+
+    def unreadable(self, file: Path, why: object) -> DataSetError:
+        """An error for one file that is damaged, cut off, or holds something else."""
+        return self.error(file, f"this file cannot be used ({why}); it may be cut off: copy or download it again")
