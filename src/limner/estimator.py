@@ -70,7 +70,7 @@ class Estimator:
         boxes: x0 y0 x1 y1 in photo pixels, if known; otherwise the detector finds people. focal_px: the photo's focal
         length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
         """
-        photo = _as_photo(photo)
+        photo = as_photo(photo)
         pixels = photo.pixels
         height, width = pixels.shape[-2:]
         boxes, scores, squares = self._where_is_everyone(pixels, boxes)
@@ -152,7 +152,8 @@ class Estimator:
         )
 
 
-def _as_photo(photo: str | Path | Photo | Tensor) -> Photo:
+def as_photo(photo: str | Path | Photo | UInt8[Tensor, "3 H W"]) -> Photo:
+    """A photo from what users have of one: a path, pixels, or a `Photo`. Raises PhotoError."""
     if isinstance(photo, Photo):
         return photo
     if isinstance(photo, Tensor):

@@ -84,6 +84,26 @@ def weak_from_translation(transl: Float[Tensor, "B 3"], squares: Squares, camera
     return WeakCamera(scale, origin / scale[:, None])
 
 
+def translation_from_points(
+    points: Float[Tensor, "B N 3"], points_px: Float[Tensor, "B N 2"], camera: Camera, fallback: Float[Tensor, "B 3"]
+) -> Float[Tensor, "B 3"]:
+    """Where to move points (camera axes, metres) so that a camera sees them at these pixels, as well as possible.
+
+    Linear least squares of f (x + tx) = (u - cx) (z + tz) and the same in y: three unknowns, no iteration. `fallback`
+    stands in where that would put them behind the camera.
+    """
+    focal = camera.focal_px[:, None, None].double()
+    offset = points_px.double() - camera.center_px[:, None].double()
+    rows = torch.zeros(*offset.shape, 3, dtype=torch.float64)
+    rows[..., 0, 0] = rows[..., 1, 1] = focal[..., 0]
+    rows[..., 2] = -offset
+    wanted = offset * points[..., 2:] - focal * points[..., :2]
+    system = rows.flatten(1, 2)
+    solved = torch.linalg.lstsq(system, wanted.flatten(1)[..., None]).solution[..., 0].to(points.dtype)
+    in_front = (points[..., 2] + solved[:, 2:]).amin(1) > 0
+    return torch.where(in_front[:, None], solved, fallback)
+
+
 def camera_from_crop(squares: Squares, camera: Camera) -> Float[Tensor, "B 3 3"]:
     """Rotation from crop axes to the photo's camera axes.
 

@@ -6,6 +6,7 @@ path is here or in `official_crops`, on purpose.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import torch
 from jaxtyping import Float, UInt8
@@ -23,7 +24,7 @@ from limner.geometry.camera import WeakCamera
 from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.hrnet import HRNet
 from limner.networks.official_body import keypoint_assets
-from limner.networks.official_crops import official_body_crops, official_part_crops
+from limner.networks.official_crops import OFFICIAL_CROPS, Cropping
 from limner.networks.onnx import OnnxBackbone
 from limner.networks.regressor import (
     AffineRegressor,
@@ -123,16 +124,21 @@ class OfficialExpose(nn.Module):
         return self.people([photo], [boxes])
 
     @torch.inference_mode()
-    def people(self, photos: Sequence[UInt8[Tensor, "3 _ _"]], boxes: Sequence[Float[Tensor, "_ 4"]]) -> OfficialPeople:
+    def people(
+        self,
+        photos: Sequence[UInt8[Tensor, "3 _ _"]],
+        boxes: Sequence[Float[Tensor, "_ 4"]],
+        cropping: Cropping = OFFICIAL_CROPS,
+    ) -> OfficialPeople:
         """The people of several photos at once, in order; one tensor of boxes a photo.
 
-        Raises BoxError for an empty box or one outside its photo.
+        `cropping`: how crops are cut; the default is the original's way, needed for its numbers. Raises BoxError for an
+        empty box or one outside its photo.
         """
         for photo, given in zip(photos, boxes, strict=True):
             check_boxes(given, photo.shape[-1], photo.shape[-2])
-        crops = [
-            official_body_crops(p, b, self.body_net.backbone.crop_size) for p, b in zip(photos, boxes, strict=True)
-        ]
+        body_size = self.body_net.backbone.crop_size
+        crops = [cropping.body(photo, given, body_size) for photo, given in zip(photos, boxes, strict=True)]
         squares = _joined([crop.squares for crop in crops])
         body = self.body_net(torch.cat([crop.pixels for crop in crops]))
         coarse, camera = decode_body(self.body_net.layout, body.vector)
@@ -141,12 +147,16 @@ class OfficialExpose(nn.Module):
         where = squares.photo_from_unit(camera.project(coarse_keypoints))
         right, left, head = (attend(where, names, margin) for names, margin in ATTENTION)
 
-        counts = [len(b) for b in boxes]
+        def cut(squares: Squares, size: int, mirror: bool = False) -> Tensor:
+            """Part crops of all people, each from the photo it is in."""
+            shares = [len(given) for given in boxes]
+            own = zip(photos, _shared_out(squares, shares), strict=True)
+            return torch.cat([cropping.part(photo, some, size, mirror).pixels for photo, some in own])
+
         hand_size, head_size = self.hand_net.backbone.crop_size, self.head_net.backbone.crop_size
-        right_pixels = _cut(photos, counts, right, hand_size, mirror=False)
-        left_pixels = _cut(photos, counts, left, hand_size, mirror=True)
-        hands = self.hand_net(torch.cat([right_pixels, left_pixels]), self.hand_condition(body.vector, coarse))
-        face = self.head_net(_cut(photos, counts, head, head_size, mirror=False), self.head_condition(body.vector))
+        hand_pixels = torch.cat([cut(right, hand_size), cut(left, hand_size, mirror=True)])
+        hands = self.hand_net(hand_pixels, self.hand_condition(body.vector, coarse))
+        face = self.head_net(cut(head, head_size), self.head_condition(body.vector))
 
         params = self.merge(coarse, hands, face)
         mesh = self.body_model(params)
@@ -248,10 +258,7 @@ def _joined(squares: Sequence[Squares]) -> Squares:
     )
 
 
-def _cut(photos: Sequence[Tensor], counts: Sequence[int], squares: Squares, size: int, mirror: bool) -> Tensor:
-    """Part crops of all people, each from the photo it is in."""
-    pixels, start = [], 0
-    for photo, count in zip(photos, counts, strict=True):
-        pixels.append(official_part_crops(photo, squares[start : start + count], size, mirror).pixels)
-        start += count
-    return torch.cat(pixels)
+def _shared_out(squares: Squares, shares: Sequence[int]) -> list[Squares]:
+    """The squares of each photo, by how many there are in each."""
+    ends = list(accumulate(shares, initial=0))
+    return [squares[start:end] for start, end in pairwise(ends)]

@@ -3,8 +3,11 @@
 Three conventions of the original differ from limner's own (`limner.geometry.warp`) and are kept for parity: the person
 crop is an integer rectangle, its corners truncated towards zero, black outside the photo; part crops put the centres of
 their first and last pixels on the square's edges and take pixel (0, 0) to have its centre at (0, 0), with the mean
-colour outside the photo; nothing is anti-aliased.
+colour outside the photo; nothing is anti-aliased. `CLEAN_CROPS` are what they should have been.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from limner.geometry.box import Squares, squares_around
-from limner.geometry.warp import Crops
+from limner.geometry.warp import Crops, crop
 from limner.networks.backbone import IMAGENET_MEAN
 
 BODY_MARGIN = 1.2
@@ -41,6 +44,32 @@ def official_part_crops(photo: UInt8[Tensor, "3 H W"], squares: Squares, size: i
         cuts.append(_sample(photo, *_grid_taps(x + side * steps), *_grid_taps(y + side * steps), outside=IMAGENET_MEAN))
     pixels = torch.stack(cuts) if cuts else torch.zeros(0, 3, size, size)
     return Crops(pixels.flip(-1) if mirror else pixels, squares, torch.full((len(squares),), mirror))
+
+
+def clean_body_crops(photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "B 4"], size: int) -> Crops:
+    """The same squares without truncation, anti-aliased where they shrink; black outside the photo as in training."""
+    return crop(photo, squares_around(boxes, BODY_MARGIN), size)
+
+
+def clean_part_crops(photo: UInt8[Tensor, "3 H W"], squares: Squares, size: int, mirror: bool) -> Crops:
+    """Hand and head crops whose edges are the square's edges, anti-aliased; the mean colour outside the photo."""
+    mirrored = torch.full((len(squares),), mirror)
+    cuts = crop(photo, squares, size, mirrored)
+    white = torch.full((3, 1, 1), 255, dtype=torch.uint8).expand_as(photo)
+    missing = 1 - crop(white, squares, size, mirrored).pixels
+    return Crops(cuts.pixels + missing * torch.tensor(IMAGENET_MEAN)[:, None, None], squares, mirrored)
+
+
+@dataclass(frozen=True)
+class Cropping:
+    """How crops are cut: bodies from (photo, boxes, size), parts from (photo, squares, size, mirror)."""
+
+    body: Callable[[Tensor, Tensor, int], Crops]
+    part: Callable[[Tensor, Squares, int, bool], Crops]
+
+
+OFFICIAL_CROPS = Cropping(official_body_crops, official_part_crops)
+CLEAN_CROPS = Cropping(clean_body_crops, clean_part_crops)
 
 
 def truncated_corners(squares: Squares, size: int) -> tuple[np.ndarray, np.ndarray]:

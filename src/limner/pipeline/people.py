@@ -28,6 +28,7 @@ class People:
     boxes         "P 4" x0 y0 x1 y1 photo pixels, scores "P" of the detector (1 for given boxes)
     body_square, left_hand_square, right_hand_square, face_square: where the networks looked
     left_hand_trusted, right_hand_trusted, face_trusted: whether that part network overruled the body network
+    coarse        the body network's estimate alone, where the flow keeps it
     """
 
     params: BodyParams
@@ -47,13 +48,15 @@ class People:
     left_hand_trusted: Bool[Tensor, "P"]
     right_hand_trusted: Bool[Tensor, "P"]
     face_trusted: Bool[Tensor, "P"]
+    coarse: BodyParams | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "People":
         """Some of the people, as a People again; index with a slice, a list or a tensor."""
-        rows: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "faces"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "faces"}
+        rows: dict[str, Any] = {name: value[index] for name, value in values.items() if value is not None}
         return People(faces=self.faces, **rows)
 
     def keypoint_set(self, name: str) -> tuple[Float[Tensor, "P K 2"], Float[Tensor, "P K"], Float[Tensor, "P K 3"]]:
