@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from limner.batch import ExposeOptions
 from limner.cli import COMMANDS, main
 from limner.errors import PhotoError
 
@@ -46,7 +47,7 @@ def test_a_user_error_is_one_message_and_exit_code_2(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("words", [["estimat"], ["estimate", "x.jpg", "--boxes", "1"], ["model", "--out"], []])
+@pytest.mark.parametrize("words", [["estimat"], ["estimate", "x.jpg", "--batch", "many"], ["model", "--out"], []])
 def test_a_wrong_command_line_ends_with_exit_code_2(words: list[str], capsys, monkeypatch):
     assert ended_with(words, monkeypatch) == 2
     assert "Traceback" not in capsys.readouterr().err
@@ -59,7 +60,11 @@ def test_commands_hand_over_what_was_typed(monkeypatch):
     words = ["estimate", "a.jpg", "b", "--out", "o", *box, "--weights", "w", "--focal-px", "900", "--no-refine"]
     assert ended_with(words, monkeypatch) == 1  # the code of the function is the code of the command
     photos = (Path("a.jpg"), Path("b"))
-    assert seen == [(photos, Path("o"), (1.0, 2.0, 3.0, 4.0), None, "w", None, 900.0, False)]
+    rest = (None, ("limner",), 1, ExposeOptions())
+    assert seen == [(photos, Path("o"), (1.0, 2.0, 3.0, 4.0), None, "w", None, 900.0, False, *rest)]
+    words = ["estimate", "a.jpg", "--boxes", "b.json", "--format", "expose", "limner", "--batch", "4"]
+    assert ended_with([*words, "--expose-mode", "clean", "--runtime", "onnx"], monkeypatch) == 1
+    assert seen[1][-4:] == (Path("b.json"), ("expose", "limner"), 4, ExposeOptions("clean", "onnx"))
 
 
 def test_errors_of_the_library_end_with_their_message(monkeypatch, capsys):

@@ -20,6 +20,11 @@ def estimate(
     body_model: Path | None = None,
     focal_px: float | None = None,
     refine: bool = True,
+    boxes: Path | None = None,
+    format: tuple[Literal["limner", "expose"], ...] = ("limner",),
+    batch: int = 1,
+    expose_mode: Literal["official", "clean"] = "official",
+    runtime: Literal["torch", "onnx"] = "torch",
 ) -> int:
     """Estimate everybody in photos: body, hands and face as one mesh.
 
@@ -28,14 +33,23 @@ def estimate(
         out: folder of the results, one folder a photo.
         box: x0 y0 x1 y1 of a person in photo pixels (several: 8, 12, ... numbers) instead of the detector.
         keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder: people are where their points are.
-        weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors.
+        weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors; or `expose:PATH` for
+            the official ExPose network: its model.ckpt, the folder of the download, or what `weights convert` wrote.
         body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
-        refine: move the bodies onto the networks' own 2D points at the end.
+        refine: move the bodies onto the networks' own 2D points at the end (limner's networks only).
+        boxes: JSON file of person boxes by photo, instead of the detector: see docs/official.md.
+        format: limner (one folder a photo), expose (the official demo's files, one folder a person), or both.
+        batch: photos that go through the official network together.
+        expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
+        runtime: official weights: what runs the networks; onnx needs the extra of that name.
     """
-    from limner.batch import estimate_photos
+    from limner.batch import ExposeOptions, estimate_photos
 
-    return estimate_photos(photos, out, box, keypoints, weights, body_model, focal_px, refine)
+    expose = ExposeOptions(expose_mode, runtime)
+    return estimate_photos(
+        photos, out, box, keypoints, weights, body_model, focal_px, refine, boxes, format, batch, expose
+    )
 
 
 def model(body_model: Path | None = None, out: Path = Path("out/body_model.png")) -> int:

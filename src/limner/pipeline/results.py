@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -55,11 +56,22 @@ def save_results(people: People, photo: Photo, body_model: BodyModel, folder: st
     Raises OutputError for a folder that cannot be written, or that holds what limner did not write.
     """
     folder = Path(folder)
-    _check_replaceable(folder)
+    with result_folder(folder, _is_ours) as work:
+        _write_all(people, photo, body_model, work)
+    return folder
+
+
+@contextmanager
+def result_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """A hidden folder to write to, which takes the place of `folder` at the end; after an error all is as before.
+
+    Raises OutputError where the old folder holds what is not ours, and where nothing can be written.
+    """
+    _check_replaceable(folder, is_ours)
     check_writable(folder.parent)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _write_all(people, photo, body_model, work)
+        yield work
         work.chmod(0o755)
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -70,16 +82,15 @@ def save_results(people: People, photo: Photo, body_model: BodyModel, folder: st
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return folder
 
 
-def _check_replaceable(folder: Path) -> None:
+def _is_ours(path: Path) -> bool:
+    return path.name in RESULT_FILES or (path.is_dir() and path.name.startswith("person_"))
+
+
+def _check_replaceable(folder: Path, is_ours: Callable[[Path], bool]) -> None:
     """OutputError where an older result cannot be replaced because the folder is somebody else's."""
-    foreign = [
-        p.name
-        for p in (folder.iterdir() if folder.is_dir() else ())
-        if p.name not in RESULT_FILES and not (p.is_dir() and p.name.startswith("person_"))
-    ]
+    foreign = [path.name for path in (folder.iterdir() if folder.is_dir() else ()) if not is_ours(path)]
     if foreign:
         raise OutputError(
             f"{folder} exists and holds {foreign[0]}, which limner did not write: it is left alone. Move it, or give "

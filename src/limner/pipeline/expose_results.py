@@ -1,0 +1,84 @@
+"""What is written for a photo in the official ExPose demo's format, so that people's scripts go on working?"""
+
+from pathlib import Path
+
+import torch
+
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.geometry.box import squares_around
+from limner.geometry.camera import weak_from_translation
+from limner.io.expose_file import ExposePerson, write_camera_ply, write_expose_params
+from limner.io.image import Photo, write_image
+from limner.networks.official_crops import BODY_MARGIN
+from limner.pipeline.people import People
+from limner.pipeline.results import result_folder
+from limner.render.overlay import overlay
+
+
+def save_expose_results(people: People, photo: Photo, body_model: BodyModel, out: str | Path, first: int) -> list[Path]:
+    """Write one folder a person, named as the demo does: `<photo's file name>_<running number, 3 digits>`.
+
+    <name>_params.npz         parameters, mesh, joints, cameras: see `limner.io.expose_file`
+    <name>.ply                the mesh in the camera, x right, y down, z forward
+    body_<name>.ply           the same of the body network alone, where it is known
+    hd_imgs.png               the photo        hd_overlay.png        the person over it, in the photo's size
+    hd_orig_overlay.png       the body network's estimate over it, where it is known
+    `first`: running number of the first person; numbers run over all photos of a run. `<name>` is the folder's.
+
+    Each folder appears whole or not at all and replaces an older one. Raises OutputError.
+    """
+    folders = []
+    for i in range(len(people)):
+        name = f"{photo.path.name}_{first + i:03d}"
+        folder = Path(out) / name
+        with result_folder(folder, lambda path, name=name: _is_ours(path, name)) as work:  # type: ignore[misc]
+            _write_person(people[i : i + 1], photo, body_model, work, name)
+        folders.append(folder)
+    return folders
+
+
+def _is_ours(path: Path, name: str) -> bool:
+    numbered = {f"{name}_params.npz", f"{name}.ply", f"body_{name}.ply"}
+    return path.name in numbered or (path.name.startswith("hd_") and path.suffix == ".png")
+
+
+def _write_person(person: People, photo: Photo, body_model: BodyModel, folder: Path, name: str) -> None:
+    size = max(photo.width, photo.height)
+    write_expose_params(folder / f"{name}_params.npz", expose_person(person, photo, body_model, name))
+    write_image(folder / "hd_imgs.png", photo.pixels)
+    write_camera_ply(folder / f"{name}.ply", person.vertices[0], person.faces)
+    final = overlay(photo.pixels, person.vertices, person.faces, person.camera, longest_side=size)
+    write_image(folder / "hd_overlay.png", final)
+    if person.coarse is not None:
+        vertices = body_model(person.coarse).vertices
+        write_camera_ply(folder / f"body_{name}.ply", vertices[0], person.faces)
+        coarse = overlay(photo.pixels, vertices, person.faces, person.camera, longest_side=size)
+        write_image(folder / "hd_orig_overlay.png", coarse)
+
+
+def expose_person(person: People, photo: Photo, body_model: BodyModel, name: str) -> ExposePerson:
+    """One person (a People of length 1) as the demo tells it.
+
+    The body crop is the demo's: the square about the person box, 1.2 times its longer side; `proj_joints` are the
+    person's `keypoints_px` in it.
+    """
+    here: BodyParams = person.params.replace(transl=torch.zeros_like(person.params.transl))
+    mesh = body_model(here)  # again, at the origin: subtracting the translation would cost digits
+    crop = squares_around(person.boxes, BODY_MARGIN)
+    return ExposePerson(
+        name=name,
+        rotations=person.params.full_pose()[0],
+        betas=person.params.betas[0],
+        expression=person.params.expression[0],
+        transl=person.params.transl[0],
+        vertices=mesh.vertices[0],
+        v_shaped=body_model.rest_vertices(here)[0],
+        joints=body_model.keypoints144(mesh, here)[0],
+        proj_joints=crop.unit_from_photo(person.keypoints_px)[0],
+        camera=person.camera,
+        weak=weak_from_translation(person.params.transl, crop, person.camera),
+        crop=crop,
+        photo_size_px=(photo.width, photo.height),
+        box_px=person.boxes[0],
+    )
