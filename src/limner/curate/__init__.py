@@ -1,0 +1,1 @@
+"""Curated sets: photos with fitted people, scored by rules, judged by reviewers, handed on for training."""

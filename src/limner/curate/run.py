@@ -1,0 +1,207 @@
+"""How is a folder of photos curated, so that it can be stopped at any moment and goes on where it was?"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from limner.body.model import BodyModel
+from limner.curate.engine import Engine, MakeWorker, messages
+from limner.curate.store import CuratedSet, SetError, only_one_run
+from limner.curate.work import Item, Message, PhotoFailed, PhotoSeen, PhotosFitted, Settings
+from limner.errors import LimnerError
+from limner.io.image import list_photos
+
+BATCH = 16
+"""Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""
+SETTINGS = "settings"
+COLUMNS = ("file", "licence", "source")
+SHOWN_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a photo is from and what may be done with it."""
+
+    licence: str = ""
+    source: str = ""
+
+
+def curate(
+    photos: Sequence[Path],
+    out: Path,
+    licence: str = "",
+    provenance: Path | None = None,
+    keypoints: Path | None = None,
+    engine: Engine = "local",
+    workers: int = 0,
+    batch: int = BATCH,
+    retry_failed: bool = False,
+    weights: str = "limner",
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+    make_worker: MakeWorker | None = None,
+) -> int:
+    """Detect, estimate, fit and score everybody in photos; returns the exit code: 0, or 1 if a photo failed.
+
+    What is done is kept at once: photos by photo what the networks saw, batch by batch the fits. Called again with the
+    same `out`, finished work is not repeated, and new photos are added. make_worker: something else than limner's own
+    estimator and fitter. Raises LimnerError for what concerns all photos.
+    """
+    if batch < 1:
+        raise LimnerError(f"--batch {batch}: expected at least one photo.")
+    files = [path.resolve() for path in list_photos(photos)]
+    origins = {} if provenance is None else read_provenance(provenance)
+    console = Console()
+    with only_one_run(out):
+        curated = CuratedSet.make(out)
+        try:
+            _check_settings(curated, Settings(weights, body_model and body_model.resolve(), keypoints, focal_px))
+            curated.add_photos((file, *_origin(file, origins, licence)) for file in files)
+            if retry_failed:
+                curated.retry_failed()
+            todo = curated.unfinished()
+            make = make_worker or Settings(weights, body_model, keypoints, focal_px)
+            with _progress(console) as progress:
+                done = sum(curated.photo_counts().values()) - len(todo)
+                task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
+                for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
+                    _keep(curated, message, progress, task)
+            return _report(curated, out, console)
+        finally:
+            curated.close()
+
+
+def read_provenance(path: Path) -> dict[str, Origin]:
+    """A CSV file with the columns file, licence, source (the latter two may be missing or empty), one row a photo.
+
+    `file` is the photo's name, or its whole path. Raises SetError, which names the cure.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, ValueError, csv.Error) as error:
+        raise SetError(
+            f"cannot read {path} ({error}). Give a CSV file with the columns {', '.join(COLUMNS)}."
+        ) from error
+    if rows and "file" not in rows[0]:
+        raise SetError(f"{path} has the columns {', '.join(map(str, rows[0]))}, expected {', '.join(COLUMNS)}.")
+    return {row["file"]: Origin(row.get("licence") or "", row.get("source") or "") for row in rows}
+
+
+def _origin(file: Path, origins: dict[str, Origin], licence: str) -> tuple[str, str]:
+    own = origins.get(str(file)) or origins.get(file.name) or Origin()
+    return own.licence or licence, own.source
+
+
+def _check_settings(curated: CuratedSet, settings: Settings) -> None:
+    """One set, one body and one way to fit it: else its people could not be used together."""
+    now = {
+        "weights": settings.weights,
+        "body_model": str(settings.body_model or ""),
+        "body": body_fingerprint(BodyModel.load(settings.body_model)),
+        "keypoints": str(settings.keypoints or ""),
+    }
+    before = json.loads(curated.meta(SETTINGS) or "{}")
+    for name, value in now.items():
+        if before and before[name] != value:
+            raise SetError(
+                f"{curated.folder} was begun with {name} {before[name] or 'of limner'!r}, now it is "
+                f"{value or 'of limner'!r}. Use the same as before, or another --out."
+            )
+    if not before:
+        curated.set_meta(SETTINGS, json.dumps(now))
+
+
+def body_fingerprint(model: BodyModel) -> str:
+    """Tells bodies apart whose numbers mean different people."""
+    digest = hashlib.sha256()
+    for tensor in (model.v_template, model.directions, model.joint_template):
+        digest.update(tensor.float().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_body(curated: CuratedSet, body_model: Path | None = None) -> BodyModel:
+    """The body that a set was fitted with. Raises SetError where it is another by now."""
+    settings = json.loads(curated.meta(SETTINGS) or "{}")
+    known = settings.get("body_model") or None
+    model = BodyModel.load(body_model or known)
+    if body_fingerprint(model) != settings.get("body"):
+        raise SetError(
+            f"{curated.folder} was fitted with another body ({known or 'an older one of limner'}). Give the one it was "
+            "made with (--body-model), or curate the photos again."
+        )
+    return model
+
+
+def _batches(
+    curated: CuratedSet, todo: list[tuple[int, Path, bool]], size: int, progress: Progress, task: TaskID
+) -> Iterator[list[Item]]:
+    """Photos that need work, some at a time; copies of photos that are in the set already are left out."""
+    batch: list[Item] = []
+    for photo, path, looked in todo:
+        if looked:
+            batch.append(Item(photo, path, curated.seen_in(photo)))
+        elif _new_content(curated, photo, path):
+            batch.append(Item(photo, path))
+        else:
+            progress.advance(task)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _new_content(curated: CuratedSet, photo: int, path: Path) -> bool:
+    try:
+        with open(path, "rb") as handle:
+            return curated.claim_content(photo, hashlib.file_digest(handle, "sha256").hexdigest())
+    except OSError:
+        return True  # whoever reads it as a photo says what is wrong, and how to mend it
+
+
+def _keep(curated: CuratedSet, message: Message, progress: Progress, task: TaskID) -> None:
+    if isinstance(message, PhotoSeen):
+        curated.save_seen(message.photo, message.size_px, message.seen, message.thumbs)
+        if not len(message.seen):
+            progress.advance(task)
+    elif isinstance(message, PhotoFailed):
+        curated.save_failed(message.photo, message.note)
+        progress.advance(task)
+    elif isinstance(message, PhotosFitted):
+        curated.save_fits(message.photos, message.judged)
+        progress.advance(task, len(message.photos))
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _report(curated: CuratedSet, out: Path, console: Console) -> int:
+    counts, people = curated.photo_counts(), curated.counts()
+    names = {
+        "fitted": "with people",
+        "empty": "nobody in them",
+        "same": "same bytes as another photo",
+        "failed": "failed",
+    }
+    table = Table(title=f"{sum(counts.values())} photos, {sum(people.values())} people")
+    table.add_column("photos")
+    table.add_column("number", justify="right")
+    for state, name in names.items():
+        if counts.get(state):
+            table.add_row(name, str(counts[state]), style="red" if state == "failed" else None)
+    console.print(table)
+    for photo in curated.photos_in_state("failed", SHOWN_FAILURES):
+        console.print(Text(f"{photo.path.name}: {photo.note}", style="red"), soft_wrap=True)
+    console.print(Text(f"Review the fits with: limner review {out}"), soft_wrap=True)
+    return 1 if counts.get("failed") else 0
