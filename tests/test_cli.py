@@ -67,6 +67,20 @@ def test_commands_hand_over_what_was_typed(monkeypatch):
     assert seen[1][-4:] == (Path("b.json"), ("expose", "limner"), 4, ExposeOptions("clean", "onnx"))
 
 
+def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
+    seen: list[object] = []
+
+    def convert(*given: object) -> Path:
+        seen.append(given)
+        (tmp_path / "out.safetensors").write_bytes(bytes(2_000_000))
+        return tmp_path / "out.safetensors"
+
+    monkeypatch.setattr("limner.networks.official_load.convert_official", convert)
+    assert ended_with(["weights", "convert", "model.ckpt", "out.safetensors", "--onnx"], monkeypatch) == 0
+    assert seen == [(Path("model.ckpt"), Path("out.safetensors"), None, True)]
+    assert "out.safetensors (2 MB): use it with --weights expose:" in capsys.readouterr().out
+
+
 def test_errors_of_the_library_end_with_their_message(monkeypatch, capsys):
     def refuse(*_: object) -> int:
         raise PhotoError("a photo cannot be read. Take another one.")

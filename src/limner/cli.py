@@ -138,12 +138,126 @@ def train(
     return 0
 
 
+def weights(
+    action: Annotated[Literal["convert"], tyro.conf.Positional],
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    /,
+    body_model: Path | None = None,
+    onnx: bool = False,
+) -> int:
+    """Convert the official ExPose checkpoint once, for faster loading: see docs/official.md.
+
+    Args:
+        action: convert.
+        checkpoint: model.ckpt, or the folder of the official download.
+        out: the file to write, ending in .safetensors; give it to `estimate --weights expose:FILE`.
+        body_model: your SMPLX_NEUTRAL.npz, where the checkpoint lacks something of the body model.
+        onnx: also write the networks for `estimate --runtime onnx` (needs the extra `onnx`).
+    """
+    from limner.networks.official_load import convert_official
+
+    written = convert_official(checkpoint, out, body_model, onnx)
+    print(f"{written.resolve()} ({written.stat().st_size / 1e6:.0f} MB): use it with --weights expose:{written}")
+    return 0
+
+
+def curate(
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    out: Path,
+    licence: str = "",
+    provenance: Path | None = None,
+    keypoints: Path | None = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 0,
+    batch: int = 16,
+    retry_failed: bool = False,
+    weights: str = "limner",
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+) -> int:
+    """Make a curated set: fit everybody in photos and score the fits, for review. Started again, it goes on.
+
+    Args:
+        photos: photos, or folders of photos.
+        out: folder of the set.
+        licence: licence of the photos, kept with each of them.
+        provenance: CSV file with the columns file, licence, source: of each photo by its name.
+        keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder to fit to, instead of the networks' points.
+        engine: local, or ray: many processes, on the machines of a Ray cluster.
+        workers: processes of the ray engine (default: one a core of the cluster).
+        batch: photos whose people are fitted together.
+        retry_failed: try photos again that failed before.
+        weights: as for `estimate`.
+        body_model: as for `estimate`.
+        focal_px: as for `estimate`.
+    """
+    from limner.curate.run import curate as run
+
+    return run(
+        photos, out, licence, provenance, keypoints, engine, workers, batch, retry_failed, weights, body_model, focal_px
+    )
+
+
+def review(
+    folder: Annotated[Path, tyro.conf.Positional],
+    /,
+    reviewer: str = "",
+    port: int = 8765,
+    host: str = "127.0.0.1",
+    body_model: Path | None = None,
+) -> int:
+    """Review a curated set in the browser: accept, reject, move points and fit anew.
+
+    Args:
+        folder: the set, made by `limner curate`.
+        reviewer: your name; every decision is kept with it.
+        port: of the page, http://localhost:PORT.
+        host: 0.0.0.0 lets other machines in (there is no password).
+        body_model: where the body of the set lies now, if not where it was.
+    """
+    from limner.curate.review import review as serve
+
+    return serve(folder, reviewer, port, host, body_model)
+
+
+def curate_export(
+    folder: Annotated[Path, tyro.conf.Positional],
+    /,
+    out: Path,
+    include: Literal["accepted", "good"] = "accepted",
+    min_quality: float = 0.7,
+    layouts: tuple[Literal["shards", "expose"], ...] = ("shards", "expose"),
+    val_share: float = 0.05,
+    body_model: Path | None = None,
+) -> int:
+    """Write a curated set as a data set: webdataset shards and ExPose's curated_fits layout.
+
+    Args:
+        folder: the set.
+        out: folder of the data set; must not exist, or be one that was exported before.
+        include: who is in it: accepted by a reviewer, or also who is open and of good quality.
+        min_quality: what good quality is, 0 to 1.
+        layouts: what is written.
+        val_share: share of the photos that goes into the validation split.
+        body_model: where the body of the set lies now, if not where it was.
+    """
+    from limner.curate.export import export
+
+    return export(folder, out, include, min_quality, layouts, val_share, body_model)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "estimate": estimate,
     "model": model,
+    "weights": weights,
     "evaluate": evaluate,
     "harvest": harvest,
     "train": train,
+    "curate": curate,
+    "review": review,
+    "curate-export": curate_export,
 }
 
 

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from limner.body.assets import BodyAssets, read_body_assets
 from limner.errors import WeightsError
+from limner.io.atomic import atomic_write
 from limner.networks.fold import folded, fused
 from limner.networks.hrnet import HRNet
 from limner.networks.official import CropNet, OfficialExpose, official_layouts
@@ -66,23 +67,23 @@ def convert_official(
 
     `onnx`: also write the backbones as ONNX models beside it, for `load_official(runtime="onnx")`.
 
-    Raises WeightsError for a name that does not end in .safetensors, and as `load_official`.
+    Raises WeightsError for a name that does not end in .safetensors, OutputError where nothing can be written, and as
+    `load_official`.
     """
     target = Path(out).expanduser()
     if target.suffix != ".safetensors":
-        raise WeightsError(f"the converted file must end in .safetensors, got {target.name}")
+        raise WeightsError(f"the converted file must end in .safetensors, got {target.name or out}. Name it so.")
     network = folded_official(build_official(read_official(path), _users(body_model_path)))
     tensors = {name: tensor.contiguous() for name, tensor in _net_tensors(network).items()}
     for name, array in assets_to_arrays(network.body_model.assets).items():
         tensors[f"body_model.{name}"] = torch.from_numpy(_stored_order(name, array))
     header = {"limner": json.dumps({"kind": KIND, "version": VERSION, "source": Path(path).name})}
-    temporary = target.with_name(f".{target.name}.part")
-    save_file(tensors, temporary, header)
-    temporary.replace(target)
+    with atomic_write(target) as file:
+        file.write(save(tensors, header))
     if onnx:
         for name, net in _nets(network).items():
-            temporary.write_bytes(onnx_model(net.backbone, net.backbone.crop_size))
-            temporary.replace(_onnx_path(target, name))
+            with atomic_write(_onnx_path(target, name)) as file:
+                file.write(onnx_model(net.backbone, net.backbone.crop_size))
     return target
 
 
