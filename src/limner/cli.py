@@ -184,7 +184,7 @@ def curate(
         out: folder of the set.
         licence: licence of the photos, kept with each of them.
         provenance: CSV file with the columns file, licence, source: of each photo by its name.
-        keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder to fit to, instead of the networks' points.
+        keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder to fit to (default: the networks' points).
         engine: local, or ray: many processes, on the machines of a Ray cluster.
         workers: processes of the ray engine (default: one a core of the cluster).
         batch: photos whose people are fitted together.
