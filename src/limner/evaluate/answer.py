@@ -1,0 +1,80 @@
+"""What does a system, or the truth, say of one person? Points without a word on how they were found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+class NotComparable(Exception):
+    """A metric makes no sense for what was given; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One person, camera axes (x right, y down, z into the scene), metres; what is not known is None or empty.
+
+    vertices   mesh, and its triangles `faces`
+    joints     points with a name each: the body's joints ("left_wrist"), LSP's 14 regressed ones ("j14_neck"), ...
+    landmarks  the 7 points of NoW and Stirling, in the order of `limner.data.sources.now.LANDMARKS`
+    scan       a scan of the person (truth only)
+    points_px  joints in photo pixels, by which people of a crowd are matched
+    """
+
+    vertices: Float[Tensor, "V 3"] | None = None
+    faces: Int64[Tensor, "F 3"] | None = None
+    joints: Float[Tensor, "J 3"] | None = None
+    joint_names: tuple[str, ...] = ()
+    landmarks: Float[Tensor, "7 3"] | None = None
+    scan: Float[Tensor, "S 3"] | None = None
+    points_px: Float[Tensor, "K 2"] | None = None
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "Answer":
+        """All points in space put through a function."""
+        changes: dict[str, Any] = {
+            name: move(points)
+            for name in ("vertices", "joints", "landmarks", "scan")
+            if (points := getattr(self, name)) is not None
+        }
+        return replace(self, **changes)
+
+    def named(self, names: tuple[str, ...]) -> Float[Tensor, "K 3"]:
+        """The joints of these names. Raises NotComparable when one is not there."""
+        missing = [name for name in names if name not in self.joint_names]
+        if self.joints is None or missing:
+            raise NotComparable(f"no joint called {missing[0]}" if missing else "no joints")
+        return self.joints[[self.joint_names.index(name) for name in names]]
+
+    def mesh(self, vertex_count: int | None = None) -> Float[Tensor, "V 3"]:
+        """The vertices. Raises NotComparable when there are none, or not `vertex_count` of them."""
+        if self.vertices is None:
+            raise NotComparable("no mesh, only joints")
+        if vertex_count is not None and len(self.vertices) != vertex_count:
+            raise NotComparable(
+                f"the mesh has {len(self.vertices)} vertices, the truth {vertex_count}: its vertices are other points "
+                "of the body; bring SMPL-X"
+            )
+        return self.vertices
+
+
+def shifted(answer: Answer, millimetres: float) -> Answer:
+    """The same person, so far to the right."""
+    return answer.moved(lambda points: points + points.new_tensor([millimetres / 1000, 0.0, 0.0]))
+
+
+def grown(answer: Answer, factor: float) -> Answer:
+    """The same person, all coordinates times a factor."""
+    return answer.moved(lambda points: points * factor)
+
+
+def turned(answer: Answer, rotation: Float[Tensor, "3 3"]) -> Answer:
+    """The same person, turned about the origin."""
+    return answer.moved(lambda points: points @ rotation.mT.to(points))
+
+
+def stack(points: Tensor) -> Float[Tensor, "1 N 3"]:
+    """One set of points as a batch, in the precision in which scores are made."""
+    return points[None].to(torch.float64)

@@ -1,0 +1,64 @@
+"""How is EHF scored? 100 frames, against SMPL-X registrations and, where they are there, the scans."""
+
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from limner.data.sources.ehf import CENTER_PX, FOCAL_PX, EhfFrame, read_ehf
+from limner.evaluate.answer import Answer
+from limner.evaluate.benchmarks.record import Benchmark, Case
+from limner.evaluate.benchmarks.scan_metrics import BodyScanError
+from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint14_metrics, named_joint_metrics, v2v_metrics
+from limner.evaluate.topology import SmplxFiles
+from limner.geometry.box import bounds_of
+from limner.geometry.camera import Camera
+
+SOURCE = (
+    "EHF: Pavlakos et al., CVPR 2019. Metrics: ExPose, ECCV 2020, table 2; alignments as in Hand4Whole's "
+    "data/EHF/EHF.py: V2V from the pelvis, hands from their wrists, face from the neck; PA- after Procrustes of each "
+    "part's own vertices (MANO's and FLAME's vertices)."
+)
+BOX_ROOM = 1.1
+
+
+def ehf_benchmark(folder: Path, files: SmplxFiles, complete: bool = True) -> Benchmark:
+    """EHF with everything that the files allow. Raises DataSetError for missing or half data."""
+    frames = read_ehf(folder, complete)
+    vertex_count = len(frames[0].registration()[0])
+    cases = tuple(_case(frame) for frame in frames)
+    metrics = (
+        *v2v_metrics(files, vertex_count),
+        *joint14_metrics(files),
+        *named_joint_metrics(files),
+        BodyScanError("PA-P2S from the scan", vertex_count),
+    )
+    notes = (OWN_BODY, "boxes for limner: about the projected registration, a tenth larger", "intervals: over frames")
+    return Benchmark("EHF", cases, metrics, SOURCE, notes)
+
+
+def _case(frame: EhfFrame) -> Case:
+    return Case(
+        name=frame.name,
+        group=frame.name,
+        kind="person",
+        photo=frame.photo,
+        truth=partial(_truth, frame),
+        box=_box(frame),
+        focal_px=FOCAL_PX,
+    )
+
+
+def _truth(frame: EhfFrame) -> Answer:
+    vertices, faces = frame.registration()
+    scan = frame.scan()
+    return Answer(vertices=vertices, faces=faces, scan=None if scan is None else scan[0])
+
+
+@cache
+def _box(frame: EhfFrame) -> torch.Tensor:
+    """The truth's box in the photo, as other systems take it from the truth or OpenPose."""
+    camera = Camera(torch.tensor([FOCAL_PX]), torch.tensor([CENTER_PX]))
+    box = bounds_of(camera.project(frame.registration()[0][None]))[0]
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * BOX_ROOM
+    return torch.cat([middle - half, middle + half])

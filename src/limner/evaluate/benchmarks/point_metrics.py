@@ -1,0 +1,197 @@
+"""How is one person scored against the truth? Metrics over corresponding points, each with a check of itself.
+
+A metric is a record: which points, moved onto each other how. So a protocol is a list that can be read, and every run
+can make sure that the numbers mean what the list says (`check`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.errors import LimnerError
+from limner.evaluate.answer import Answer, grown, shifted, stack, turned
+from limner.evaluate.surface import area_under_pck, f_score
+from limner.geometry.align import procrustes
+from limner.geometry.rotation import rotation_about_z
+
+Points = Callable[[Answer], Tensor]
+"""Picks points "N 3" of an answer; raises NotComparable where the answer lacks them."""
+Align = Literal["similarity", "root", "none"]
+SHIFT_MM, GROWTH, TURN_RAD = 10.0, 1.1, 0.3
+TOLERANCE_MM = 0.02
+"""float32 meshes two metres away are known to a tenth of a micrometre; the rest is room for sums."""
+
+
+class SelfCheckError(LimnerError):
+    """A metric does not score the truth, or a known error, as it must: nothing it says can be trusted."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one metric says of one person: numbers by row title, and (scans) the distances "N" behind them, mm."""
+
+    values: dict[str, float]
+    distances_mm: Float[Tensor, "N"] | None = None
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A way to score one person."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Row titles of its numbers, unit included."""
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        """The scores. Raises NotComparable."""
+
+    def check(self, true: Answer) -> None:
+        """Raises SelfCheckError if the truth is not perfect, or a known error has not its known score."""
+
+
+@dataclass(frozen=True)
+class PointError:
+    """Mean Euclidean distance of corresponding points in mm, after an alignment (MPJPE on joints, V2V on vertices).
+
+    similarity  scale, rotation without reflection and translation that bring the points nearest (PA-)
+    root        both roots at the origin
+    none        as they stand in the camera
+    """
+
+    name: str
+    points: Points
+    align: Align
+    root: Points | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its one row."""
+        return (self.name,)
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        return Scores({self.name: self.value(said, true)})
+
+    def value(self, said: Answer, true: Answer) -> float:
+        """The error in mm."""
+        a, b = stack(self.points(said)), stack(self.points(true))
+        if self.align == "similarity":
+            a = procrustes(a, b)
+        elif self.root is not None:
+            a, b = a - stack(self.root(said)), b - stack(self.root(true))
+        return 1000 * float((a - b).norm(dim=-1).mean())
+
+    def check(self, true: Answer) -> None:
+        """The truth scores 0; what the alignment takes out scores 0; growth scores what it must."""
+        shift = SHIFT_MM if self.align == "none" else 0.0
+        expect(self.name, "the truth itself", self.value(true, true), 0.0)
+        expect(self.name, f"the truth {SHIFT_MM:g} mm aside", self.value(shifted(true, SHIFT_MM), true), shift)
+        grew = self.value(grown(true, GROWTH), true)
+        expect(self.name, f"the truth times {GROWTH}", grew, self._of_growth(true))
+        if self.align == "similarity":
+            around = turned(true, rotation_about_z(torch.tensor(TURN_RAD)))
+            expect(self.name, "the truth turned", self.value(around, true), 0.0)
+
+    def _of_growth(self, true: Answer) -> float:
+        """What points that are `GROWTH` times as far from the origin score."""
+        if self.align == "similarity":
+            return 0.0
+        points = stack(self.points(true))
+        if self.align == "root" and self.root is not None:
+            points = points - stack(self.root(true))
+        return 1000 * (GROWTH - 1) * float(points.norm(dim=-1).mean())
+
+
+@dataclass(frozen=True)
+class MeanError:
+    """The mean of several errors, e.g. of both hands."""
+
+    name: str
+    parts: tuple[PointError, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its one row."""
+        return (self.name,)
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        return Scores({self.name: sum(part.value(said, true) for part in self.parts) / len(self.parts)})
+
+    def check(self, true: Answer) -> None:
+        """As its parts."""
+        for part in self.parts:
+            part.check(true)
+        expect(self.name, "the truth itself", self(true, true).values[self.name], 0.0)
+
+
+@dataclass(frozen=True)
+class FScore:
+    """F-score of the points after similarity alignment, 0 to 1 (FreiHAND, Zimmermann et al., ICCV 2019)."""
+
+    name: str
+    points: Points
+    threshold_mm: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its one row."""
+        return (self.name,)
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        target = stack(self.points(true))
+        return Scores({self.name: self._unaligned(procrustes(stack(self.points(said)), target)[0], target[0])})
+
+    def _unaligned(self, said: Tensor, true: Tensor) -> float:
+        return f_score(said, true, self.threshold_mm / 1000)
+
+    def check(self, true: Answer) -> None:
+        """The truth scores 1, aligned or not; far away and not aligned it scores 0."""
+        aside = grown(shifted(true, SHIFT_MM), GROWTH)
+        expect(self.name, "the truth itself", self(true, true).values[self.name], 1.0, 1e-6)
+        expect(self.name, "the truth aside and grown", self(aside, true).values[self.name], 1.0, 1e-6)
+        points = self.points(true).double()
+        far = points + 10 * (points.amax(0) - points.amin(0)).amax().clamp_min(1.0)
+        expect(self.name, "the truth far away, not aligned", self._unaligned(far, points), 0.0, 1e-6)
+
+
+@dataclass(frozen=True)
+class AreaUnderPck:
+    """Area under the curve of correct points, 0 to `limit_mm`, after similarity alignment, 0 to 1 (FreiHAND)."""
+
+    name: str
+    points: Points
+    limit_mm: float = 50.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its one row."""
+        return (self.name,)
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        target = stack(self.points(true))
+        errors = (procrustes(stack(self.points(said)), target) - target).norm(dim=-1)[0]
+        return Scores({self.name: self._of(errors)})
+
+    def _of(self, errors: Float[Tensor, "N"]) -> float:
+        return area_under_pck(errors, self.limit_mm / 1000)
+
+    def check(self, true: Answer) -> None:
+        """The truth scores 1, points half the limit away score a half, both to half a step of the thresholds."""
+        aside = grown(shifted(true, SHIFT_MM), GROWTH)
+        expect(self.name, "the truth itself", self(true, true).values[self.name], 1.0, 0.006)
+        expect(self.name, "the truth aside and grown", self(aside, true).values[self.name], 1.0, 0.006)
+        half = torch.full((21,), self.limit_mm / 2000, dtype=torch.float64)
+        expect(self.name, "every point half the limit away", self._of(half), 0.5, 0.011)
+
+
+def expect(metric: str, what: str, got: float, wanted: float, tolerance: float = TOLERANCE_MM) -> None:
+    """Raise SelfCheckError unless a known case scores its known score."""
+    if not abs(got - wanted) <= tolerance + 1e-4 * abs(wanted):
+        raise SelfCheckError(
+            f"self-check failed: {what} scores {got:.4f} in '{metric}', expected {wanted:.4f}. Nothing was scored. "
+            "The auxiliary files (vertex ids, regressors) may belong to another model, or a metric is broken: check "
+            "the files, and report it if they are right."
+        )

@@ -1,0 +1,89 @@
+"""What is a benchmark to the program? Cases with their truth, the metrics, and where both come from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.evaluate.answer import Answer, NotComparable
+from limner.evaluate.benchmarks.point_metrics import Metric, Scores, SelfCheckError
+
+Kind = Literal["person", "right_hand", "head"]
+"""What is to be looked at in the photo: a person in a box, a right hand that fills it, or a head."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One person (hand, head) to be scored.
+
+    name   by which predictions are found; group: people that belong together when intervals are made (a sequence, a
+           subject); box: x0 y0 x1 y1 photo pixels, None: the whole photo; focal_px where the set gives it
+    truth  reads the truth when asked for
+    """
+
+    name: str
+    group: str
+    kind: Kind
+    photo: Path
+    truth: Callable[[], Answer]
+    box: Float[Tensor, "4"] | None = None
+    focal_px: float | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A protocol on a data set.
+
+    metrics: in the order of the table, the first number of the first is the one by which the worst are found
+    source   where the protocol is published; notes: what a reader of the table must know
+    crowd    people of a photo are matched to predictions by their joints in the photo, and missed ones count
+    checked  with how many truths the self-check is done at every run
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    metrics: tuple[Metric, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+    crowd: bool = False
+    checked: int = 3
+
+
+def check_metrics(benchmark: Benchmark) -> tuple[list[Metric], dict[str, str]]:
+    """The self-check: the first truths as predictions, and with known errors.
+
+    Returns the metrics that the truth allows, and for the rows of the others why not. Raises SelfCheckError when one of
+    them scores a known case wrongly, and when none can be computed.
+    """
+    usable: list[Metric] = []
+    reasons: dict[str, str] = {}
+    truths = [case.truth() for case in benchmark.cases[: benchmark.checked]]
+    for metric in benchmark.metrics:
+        try:
+            for truth in truths:
+                metric.check(truth)
+            usable.append(metric)
+        except NotComparable as reason:
+            reasons |= dict.fromkeys(metric.names, str(reason))
+    if not usable:
+        why = "; ".join(sorted(set(reasons.values())))
+        raise SelfCheckError(f"{benchmark.name}: no metric can be computed from the truth ({why}).")
+    return usable, reasons
+
+
+def score(metrics: list[Metric], said: Answer, true: Answer) -> tuple[Scores, dict[str, str]]:
+    """Every metric of one case, and for the rows of those that make no sense why not."""
+    values: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    distances = None
+    for metric in metrics:
+        try:
+            scores = metric(said, true)
+            values |= scores.values
+            distances = distances if scores.distances_mm is None else scores.distances_mm
+        except NotComparable as reason:
+            reasons |= dict.fromkeys(metric.names, str(reason))
+    return Scores(values, distances), reasons
