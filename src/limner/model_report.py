@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from limner.body.assets import embedded_body_path
+from limner.body.assets import embedded_body_path, file_notes
 from limner.body.keypoints import KEYPOINT_SETS
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
@@ -77,6 +77,8 @@ def describe(model: BodyModel) -> Table:
         "keypoint sets": ", ".join(f"{name} ({len(names)})" for name, names in KEYPOINT_SETS.items()),
         "further arrays": ", ".join(sorted(assets.extra)) or "none",
     }
+    if notes := file_notes(assets):
+        rows["to know"] = " ".join(notes)
     for name, value in rows.items():
         table.add_row(name, Text(value))
     return table

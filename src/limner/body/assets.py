@@ -49,6 +49,7 @@ SMPLX_VERTEX_IDS = (
     5361, 4933, 5058, 5169, 5286, 8079, 7669, 7794, 7905, 8022,
 )  # fmt: skip
 SMPLX_VERTICES = 10475
+WEIGHTS_ENDINGS = (".ckpt", ".pth", ".pt", ".safetensors")
 
 
 def embedded_body_path() -> Path:
@@ -136,20 +137,72 @@ def _check_variant(file: Path, raw: dict[str, Any]) -> None:
 
 def _read_raw(file: Path) -> dict[str, Any]:
     if file.is_dir():
-        found = sorted(p.name for p in file.rglob("SMPLX_*.[np][pk][zl]"))
-        hint = f"Give the file itself, e.g. one of: {', '.join(found)}." if found else DOWNLOAD
-        raise BodyModelError(f"{file} is a folder, expected a body-model file. {hint}")
+        raise BodyModelError(f"{file} is a folder, expected a body-model file. {_folder_hint(file)}")
     if not file.exists():
         raise BodyModelError(f"no body model at {file}. {DOWNLOAD}")
+    if file.suffix in WEIGHTS_ENDINGS:
+        raise BodyModelError(
+            f"{file} holds network weights, expected a body model. Give it with --weights expose:{file}, and leave "
+            "--body-model out or give SMPLX_NEUTRAL.npz there."
+        )
+    if file.suffix not in (".npz", ".pkl"):
+        unpack = " Unpack it first." if file.suffix in (".zip", ".gz", ".tar", ".7z", ".rar") else ""
+        raise BodyModelError(
+            f"{file}: expected an .npz or .pkl file, got {file.suffix or 'no suffix'!r}.{unpack} {DOWNLOAD}"
+        )
+    _check_content(file)
     if file.suffix == ".pkl":
         return _read_pickle(file)
-    if file.suffix != ".npz":
-        raise BodyModelError(f"{file}: expected an .npz or .pkl file, got {file.suffix or 'no suffix'!r}. {DOWNLOAD}")
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {key: value for key in archive.files if (value := _array_or_none(archive, key)) is not None}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BodyModelError(f"{file} cannot be read ({error}): it is damaged or cut off. {DOWNLOAD}") from error
+
+
+def _folder_hint(folder: Path) -> str:
+    """What to give instead of this folder."""
+    inside = sorted(path.relative_to(folder) for path in folder.rglob("*.[np][pk][zl]") if path.is_file())
+    fitting = [str(path) for path in inside if path.name.upper().startswith("SMPLX")]
+    if fitting:
+        return f"Give the file itself, e.g. one of: {', '.join(fitting)}."
+    if any(folder.rglob("*.ckpt")):
+        return f"It holds network weights: give it with --weights expose:{folder}. {DOWNLOAD}"
+    others = [str(path) for path in inside if path.name.upper().startswith(("SMPL", "MANO", "FLAME", "GENERIC_MODEL"))]
+    if others:
+        return f"It holds models that are not SMPL-X ({', '.join(others[:3])}). {DOWNLOAD}"
+    return DOWNLOAD
+
+
+def _check_content(file: Path) -> None:
+    """BodyModelError for what a download left instead of the file."""
+    with file.open("rb") as opened:
+        head = opened.read(200).lstrip()
+    if head[:1] == b"<":
+        raise BodyModelError(
+            f"{file} is a web page, not a body model: the download asked for a login. Log in at "
+            f"https://smpl-x.is.tue.mpg.de with a browser and download it there. {DOWNLOAD}"
+        )
+    if head.startswith(b"version https://git-lfs"):
+        raise BodyModelError(f"{file} is a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`.")
+
+
+def file_notes(assets: BodyAssets) -> list[str]:
+    """What is worth knowing about a body-model file, one sentence each: which release, what it lacks, what helps."""
+    shape, expression = assets.shape_directions.shape[-1], assets.expression_directions.shape[-1]
+    notes = []
+    if len(assets.v_template) == SMPLX_VERTICES:
+        release = {(300, 100): "v1.1", (10, 10): "v1.0"}.get((shape, expression))
+        if release:
+            notes.append(f"SMPL-X {release}: {shape} shape and {expression} expression directions.")
+        if release == "v1.0":
+            notes.append("Betas and expression beyond the tenth need the file of v1.1 (300 + 100).")
+    if assets.hand_components is None and "region" not in assets.extra:  # limner's own body never had any
+        notes.append(
+            "No hand PCA (a locked-head file?): limner poses hands by rotations and does not need it. To read poses "
+            "that are PCA coefficients, or relative to the mean hand, take the SMPL-X file without locked head."
+        )
+    return notes
 
 
 def _array_or_none(archive: Any, key: str) -> np.ndarray | None:
