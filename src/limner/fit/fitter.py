@@ -1,46 +1,213 @@
 """How are people fitted to 2D keypoints, from the start to the verdict? The whole method, top to bottom."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from limner.body.keypoints import EXTRA_VERTEX_NAMES, INNER_FACE_NAMES, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.fit.records import FitTargets, Fits
+from limner.body.skeleton import BODY_JOINTS
+from limner.fit.anchor import near_estimate
+from limner.fit.noise import measured_sigma
+from limner.fit.points import POINTS, KeypointLayer
+from limner.fit.prior import PosePriors, shipped_priors
+from limner.fit.problem import Anchor, Weights
+from limner.fit.records import SCORES, Fits, FitTargets
+from limner.fit.search import Hypotheses, descended, join_params, judged, mean_hypotheses
+from limner.fit.solver import SolverOptions
+from limner.fit.stage import Stage
+from limner.fit.swap import SWAPS, swapped_targets
+from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
+from limner.fit.verdict import Finding, judge, put_params, reprojections, scores_of, usable, with_usable_points
+
+KNUCKLES = tuple(f"{side}_{finger}1" for side in ("left", "right") for finger in ("index", "pinky"))
+COARSE_POINTS = tuple(sorted(indices_of(BODY_JOINTS + EXTRA_VERTEX_NAMES[:11] + KNUCKLES)))
+"""Points that say where trunk, limbs, head and wrists are."""
+BODY_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(INNER_FACE_NAMES)}))
 
 
 @dataclass(frozen=True)
 class FitOptions:
     """Numbers of a fit.
 
-    batch: so many people at once.
+    batch: so many people at once; views: yaws tried from the mean pose, extra: further pose and yaw pairs, kept: how
+    many of them go on; try_swaps: whether badly fitting people are fitted again with left and right exchanged;
+    retry: and those with a start from the mean pose too; doubtful: a body reprojection (share of the box) that counts
+    as bad for both; swap_gain: the exchange must lower the objective to this share to be believed.
     """
 
     batch: int = 64
+    views: int = 8
+    extra: int = 4
+    kept: int = 4
+    try_swaps: bool = True
+    retry: bool = True
+    doubtful: float = 0.035
+    swap_gain: float = 0.8
 
 
 class Fitter:
     """Fits SMPL-X people to 2D keypoints, many at once: no networks, no photo.
 
     fitter = Fitter(BodyModel.load())
-    fits = fitter(targets)                  # from the mean pose, several views tried
+    fits = fitter(targets)                  # from typical poses, several views tried
     fits = fitter(targets, start=params)    # from an estimate
+
+    The method is SMPLify-X (Pavlakos et al., CVPR 2019): a camera from the seen points, the body from coarse to fine,
+    then body, hands and face together; what is new is in docs/fitting.md.
     """
 
-    def __init__(self, model: BodyModel, options: FitOptions | None = None):
-        self.model = model
+    def __init__(self, model: BodyModel, options: FitOptions | None = None, priors: PosePriors | None = None):
+        """`priors`: those that ship with limner, or with an owner's VPoser (`limner.fit.vposer`)."""
         self.options = options or FitOptions()
+        self.priors = priors or shipped_priors()
+        self.model = model.keypoints_only()
+        some, more, every = (KeypointLayer(self.model, k) for k in (COARSE_POINTS, BODY_POINTS, tuple(range(POINTS))))
+        turns = Unknowns(BODY_TURNS, 0, 0)
+        body = Unknowns(BODY_TURNS, model.num_betas, 0)
+        whole = Unknowns(WHOLE_TURNS, model.num_betas, model.num_expression)
+        free, solid = Weights(), Weights(penetration=1.0)
 
+        def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, *solver: float) -> Stage:
+            return Stage(layer, self.priors, what, weights, SolverOptions(int(solver[0]), *solver[1:]), sigma)
+
+        self.coarse = stage(some, turns, free, 0.06, 15, 5e-3, 1)
+        self.middle = stage(more, body, free, 0.02, 15, 3e-3, 1)
+        self.fine = stage(more, body, free, 0.01, 20, 1e-3, 1)
+        self.whole = stage(every, whole, solid, 0.012, 15, 3e-3, 1)
+        self.final = replace(self.whole, solver=SolverOptions(40, 1e-3, 2))
+
+    @torch.no_grad()
     def __call__(
         self,
         targets: FitTargets,
         start: BodyParams | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Fits:
-        """Fit B people. `start`: their estimates in camera axes (`transl` included); else the mean pose.
+        """Fit B people. `start`: their estimates in camera axes (`transl` included); else typical poses are tried.
 
         progress: called with (people done, people in all) after each batch.
         """
-        raise NotImplementedError
+        parts = []
+        for first in range(0, len(targets), self.options.batch):
+            rows = slice(first, first + self.options.batch)
+            parts.append(self._fit_batch(targets[rows], None if start is None else start[rows]))
+            if progress is not None:
+                progress(min(first + self.options.batch, len(targets)), len(targets))
+        if not parts:
+            return self._judged(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
+        return Fits(
+            join_params([p.params for p in parts]),
+            targets.camera,
+            torch.cat([p.objective for p in parts]),
+            tuple(verdict for p in parts for verdict in p.verdict),
+            {name: torch.cat([p.scores[name] for p in parts]) for name in SCORES},
+        )
+
+    def _fit_batch(self, given: FitTargets, start: BodyParams | None) -> Fits:
+        """Sort out who can be fitted, fit, doubt, judge."""
+        why_not = usable(given)
+        rows = torch.tensor([k for k, why in enumerate(why_not) if not why], dtype=torch.int64)
+        targets = with_usable_points(given[rows])
+        finding = None
+        if len(rows):
+            estimate = None if start is None else start[rows]
+            finding = self._from_mean(targets) if estimate is None else self._from_estimate(targets, estimate)
+            finding = self._doubted(targets, finding, estimate is not None)
+        return self._judged(given, why_not, rows, finding, start)
+
+    def _from_mean(self, targets: FitTargets) -> Finding:
+        """Typical poses from all sides; the best few descend, body first, coarse to fine."""
+        o = self.options
+        tried = mean_hypotheses(self.model, targets, self.coarse, self.priors, o.views, o.extra)
+        tried = descended(tried, targets, self.coarse)
+        tried = self._go_on(tried, targets, self.middle, o.kept)
+        tried = self._go_on(tried, targets, self.fine, 2).best(1)
+        return self._whole(targets, tried.params, None)
+
+    def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
+        """Straight to body, hands and face, near the estimate where the points say nothing."""
+        return self._whole(targets, estimate, near_estimate(estimate))
+
+    def _go_on(self, tried: Hypotheses, targets: FitTargets, stage: Stage, count: int) -> Hypotheses:
+        """The best few by a stage's own objective, after that stage."""
+        return descended(judged(tried, targets, stage).best(count), targets, stage)
+
+    def _whole(self, targets: FitTargets, start: BodyParams, anchor: Anchor | None) -> Finding:
+        """Body, hands and face: with usual errors, then with those that these points have."""
+        first = self.whole.solve(targets, start, anchor=anchor).state
+        sigma = measured_sigma(self.whole.layer, targets, first)
+        last = self.final.solve(targets, first, sigma, anchor).state
+        objective = self.final.problem(targets, sigma).objective(last)
+        return Finding(targets, last, objective, sigma, torch.zeros_like(objective))
+
+    def _doubted(self, targets: FitTargets, first: Finding, from_estimate: bool) -> Finding:
+        """People who fit badly get further chances: another start, or left and right exchanged."""
+        best = first
+        if from_estimate and self.options.retry:
+            best = self._better_of(best, lambda some: self._from_mean(some), targets, 1.0)
+        if self.options.try_swaps:
+            for number, names in enumerate(SWAPS, start=1):
+
+                def exchanged(some: FitTargets, names: tuple[str, ...] = names, number: int = number) -> Finding:
+                    finding = self._from_mean(swapped_targets(some, names))
+                    return replace(finding, swapped=torch.full_like(finding.objective, float(number)))
+
+                best = self._better_of(best, exchanged, targets, self.options.swap_gain)
+        return best
+
+    def _better_of(
+        self, best: Finding, again: Callable[[FitTargets], Finding], targets: FitTargets, gain: float
+    ) -> Finding:
+        """Fit the doubtful anew and keep what is clearly better, measured with the same errors."""
+        doubtful = self._doubtful(best)
+        rows = doubtful.nonzero()[:, 0]
+        if not len(rows):
+            return best
+        other, old = again(targets[rows]), best[rows]
+        sigma = torch.minimum(old.sigma, other.sigma)
+        new_cost = self.final.problem(other.targets, sigma).objective(other.params)
+        old_cost = self.final.problem(old.targets, sigma).objective(old.params)
+        return best.updated(rows, other, new_cost < gain * old_cost)
+
+    def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:
+        return body_reprojection(self.whole.layer, finding) > self.options.doubtful
+
+    def _judged(
+        self,
+        given: FitTargets,
+        why_not: list[str],
+        rows: Int[Tensor, "N"],
+        finding: Finding | None,
+        start: BodyParams | None,
+    ) -> Fits:
+        """All people of a batch: the fitted ones with scores and verdict, the others as they started."""
+        count = len(given)
+        params = start
+        if params is None:  # who is not fitted stands at rest, three metres away
+            params = self.model.rest(count)
+            params = params.replace(transl=params.transl + params.transl.new_tensor([0.0, 0.0, 3.0]))
+        verdicts = [f"not fitted: {why}" for why in why_not]
+        objective = torch.full((count,), torch.inf)
+        scores = {name: torch.full((count,), torch.nan) for name in SCORES}
+        if finding is not None:
+            params = put_params(params, rows, finding.params)
+            objective[rows] = finding.objective
+            own = scores_of(self.whole.layer, self.priors, finding)
+            for name in SCORES:
+                scores[name][rows] = own[name]
+            for row, verdict in zip(rows.tolist(), judge(finding.params, own), strict=True):
+                verdicts[row] = verdict
+        return Fits(params, given.camera, objective, tuple(verdicts), scores)
+
+
+def body_reprojection(layer: KeypointLayer, finding: Finding) -> Float[Tensor, "B"]:
+    """Mean distance of confident body points as a share of the box."""
+    return reprojections(layer(finding.params).points, finding.targets)["reprojection_body"].nan_to_num(0.0)
 
 
 __all__ = ["FitOptions", "FitTargets", "Fits", "Fitter"]

@@ -12,6 +12,12 @@ from limner.geometry.camera import Camera
 FITTED = "fitted"
 """The verdict of a fit that may be used; others begin with "not fitted: " or "implausible: "."""
 
+SCORES = (
+    "reprojection", "reprojection_body", "reprojection_left_hand", "reprojection_right_hand", "reprojection_face",
+    "pose_surprise", "shape_surprise", "penetration_m", "points", "swapped",
+)  # fmt: skip
+"""Names of `Fits.scores`."""
+
 
 @dataclass(frozen=True)
 class FitTargets:
@@ -56,11 +62,12 @@ class Fits:
     scores     per person, by name; NaN where there is nothing to score:
         reprojection_body, reprojection_left_hand, reprojection_right_hand, reprojection_face, reprojection:
             mean distance of the confident keypoints from the fit's, as a share of the box's longer side
-        pose_surprise       negative log-likelihood of the body pose against that of an average pose, 0 is average
+        pose_surprise       squared distance of the body pose from the nearest typical one, in standard deviations
+                            (`limner.fit.prior`; about 63 for an average person)
         shape_surprise      root mean square of the betas (1 is average)
         penetration_m       sum of how deep limbs lie in each other, metres
         points              how many keypoints of the fit were confident
-        swapped             1 where left and right keypoints were taken to be swapped
+        swapped             0, or which left and right keypoints were taken to be exchanged: 1 all limbs, 2 legs, 3 arms
     """
 
     params: BodyParams
