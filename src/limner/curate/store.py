@@ -6,6 +6,7 @@ person names the version that they looked at; where another version is there by 
 (`ConflictError`).
 """
 
+import itertools
 import json
 import math
 import sqlite3
@@ -325,6 +326,17 @@ class CuratedSet:
         query = f"SELECT * FROM people WHERE fitted = 1 {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?"
         values = (limit, offset) if decision is None else (decision, limit, offset)
         return [_person(row) for row in self._rows(query, values)]
+
+    def chosen(self, min_quality: float | None) -> Iterator[tuple[PhotoRow, list[PersonRow]]]:
+        """Photos with their accepted people, and with open ones of at least this quality unless it is None."""
+        limit = math.inf if min_quality is None else min_quality
+        rows = self._rows(
+            "SELECT id, photo FROM people WHERE fitted = 1 AND (decision = 'accepted' OR (decision = 'open' AND "
+            "quality >= ?)) ORDER BY photo, rank",
+            (limit,),
+        )
+        for photo, group in itertools.groupby(rows, key=lambda row: int(row["photo"])):
+            yield self.photo(photo), [self.person(row["id"]) for row in group]
 
     def body(self, person: int) -> tuple[Seen, BodyParams]:
         """What was seen of a fitted person, and the fit."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch.nn.functional import pad
 
 from limner.body.model import BodyModel
+from limner.body.params import BodyParams
 from limner.curate.observe import observe, thumbs
 from limner.curate.records import Judged, Seen, join_seen
 from limner.curate.score import judge
@@ -88,9 +90,15 @@ class Refitter:
         self.fitter = Fitter(model)
 
     def __call__(self, seen: Seen) -> Judged:
-        fits = self.fitter(seen.targets, start=seen.estimate)
+        fits = self.fitter(seen.targets, start=_of_size(seen.estimate, self.model))
         with torch.no_grad():
             return judge(self.model, seen, fits)
+
+
+def _of_size(params: BodyParams, model: BodyModel) -> BodyParams:
+    """The same people with as many coefficients as the model has: networks may give fewer."""
+    more = model.num_betas - params.betas.shape[1], model.num_expression - params.expression.shape[1]
+    return params.replace(betas=pad(params.betas, (0, more[0])), expression=pad(params.expression, (0, more[1])))
 
 
 def read_keypoints_of(folder: Path, photo: Path) -> dict[str, PhotoKeypoints]:

@@ -1,0 +1,146 @@
+"""How is a curated set read that `limner curate-export` wrote? Photo by photo, with its people, licence and source."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from limner.body.params import BodyParams
+from limner.errors import LimnerError
+from limner.geometry.camera import Camera
+from limner.geometry.rotation import rotation_from_axis_angle
+
+FORMAT, VERSION = "limner-curated", 1
+DESCRIPTION = "dataset.json"
+IMAGES = (".jpg", ".png")
+Split = Literal["train", "val"]
+
+
+class CuratedError(LimnerError):
+    """An exported curated set cannot be read."""
+
+
+@dataclass(frozen=True)
+class CuratedPhoto:
+    """One photo and the P people of it that were handed on.
+
+    image       the file's bytes (upright JPEG or PNG): see `pixels`
+    params      the fits, in camera axes, `transl` included; quality "P" in [0, 1]
+    keypoints_px, confidence   "P 144 2", "P 144": the points they were fitted to
+    by_hand     "P 144" 1 where a reviewer set the point
+    camera, boxes  one row a person; boxes "P 4" x0 y0 x1 y1 photo pixels
+    about       the rest: file, sha256, body, and for each person reviewer, decision, scores, flags
+    """
+
+    key: str
+    split: Split
+    image: bytes
+    params: BodyParams
+    camera: Camera
+    boxes: Float[Tensor, "P 4"]
+    keypoints_px: Float[Tensor, "P 144 2"]
+    confidence: Float[Tensor, "P 144"]
+    by_hand: Float[Tensor, "P 144"]
+    quality: Float[Tensor, "P"]
+    licence: str
+    source: str
+    about: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def pixels(self) -> UInt8[Tensor, "3 H W"]:
+        """The photo, RGB."""
+        with Image.open(io.BytesIO(self.image)) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+
+
+def read_curated(folder: Path, split: Split, licences: Sequence[str] | None = None) -> Iterator[CuratedPhoto]:
+    """The photos of a split in a fixed order, one at a time; only those of the given licences, if any are given.
+
+    Training: for each photo cut the body, hand and face crops with `limner.pipeline.attention` about `keypoints_px`,
+    ask the frozen backbones, and put `params`, `camera` and the crops' squares into `limner.data.evidence.Evidence`
+    with `visible = confidence > 0`: from there on it is a harvested shard. Raises CuratedError.
+    """
+    check_curated(folder)
+    for path in sorted((folder / "shards").glob(f"{split}-*.tar")):
+        try:
+            with tarfile.open(path) as tar:
+                for key, files in _samples(tar):
+                    sample = _photo(key, split, files)
+                    if licences is None or sample.licence in licences:
+                        yield sample
+        except (tarfile.TarError, OSError, KeyError, ValueError) as error:
+            raise CuratedError(f"{path} is damaged ({type(error).__name__}: {error}). Export the set again.") from error
+
+
+def check_curated(folder: Path) -> dict[str, Any]:
+    """What an exported set says of itself: body, counts, licences. Raises CuratedError."""
+    try:
+        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if described["format"] != FORMAT or described["version"] != VERSION:
+            raise ValueError(f"format {described['format']!r} version {described['version']}")
+        return dict(described)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CuratedError(
+            f"{folder} holds no curated data set of limner, version {VERSION} ({error}). Make it with: limner "
+            f"curate-export SET --out {folder}"
+        ) from error
+
+
+def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Neighbouring files of one key, by ending."""
+    key, files = "", dict[str, bytes]()
+    for entry in tar:
+        name = Path(entry.name)
+        if name.stem != key and files:
+            yield key, files
+            files = {}
+        handle = tar.extractfile(entry)
+        if handle is not None:
+            key, files[name.suffix] = name.stem, handle.read()
+    if files:
+        yield key, files
+
+
+def _photo(key: str, split: Split, files: dict[str, bytes]) -> CuratedPhoto:
+    about = json.loads(files[".json"])
+    with np.load(io.BytesIO(files[".npz"]), allow_pickle=False) as archive:
+        t = {name: torch.from_numpy(archive[name]) for name in archive.files}
+    pose = rotation_from_axis_angle(t["pose"])
+    params = BodyParams(
+        global_orient=pose[:, 0],
+        body_pose=pose[:, 1:22],
+        jaw_pose=pose[:, 22],
+        leye_pose=pose[:, 23],
+        reye_pose=pose[:, 24],
+        left_hand_pose=pose[:, 25:40],
+        right_hand_pose=pose[:, 40:],
+        betas=t["betas"],
+        expression=t["expression"],
+        transl=t["transl"],
+    )
+    return CuratedPhoto(
+        key=key,
+        split=split,
+        image=next(files[ending] for ending in IMAGES if ending in files),
+        params=params,
+        camera=Camera(t["focal_px"], t["center_px"]),
+        boxes=t["boxes"],
+        keypoints_px=t["keypoints_px"][..., :2],
+        confidence=t["keypoints_px"][..., 2],
+        by_hand=t["by_hand"],
+        quality=t["quality"],
+        licence=about["licence"],
+        source=about["source"],
+        about=about,
+    )
