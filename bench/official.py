@@ -1,15 +1,18 @@
 """How fast is the official network in limner? Layer by layer, folded, fused, ONNX Runtime, on one 1920 x 1080 photo.
 
-    python bench/official.py PATH/TO/model.ckpt [--threads 1] [--rounds 12] [--json OUT]
+    python bench/official.py PATH/TO/model.ckpt [--converted FILE.safetensors] [--threads 1] [--rounds 12] [--json OUT]
 
 All forms take turns in the same run, so that their ratios hold although the machine's speed drifts. "eager" runs the
 layers one by one as the checkpoint names them, as the original does; it stands for the original here, whose code limner
 does not have. CPU time is given beside wall time: with one thread it hardly depends on what else the machine is doing.
+With `--converted` (made by `limner weights convert --onnx`) also the time to load: "plain" reads the whole file and
+draws initial values for all layers, which the original does at least.
 """
 
 import argparse
 import importlib.util
 import json
+import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -17,9 +20,11 @@ from pathlib import Path
 
 import torch
 
+from limner.networks.hrnet import HRNet
 from limner.networks.official import CropNet, OfficialExpose
 from limner.networks.official_file import read_official
-from limner.networks.official_load import build_official, folded_official, fused_official, onnx_official
+from limner.networks.official_load import build_official, folded_official, fused_official, load_official, onnx_official
+from limner.networks.resnet import ResNet
 
 BOX = (700.2, 60.3, 1200.7, 1050.9)
 
@@ -60,6 +65,23 @@ def measure(jobs: dict[tuple[str, str], Callable[[], object]], rounds: int) -> d
     return {key: [min(wall[key]), statistics.median(wall[key]), min(cpu[key])] for key in jobs}
 
 
+def loaders(checkpoint: Path, converted: Path, onnx: bool) -> dict[tuple[str, str], Callable[[], object]]:
+    """Ways to a network in memory, their files in the page cache."""
+
+    def plain() -> object:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=False)
+        return content, HRNet(256), ResNet(18, 224), ResNet(18, 256)
+
+    jobs: dict[tuple[str, str], Callable[[], object]] = {
+        ("loading", "plain"): plain,
+        ("loading", "checkpoint"): lambda: load_official(checkpoint),
+        ("loading", "converted"): lambda: load_official(converted),
+    }
+    if onnx:
+        jobs["loading", "converted, onnx"] = lambda: load_official(converted, runtime="onnx")
+    return jobs
+
+
 def _cell(form: str, times: list[float], eager: list[float]) -> str:
     wall, median, cpu = times
     return f"  {form} {wall:.1f} ({median:.1f}) | {cpu:.1f} = x{median / eager[1]:.2f}, CPU x{cpu / eager[2]:.2f}"
@@ -68,6 +90,7 @@ def _cell(form: str, times: list[float], eager: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--converted", type=Path, help="measure loading too")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--json", type=Path, help="write the numbers here too")
@@ -76,7 +99,8 @@ def main() -> None:
     eager = build_official(read_official(args.checkpoint))
     folded = folded_official(eager)
     networks = {"eager": eager, "folded": folded, "fused": fused_official(folded)}
-    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
+    onnx = bool(importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"))
+    if onnx:
         networks["onnx"] = onnx_official(folded, args.checkpoint)
     photo = torch.randint(0, 256, (3, 1080, 1920), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     box = torch.tensor([BOX])
@@ -87,8 +111,16 @@ def main() -> None:
     print("ms: wall smallest (median) | CPU smallest = median wall to eager's, CPU to eager's")
     for part in dict.fromkeys(part for part, _ in jobs):
         print(f"{part:18s}" + "".join(_cell(form, found[part, form], found[part, "eager"]) for form in networks))
+    if args.converted:
+        loading = measure(loaders(args.checkpoint, args.converted, onnx), max(3, args.rounds // 4))
+        base = loading["loading", "plain"]
+        print(f"{'loading':18s}" + "".join(_cell(way, times, base) for (_, way), times in loading.items()))
+        found |= loading
     if args.json:
-        args.json.write_text(json.dumps({f"{part}, {form}": v for (part, form), v in found.items()}, indent=1))
+        table: dict[str, object] = {f"{part}, {form}": v for (part, form), v in found.items()}
+        machine = f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {args.threads} thread(s)"
+        note = "ms: smallest wall, median wall, smallest CPU"
+        args.json.write_text(json.dumps({"machine": machine, "unit": note, **table}, indent=1))
 
 
 if __name__ == "__main__":
