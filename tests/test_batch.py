@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.batch import estimate_photos
+from limner.batch import ExposeOptions, estimate_photos
 from limner.errors import (
     BodyModelError,
     BoxError,
@@ -22,6 +22,7 @@ from limner.errors import (
     PhotoError,
     WeightsError,
 )
+from limner.io.expose_file import read_expose_params
 from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
 from limner.pipeline import results
@@ -130,6 +131,10 @@ def test_what_concerns_all_photos_stops_at_once(run: Run, grey: Path, tmp_path: 
     cases: list[tuple[type[LimnerError], str, list[Path], dict[str, object]]] = [
         (BoxError, "4 numbers a person", [grey], {"box": (1.0, 2.0, 3.0)}),
         (BoxError, "Leave one out", [grey], {"box": (1.0, 2.0, 30.0, 40.0), "keypoints": points}),
+        (BoxError, "--box and --boxes", [grey], {"box": (1.0, 2.0, 30.0, 40.0), "boxes": points}),
+        (BoxError, "does not exist", [grey], {"boxes": tmp_path / "none.json"}),
+        (WeightsError, "are for official weights", [grey], {"expose": ExposeOptions(mode="clean")}),
+        (WeightsError, "no checkpoint at", [grey], {"weights": f"expose:{tmp_path / 'model.ckpt'}"}),
         (PhotoError, "expected a positive number", [grey], {"focal_px": -5.0}),
         (PhotoError, "no photo in the folder", [empty], {}),
         (PhotoError, "does not exist", [tmp_path / "nowhere"], {}),
@@ -220,3 +225,39 @@ def test_keypoints_say_where_people_are(run: Run, tmp_path: Path, capsys):
     (person,) = read_keypoints(tmp_path / "out" / "small" / "keypoints.json")["small"].people
     assert person.box is not None
     assert person.box.tolist() == pytest.approx([20 - 12.4, 2 - 12.4, 110 + 12.4, 126 + 12.4], abs=0.01)
+
+
+def test_a_box_file_says_where_people_are(run: Run, tmp_path: Path, capsys):
+    """By photo, for a folder; a photo that the file does not name and a bad box are errors of that photo alone."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.open(PHOTOS / "eileen_collins.jpg").resize((128, 128)).save(folder / "a.png")
+    for name in ("b.png", "c.png", "d.png"):
+        save(folder / name, np.full((40, 40, 3), 90, np.uint8))
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps({"photos/a.png": [[20, 2, 110, 126]], "b.png": [], "c.png": [[50, 50, 60, 60]]}))
+    assert run([folder], boxes=file, batch=3) == 1
+    shown = capsys.readouterr().out
+    assert "no boxes for the photo 'd.png'" in shown and "lies outside the photo of 40 x 40 px" in shown
+    (person,) = read_keypoints(tmp_path / "out" / "a" / "keypoints.json")["a"].people
+    assert person.box is not None and person.box.tolist() == [20, 2, 110, 126]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "b"}
+
+
+def test_own_weights_in_the_demos_format(run: Run, tmp_path: Path):
+    """Pinhole of the photo, joints and mesh without translation: together they give the projected joints."""
+    photo = PHOTOS / "eileen_collins.jpg"
+    assert run([photo], box=(90.0, 10.0, 420.0, 512.0, 100.0, 20.0, 400.0, 500.0), formats=("expose",)) == 0
+    names = [f"eileen_collins.jpg_{i:03d}" for i in (0, 1)]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
+    for name in names:
+        folder = tmp_path / "out" / name
+        assert written(folder) == {f"{name}_params.npz", f"{name}.ply", "hd_imgs.png", "hd_overlay.png"}
+        person = read_expose_params(folder / f"{name}_params.npz")
+        assert person.name == name and person.photo_size_px == (512, 512)
+        seen = person.camera.project((person.joints + person.transl.float())[None])
+        assert (seen - person.crop.photo_from_unit(person.proj_joints[None])).abs().max() < 0.01
+    stale = tmp_path / "out" / names[0] / "mine.txt"
+    stale.touch()
+    assert run([photo], box=(90.0, 10.0, 420.0, 512.0), formats=("expose",)) == 1
+    assert stale.exists()

@@ -11,6 +11,8 @@ from limner.networks.official_crops import (
     _grid_taps,
     _resize_taps,
     _sample,
+    clean_body_crops,
+    clean_part_crops,
     official_body_crops,
     official_part_crops,
     truncated_corners,
@@ -74,6 +76,44 @@ def test_part_crop_equals_grid_sample_of_the_normalised_photo():
 def test_part_crop_off_the_photo_has_the_mean_colour():
     crop = official_part_crops(photo_of(20, 20), square(-100.0, 5.0, 10.0), 8, mirror=False)
     assert torch.allclose(crop.pixels, torch.tensor(IMAGENET_MEAN)[None, :, None, None].expand(1, 3, 8, 8))
+
+
+def ramp(height: int, width: int) -> torch.Tensor:
+    """A photo whose red is the column and green the row, at the pixels' centres."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([x, y, torch.full_like(x, 50)]).to(torch.uint8)
+
+
+def test_clean_crops_are_where_the_square_is():
+    """The crop's colours say which photo point each of its pixels shows, to a tenth of a pixel."""
+    photo, size = ramp(120, 200), 32
+    where = square(101.3, 60.6, 40.25)
+    steps = (torch.arange(size) + 0.5) / size - 0.5
+    x, y = (where.center_px[0, i] + where.size_px * steps - 0.5 for i in (0, 1))  # pixel 0 has its centre at 0.5
+    crop = clean_part_crops(photo, where, size, mirror=False).pixels[0] * 255
+    assert (crop[0] - x).abs().max() < 0.1 and (crop[1] - y[:, None]).abs().max() < 0.1
+    mirrored = clean_part_crops(photo, where, size, mirror=True)
+    assert torch.allclose(mirrored.pixels[0].flip(-1) * 255, crop, atol=1e-3) and mirrored.mirrored.all()
+    body = clean_body_crops(photo, torch.tensor([[90.1, 40.2, 110.3, 81.7]]), size)
+    x = body.squares.center_px[0, 0] + body.squares.size_px * steps - 0.5
+    assert (body.pixels[0, 0] * 255 - x).abs().max() < 0.1
+    official = official_part_crops(photo, where, size, mirror=False).pixels[0] * 255
+    assert (official[0] - crop[0]).abs().max() > 0.5  # what the clean way is for
+
+
+def test_clean_crops_are_anti_aliased():
+    stripes = (torch.arange(400) % 2 * 255).to(torch.uint8).expand(3, 400, 400)
+    where = square(200.0, 200.0, 320.0)
+    assert clean_part_crops(stripes, where, 32, mirror=False).pixels.std() < 0.02
+    assert official_part_crops(stripes, where, 32, mirror=False).pixels.std() > 0.2
+
+
+def test_clean_crops_keep_the_colours_outside():
+    photo = photo_of(20, 20)
+    part = clean_part_crops(photo, square(-100.0, 5.0, 10.0), 8, mirror=False)
+    assert torch.allclose(part.pixels, torch.tensor(IMAGENET_MEAN)[None, :, None, None].expand(1, 3, 8, 8))
+    assert not clean_body_crops(photo, torch.tensor([[-50.0, 0.0, -40.0, 10.0]]), 8).pixels.any()
+    assert clean_part_crops(photo, square(0.0, 0.0, 1.0)[:0], 16, False).pixels.shape == (0, 3, 16, 16)
 
 
 @pytest.fixture(scope="module")
