@@ -93,6 +93,7 @@ class Bench:
 
     def __init__(self, curated: CuratedSet, model: BodyModel, fit: Fit):
         self.curated, self.model, self.fit = curated, model, fit
+        self.keypoint_model = model.keypoints_only()
         self._fitting = threading.Lock()
         self._photos: Cache[Tensor] = Cache(4)
         self._bodies: Cache[Body] = Cache(8)
@@ -114,7 +115,7 @@ class Bench:
         seen, params = self.curated.body(person)
         photo = self.curated.photo(row.photo)
         views = self._regions(seen, params)
-        fit_px = self._fit_px(params, seen)
+        fit_px = self._projected(params, seen)
         points = torch.cat(
             [seen.targets.keypoints_px[0], seen.targets.confidence[0, :, None], seen.by_hand[0, :, None]], 1
         )
@@ -176,9 +177,9 @@ class Bench:
             "flags": list(row.flags),
         }
 
-    def _fit_px(self, params: BodyParams, seen: Seen) -> Tensor:
+    def _projected(self, params: BodyParams, seen: Seen) -> Tensor:
         with torch.no_grad():
-            keypoints = self.model.keypoints144(self.model(params), params)
+            keypoints = self.keypoint_model.keypoints144(self.keypoint_model(params), params)
         return seen.targets.camera.project(keypoints)[0]
 
     def _regions(self, seen: Seen, params: BodyParams) -> dict[str, Region]:
@@ -188,7 +189,8 @@ class Bench:
             targets.boxes[0],
             targets.keypoints_px[0],
             targets.confidence[0],
-            self._fit_px(params, seen),
+            self._projected(params, seen),
+            self._projected(seen.estimate, seen),
             (width, height),
         )
 

@@ -63,13 +63,15 @@ def regions(
     points_px: Float[Tensor, "144 2"],
     confidence: Float[Tensor, "144"],
     fit_px: Float[Tensor, "144 2"],
+    estimate_px: Float[Tensor, "144 2"],
     photo_size: tuple[int, int],
 ) -> dict[str, Region]:
     """Where the pictures are cut: "person" inside the photo, the PARTS as squares that may reach beyond it.
 
-    Parts are where their points were seen; where fewer than half of them were, where the fit has them.
+    Parts are where their points were seen; where fewer than half of them were, where the fit has them. The person's
+    region holds what the networks estimated, not the fit: it stays when the fit changes.
     """
-    found = {"person": _person_region(box, fit_px, photo_size)}
+    found = {"person": _person_region(box, estimate_px, photo_size)}
     for part in PARTS:
         sure = part_points(confidence[None, :, None], part)[0, :, 0] > SURE
         where = part_points(points_px[None], part)[0][sure] if float(sure.float().mean()) > 0.5 else None
@@ -81,9 +83,9 @@ def regions(
     return found
 
 
-def _person_region(box: Tensor, fit_px: Tensor, photo_size: tuple[int, int]) -> Region:
-    """About the box and what of the fit's body points lies near it."""
-    body = fit_px[:22]
+def _person_region(box: Tensor, body_px: Tensor, photo_size: tuple[int, int]) -> Region:
+    """About the box and the body points that lie near it."""
+    body = body_px[:22]
     near = body[((body > box[:2] - 0.5 * (box[2:] - box[:2])) & (body < box[2:] + 0.5 * (box[2:] - box[:2]))).all(-1)]
     low, high = torch.cat([box[:2][None], near]).amin(0), torch.cat([box[2:][None], near]).amax(0)
     margin = PERSON_MARGIN * float((high - low).max())

@@ -361,7 +361,7 @@ class CuratedSet:
 
     def decide(self, person: int, version: int, decision: Decision, reviewer: str) -> PersonRow:
         """Accept, reject or open a person. Raises ConflictError, KeyError."""
-        action = {"accepted": "accept", "rejected": "reject", "open": "reopen"}[decision]
+        action = f"{'reopened' if decision == 'open' else decision} it"
         with self._write() as db:
             self._log(db, person, version, reviewer, action)
             db.execute(
