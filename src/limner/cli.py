@@ -66,28 +66,40 @@ def model(body_model: Path | None = None, out: Path = Path("out/body_model.png")
 
 
 def evaluate(
-    what: Annotated[Literal["photos", "synthetic"], tyro.conf.Positional],
+    what: Annotated[
+        Literal["photos", "synthetic", "ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"],
+        tyro.conf.Positional,
+    ],
     path: Annotated[Path, tyro.conf.Positional],
     /,
     out: Path = Path("out/evaluation"),
     weights: str = "limner",
     limit: int | None = None,
+    predictions: Path | None = None,
+    body_model: Path | None = None,
 ) -> int:
-    """Measure the networks on labelled photos or on synthetic people.
+    """Measure limner, or another system's outputs, on labelled photos, synthetic people or a public benchmark.
 
     Args:
-        what: photos (COCO-WholeBody annotations in sub-folders) or synthetic (a folder made by `limner harvest`).
+        what: photos (COCO-WholeBody annotations in sub-folders), synthetic (a folder made by `limner harvest`), or a
+            public data set in its published layout (docs/evaluation.md).
         path: the data.
-        out: folder for table and numbers.
+        out: folder for tables, numbers and pictures.
         weights: as for `estimate`.
         limit: at most this many people a set.
+        predictions: a file or folder of another system's outputs, scored instead of limner (benchmarks only).
+        body_model: your own SMPLX_NEUTRAL.npz; needed where truth or predictions are SMPL-X parameters.
     """
-    from limner.evaluate.run import evaluate_photos, evaluate_synthetic
+    if what in ("photos", "synthetic"):
+        from limner.evaluate.run import evaluate_photos, evaluate_synthetic
 
-    if what == "photos":
-        evaluate_photos(path, out, weights, limit)
+        if predictions is not None or body_model is not None:
+            raise LimnerError(f"--predictions and --body-model are for benchmarks, not for {what}: leave them out.")
+        (evaluate_photos if what == "photos" else evaluate_synthetic)(path, out, weights, limit)
     else:
-        evaluate_synthetic(path, out, weights, limit)
+        from limner.evaluate.benchmark_run import evaluate_benchmark
+
+        evaluate_benchmark(what, path, out, weights, limit, predictions, body_model)
     return 0
 
 
@@ -248,10 +260,32 @@ def curate_export(
     return export(folder, out, include, min_quality, layouts, val_share, body_model)
 
 
+def params(
+    path: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    /,
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+) -> int:
+    """Convert one person's parameters: the official ExPose demo's file to limner's (and AMASS's), or back.
+
+    Args:
+        path: <name>_params.npz of the demo or of `estimate --format expose`, or limner's params.npz.
+        out: the file to write, in the other of the two formats.
+        body_model: the SMPL-X file that the parameters belong to, for the way to the demo's format.
+        focal_px: put the person into a photo's camera of this focal length, for the way from the demo's format.
+    """
+    from limner.pipeline.convert_params import convert_params
+
+    print(f"{out}: {convert_params(path, out, body_model, focal_px)}")
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "estimate": estimate,
     "model": model,
     "weights": weights,
+    "params": params,
     "evaluate": evaluate,
     "harvest": harvest,
     "train": train,

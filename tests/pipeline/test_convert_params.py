@@ -1,0 +1,75 @@
+"""The demo's file to limner's and back: matrices to axis-angle, crop camera to photo camera."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from limner.body.model import BodyModel
+from limner.errors import BodyModelError
+from limner.geometry.camera import Camera, weak_from_translation
+from limner.io.expose_file import ExposeFileError, ExposePerson, read_expose_params, write_expose_params
+from limner.io.image import Photo
+from limner.io.motion_file import MotionFileError, read_params, write_params
+from limner.official_estimator import OfficialEstimator
+from limner.pipeline.convert_params import convert_params, expose_from_motion, motion_from_expose
+from limner.pipeline.expose_results import expose_person
+from tests.test_official_estimator import BOXES, Standin
+
+
+@pytest.fixture(scope="module")
+def body(smplx_file: Path) -> BodyModel:
+    return BodyModel.load(smplx_file, 10, 10)
+
+
+@pytest.fixture(scope="module")
+def person(body: BodyModel) -> ExposePerson:
+    photo = Photo(torch.zeros(3, 480, 640, dtype=torch.uint8), None, Path("tea.jpg"))
+    people = OfficialEstimator(Standin(body))(photo, BOXES)
+    return expose_person(people[:1], photo, body, "tea")
+
+
+def close(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-4) -> bool:
+    return a.shape == b.shape and bool((a - b).abs().max() < tolerance)
+
+
+def test_matrices_to_axis_angle_and_back(person, body, smplx_file, tmp_path):
+    demo, own, again = tmp_path / "tea_params.npz", tmp_path / "params.npz", tmp_path / "again_params.npz"
+    write_expose_params(demo, person)
+    assert "axis-angle" in convert_params(demo, own)
+    with np.load(own) as archive:
+        assert archive["body_pose"].shape == (1, 63) and archive["poses"].shape == (1, 165)
+    motion = read_params(own)
+    assert close(motion.rotations[0], person.rotations, 1e-5)
+    with pytest.raises(BodyModelError, match="its shape belongs to the body 'limner', got 'smplx'"):
+        convert_params(own, again, smplx_file)  # 400 vertices are not SMPL-X's 10475
+    write_params(own, type(motion)(**{**vars(motion), "body_model": "smplx"}))
+    assert "the official demo's format" in convert_params(own, again, smplx_file)
+    back = read_expose_params(again)
+    for name in ("rotations", "vertices", "joints", "proj_joints", "betas", "expression", "box_px"):
+        assert close(getattr(back, name), getattr(person, name)), name
+    assert close(back.transl.float(), person.transl.float()) and close(back.weak.scale, person.weak.scale, 1e-6)
+    assert back.name == "again" and back.photo_size_px == (640, 480)
+
+
+def test_crop_camera_to_photo_camera_and_back(person):
+    motion = motion_from_expose(person, focal_px=700.0)
+    matrix = motion.extras["camera_K"]
+    assert matrix[0].tolist() == [[700, 0, 320], [0, 700, 240], [0, 0, 1]]
+    camera = Camera(matrix[:, 0, 0], matrix[:, :2, 2])
+    pelvis_plane = torch.tensor([[[0.3, -0.2, 0.0], [-0.1, 0.4, 0.0]]])
+    in_photo = camera.project(pelvis_plane + motion.transl[:, None])
+    assert close(in_photo, person.crop.photo_from_unit(person.weak.project(pelvis_plane)), 0.01)
+    weak = weak_from_translation(motion.transl, person.crop, camera)
+    assert close(weak.scale, person.weak.scale) and close(weak.translation, person.weak.translation)
+
+
+def test_what_cannot_be_converted(person, body, tmp_path):
+    motion = motion_from_expose(person)
+    with pytest.raises(MotionFileError, match="no camera or no person box"):
+        expose_from_motion(type(motion)(**{**vars(motion), "extras": {}}), body, "tea")
+    (tmp_path / "text.npz").write_text("no archive")
+    for name in ("text.npz", "none.npz"):
+        with pytest.raises(ExposeFileError, match=r"damaged|does not exist"):
+            convert_params(tmp_path / name, tmp_path / "out.npz")
