@@ -42,8 +42,8 @@ class FitOptions:
 
     batch: int = 64
     views: int = 8
-    extra: int = 4
-    kept: int = 4
+    extra: int = 8
+    kept: int = 6
     try_swaps: bool = True
     retry: bool = True
     doubtful: float = 0.035
@@ -72,14 +72,16 @@ class Fitter:
         whole = Unknowns(WHOLE_TURNS, model.num_betas, model.num_expression)
         free, solid = Weights(), Weights(penetration=1.0)
 
-        def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, *solver: float) -> Stage:
-            return Stage(layer, self.priors, what, weights, SolverOptions(int(solver[0]), *solver[1:]), sigma)
+        def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, solver: SolverOptions) -> Stage:
+            return Stage(layer, self.priors, what, weights, solver, sigma)
 
-        self.coarse = stage(some, turns, free, 0.06, 15, 5e-3, 1)
-        self.middle = stage(more, body, free, 0.02, 15, 3e-3, 1)
-        self.fine = stage(more, body, free, 0.01, 20, 1e-3, 1)
-        self.whole = stage(every, whole, solid, 0.012, 15, 3e-3, 1)
+        self.coarse = stage(some, turns, free, 0.06, SolverOptions(15, 5e-3, 1))
+        self.middle = stage(more, body, free, 0.02, SolverOptions(15, 3e-3, 1))
+        self.fine = stage(more, body, free, 0.01, SolverOptions(20, 1e-3, 1))
+        self.whole = stage(every, whole, solid, 0.012, SolverOptions(15, 3e-3, 1))
         self.final = replace(self.whole, solver=SolverOptions(40, 1e-3, 2))
+        pinned = Unknowns(WHOLE_TURNS, 0, model.num_expression)
+        self.frame = replace(self.whole, unknowns=pinned, solver=SolverOptions(15, 1e-3, 1))
 
     @torch.no_grad()
     def __call__(
@@ -99,7 +101,7 @@ class Fitter:
             if progress is not None:
                 progress(min(first + self.options.batch, len(targets)), len(targets))
         if not parts:
-            return self._judged(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
+            return self.judged(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
         return Fits(
             join_params([p.params for p in parts]),
             targets.camera,
@@ -118,7 +120,7 @@ class Fitter:
             estimate = None if start is None else start[rows]
             finding = self._from_mean(targets) if estimate is None else self._from_estimate(targets, estimate)
             finding = self._doubted(targets, finding, estimate is not None)
-        return self._judged(given, why_not, rows, finding, start)
+        return self.judged(given, why_not, rows, finding, start)
 
     def _from_mean(self, targets: FitTargets) -> Finding:
         """Typical poses from all sides; the best few descend, body first, coarse to fine."""
@@ -177,7 +179,7 @@ class Fitter:
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:
         return body_reprojection(self.whole.layer, finding) > self.options.doubtful
 
-    def _judged(
+    def judged(
         self,
         given: FitTargets,
         why_not: list[str],

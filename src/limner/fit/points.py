@@ -86,7 +86,7 @@ class KeypointLayer:
         shift = joints - (absolute @ rest_joints[..., None])[..., 0] + params.transl[:, None]
         joints = joints + params.transl[:, None]
         riders = self._riders(pose)
-        rest = riders.rest + (riders.directions @ coefficients[:, None, None, :, None])[..., 0]
+        rest = self._rest(riders, coefficients)
         if self.corrective is not None:
             rest[:, : len(self.fixed)] += self._corrected(pose)
         people = torch.arange(len(pose), device=pose.device)[:, None, None]
@@ -113,6 +113,17 @@ class KeypointLayer:
             both(fixed.rest, some.rest),
             both(fixed.directions, some.directions),
         )
+
+    def _rest(self, riders: Riders, coefficients: Float[Tensor, "B C"]) -> Float[Tensor, "B N K 3"]:
+        """Weighted rest positions of B shapes."""
+        fixed = self.riders
+        moved = coefficients @ fixed.directions.flatten(0, 2).mT
+        rest = fixed.rest + moved.unflatten(1, fixed.rest.shape)
+        if riders is fixed:
+            return rest
+        own = riders.directions[:, len(self.fixed) :]
+        line = riders.rest[:, len(self.fixed) :] + (own @ coefficients[:, None, None, :, None])[..., 0]
+        return torch.cat([rest, line], 1)
 
     def _corrected(self, pose: Tensor) -> Float[Tensor, "B N K 3"]:
         eye = torch.eye(3, dtype=pose.dtype, device=pose.device)
@@ -143,8 +154,11 @@ class KeypointLayer:
         share = mask @ posed.share[..., None]  # B N J 1
         arm = hanging - share * posed.joints[:, None, index]
         # axis . (a x arm) = a . (arm x axis), for all three a of a joint at once
-        swept = torch.linalg.cross(arm[:, :, None], axes[:, :, :, None].expand(-1, -1, -1, len(index), -1))
-        local = torch.einsum("bndjc,bjcm->bndjm", swept, posed.absolute[:, index])
+        x, y, z = arm[:, :, None].unbind(-1)  # B N 1 J
+        gx, gy, gz = axes[..., None, :].unbind(-1)  # B N D 1
+        swept = torch.stack([y * gz - z * gy, z * gx - x * gz, x * gy - y * gx], 0)  # 3 B N D J
+        frame = posed.absolute[:, index].permute(2, 3, 0, 1)[..., None, None, :]  # c m B 1 1 J
+        local = torch.stack([(swept * frame[:, m]).sum(0) for m in range(3)], -1)
         return local.flatten(3)
 
     def _by_coefficients(self, posed: Posed, params: BodyParams, wanted: list[int]) -> Float[Tensor, "B N 3 C"]:

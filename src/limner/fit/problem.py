@@ -51,7 +51,7 @@ class Anchor:
 class Weights:
     """Which terms a stage has and how strong they are (1: calibrated)."""
 
-    robust: float = 3.0
+    robust: float = 6.0
     body_pose: float = 1.0
     hand_pose: float = 1.0
     shape: float = 1.0

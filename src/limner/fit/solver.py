@@ -5,23 +5,14 @@ turned into weights: iteratively reweighted least squares), and what a step does
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-
-class Rows(Protocol):  # what mypy calls a dataclass instance
-    """A frozen dataclass of tensors whose first axis is the item; indexing gives some items."""
-
-    __dataclass_fields__: Any
-
-    def __getitem__(self, index: Any) -> Any:
-        """Some items."""
-
-
-State = TypeVar("State", bound=Rows)
+State = TypeVar("State")
+"""A frozen dataclass of tensors whose first axis is the item; indexing with a tensor gives some items."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +91,7 @@ def damped_least_squares(problem: Problem[State], start: State, options: SolverO
         if count < 0.8 * len(busy):  # dropping a few is dearer than keeping them
             state, objective = _put(state, rows, here), objective.index_copy(0, rows, value)
             keep = busy.nonzero()[:, 0]
-            rows, part, here = rows[keep], part[keep], here[keep]
+            rows, part, here = rows[keep], part[keep], cast(Any, here)[keep]
             value, damping, idle = value[keep], damping[keep], idle[keep]
         if not count:
             break
@@ -125,10 +116,10 @@ def _chosen(better: Tensor, new: State, old: State) -> State:
         a, b = getattr(new, name), getattr(old, name)
         return torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b)
 
-    return type(old)(**{f.name: pick(f.name) for f in fields(old)})
+    return type(old)(**{f.name: pick(f.name) for f in fields(cast(Any, old))})
 
 
 def _put(whole: State, rows: Tensor, part: State) -> State:
     """The whole state with some items replaced."""
-    columns = {f.name: getattr(whole, f.name).index_copy(0, rows, getattr(part, f.name)) for f in fields(whole)}
-    return type(whole)(**columns)
+    names = [f.name for f in fields(cast(Any, whole))]
+    return type(whole)(**{name: getattr(whole, name).index_copy(0, rows, getattr(part, name)) for name in names})

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limner.body.keypoints import KEYPOINT_NAMES, indices_of
+from limner.body.keypoints import indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
@@ -75,7 +75,7 @@ def mean_starts(
 ) -> BodyParams:
     """B people of mean shape in one pose, seen from one side; `hand_pose` is a right hand."""
     count = len(roll_rad)
-    rest = model.rest(count).to(roll_rad)
+    rest = model.rest(count).to(roll_rad.device, roll_rad.dtype)
     right = hand_pose.to(roll_rad).expand(count, -1, -1, -1)
     people = rest.replace(right_hand_pose=right, left_hand_pose=right)
     left = people.mirrored().left_hand_pose
@@ -84,11 +84,3 @@ def mean_starts(
         body_pose=body_pose.to(roll_rad).expand(count, -1, -1, -1),
         global_orient=facing(roll_rad, yaw_rad),
     )
-
-
-def swapped_sides() -> list[int]:
-    """For each of the 144 points the one with left and right exchanged."""
-    from limner.body.skeleton import mirrored_name
-
-    where = {name: i for i, name in enumerate(KEYPOINT_NAMES)}
-    return [where[mirrored_name(name)] for name in KEYPOINT_NAMES]
