@@ -90,7 +90,7 @@ def evaluate(
         predictions: a file or folder of another system's outputs, scored instead of limner (benchmarks only).
         body_model: your own SMPLX_NEUTRAL.npz; needed where truth or predictions are SMPL-X parameters.
     """
-    if what in ("photos", "synthetic"):
+    if what == "photos" or what == "synthetic":
         from limner.evaluate.run import evaluate_photos, evaluate_synthetic
 
         if predictions is not None or body_model is not None:
@@ -109,6 +109,7 @@ def harvest(
     seed: int = 7,
     poses: Path | None = None,
     hdri: Path | None = None,
+    part: Literal["body", "hand", "face", "all"] = "all",
 ) -> int:
     """Render synthetic people and keep what the frozen backbones see in them (step 1 of training).
 
@@ -118,10 +119,11 @@ def harvest(
         seed: other seeds give other people.
         poses: captured key poses (.npz); without, everyday poses only.
         hdri: folder of panoramas for light and backgrounds; without, plain studios.
+        part: only this part of the people; the same seed shows the same people.
     """
     from limner.train.run import run_harvest
 
-    run_harvest(out, shards, seed, poses, hdri)
+    run_harvest(out, shards, seed, poses, hdri, part)
     return 0
 
 
@@ -281,8 +283,39 @@ def params(
     return 0
 
 
+def fit(
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional] = (),
+    /,
+    keypoints: Path = Path("keypoints"),
+    out: Path = Path("out"),
+    start: str = "estimate",
+    video: bool = False,
+    weights: str = "limner",
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+    photo_size: tuple[int, int] | None = None,
+) -> int:
+    """Fit bodies to given 2D keypoints by optimisation (SMPLify-X), many people at once.
+
+    Args:
+        photos: photos, or folders of photos; without, the keypoints alone are fitted.
+        keypoints: OpenPose, COCO(-WholeBody) or limner keypoint file, or a folder of them.
+        out: folder of the results, one folder a photo, and fits.json with a verdict and scores for each person.
+        start: `estimate` (limner's own), `mean` (typical poses), a folder that limner wrote, or a params.npz.
+        video: the photos are frames of one clip, and the n-th person of each file is the same one.
+        weights: as for `estimate`.
+        body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
+        focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
+        photo_size: width and height of the photos, where neither photos nor keypoint files tell.
+    """
+    from limner.fit_photos import fit_photos
+
+    return fit_photos(photos, keypoints, out, start, video, weights, body_model, focal_px, photo_size)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "estimate": estimate,
+    "fit": fit,
     "model": model,
     "weights": weights,
     "params": params,

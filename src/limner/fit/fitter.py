@@ -16,8 +16,8 @@ from limner.fit.noise import measured_sigma
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
 from limner.fit.problem import Anchor, Weights
-from limner.fit.records import SCORES, Fits, FitTargets
-from limner.fit.search import Hypotheses, descended, join_params, judged, mean_hypotheses
+from limner.fit.records import SCORES, Fits, FitTargets, join_fits
+from limner.fit.search import Hypotheses, descended, judged, mean_hypotheses
 from limner.fit.solver import SolverOptions
 from limner.fit.stage import Stage
 from limner.fit.swap import SWAPS, swapped_targets
@@ -102,13 +102,7 @@ class Fitter:
                 progress(min(first + self.options.batch, len(targets)), len(targets))
         if not parts:
             return self.judged(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
-        return Fits(
-            join_params([p.params for p in parts]),
-            targets.camera,
-            torch.cat([p.objective for p in parts]),
-            tuple(verdict for p in parts for verdict in p.verdict),
-            {name: torch.cat([p.scores[name] for p in parts]) for name in SCORES},
-        )
+        return join_fits(parts)
 
     def _fit_batch(self, given: FitTargets, start: BodyParams | None) -> Fits:
         """Sort out who can be fitted, fit, doubt, judge."""

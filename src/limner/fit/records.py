@@ -1,6 +1,7 @@
 """What goes into a fit and what comes out of it?"""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float
@@ -41,7 +42,7 @@ class FitTargets:
         return FitTargets(self.keypoints_px[index], self.confidence[index], self.camera[index], self.boxes[index])
 
 
-def join_fit_targets(parts: list[FitTargets]) -> FitTargets:
+def join_fit_targets(parts: Sequence[FitTargets]) -> FitTargets:
     """The people of several photos in one batch."""
     return FitTargets(
         torch.cat([t.keypoints_px for t in parts]),
@@ -79,7 +80,29 @@ class Fits:
     def __len__(self) -> int:
         return len(self.verdict)
 
+    def __getitem__(self, index: Tensor) -> "Fits":
+        """Some of the people; `index` holds their numbers."""
+        return Fits(
+            self.params[index],
+            self.camera[index],
+            self.objective[index],
+            tuple(self.verdict[k] for k in index.tolist()),
+            {name: values[index] for name, values in self.scores.items()},
+        )
+
     @property
     def fitted(self) -> Bool[Tensor, "B"]:
         """Who has the verdict "fitted"."""
         return torch.tensor([verdict == FITTED for verdict in self.verdict], dtype=torch.bool)
+
+
+def join_fits(parts: Sequence[Fits]) -> Fits:
+    """Several batches of fits as one; at least one."""
+    params = {f.name: torch.cat([getattr(p.params, f.name) for p in parts]) for f in fields(BodyParams)}
+    return Fits(
+        BodyParams(**params),
+        Camera(torch.cat([p.camera.focal_px for p in parts]), torch.cat([p.camera.center_px for p in parts])),
+        torch.cat([p.objective for p in parts]),
+        tuple(verdict for p in parts for verdict in p.verdict),
+        {name: torch.cat([p.scores[name] for p in parts]) for name in SCORES},
+    )

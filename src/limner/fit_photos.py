@@ -1,0 +1,304 @@
+"""How are the people of many photos fitted to given keypoints? In batches over photos, resumed, one bad photo alone."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.errors import KeypointFileError, LimnerError, PhotoError
+from limner.estimator import Estimator
+from limner.fit.files import fits_entry, read_fits_file, start_of_folder, start_of_motion, write_fits_file
+from limner.fit.fitter import Fitter
+from limner.fit.people import people_of_fits
+from limner.fit.records import FITTED, Fits, FitTargets, join_fit_targets, join_fits
+from limner.fit.search import join_params
+from limner.fit.targets import fit_targets
+from limner.fit.video import fit_video
+from limner.geometry.camera import photo_camera
+from limner.io.image import Photo, list_photos, read_photo
+from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, read_keypoints
+from limner.io.motion_file import Motion, read_params, write_params
+from limner.pipeline.results import check_writable, motion, result_names, save_results
+
+GREY = 200
+FITS_FILE = "fits.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to fit: its name in the results, its file (None: keypoints alone) and its keypoints."""
+
+    name: str
+    file: Path | None
+    keypoints: PhotoKeypoints
+    size_px: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A photo that was read: targets of its people, and their starts (None: from typical poses)."""
+
+    job: Job
+    photo: Photo
+    targets: FitTargets
+    starts: list[BodyParams | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A photo's row of the table at the end."""
+
+    name: str
+    people: int
+    fitted: int
+    note: str
+    failed: bool
+
+
+class Starts:
+    """Where fits start: limner's estimate of the photo, typical poses, or results on disk."""
+
+    def __init__(self, start: str, weights: str, body_model: Path | None, model: BodyModel):
+        """`start`: "estimate", "mean", a folder that limner wrote, or one `params.npz`."""
+        self.model, self.path = model, None if start in ("estimate", "mean") else Path(start).expanduser()
+        self.estimator = Estimator.load(weights, body_model) if start == "estimate" else None
+        self.motion = None if self.path is None or self.path.is_dir() else read_params(self.path)
+
+    def of(self, photo: Photo, job: Job, targets: FitTargets, first: int) -> list[BodyParams | None]:
+        """One start a person of a photo; `first`: how many people came before, for a motion file's frames."""
+        starts: list[BodyParams | None] = [None] * len(targets)
+        if self.motion is not None:
+            return [start_of_motion(self.motion, first + k, self.model) for k in range(len(targets))]
+        if self.path is not None:
+            return start_of_folder(self.path / job.name, targets, self.model)
+        good = [k for k, box in enumerate(targets.boxes.tolist()) if box[2] - box[0] >= 1 and box[3] - box[1] >= 1]
+        if self.estimator is None or not good:
+            return starts
+        people = self.estimator(photo, _grown(targets.boxes[good], photo), float(targets.camera.focal_px[0]))
+        for row, k in enumerate(good):
+            starts[k] = people.params[row : row + 1]
+        return starts
+
+
+def fit_photos(
+    photos: Sequence[Path],
+    keypoints: Path,
+    out: Path,
+    start: str = "estimate",
+    video: bool = False,
+    weights: str = "limner",
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+    photo_size: tuple[int, int] | None = None,
+) -> int:
+    """Fit everybody in keypoint files and write results to `out`; returns 0, or 1 if a photo failed.
+
+    Without photos the keypoints alone are fitted (not from "estimate"); their photos' size is then in the files
+    (limner's own) or `photo_size`. With `video` the photos are the frames of one clip, and the n-th person of every
+    file is the same. Photos that `out/fits.json` has already are skipped (not with `video`). Raises LimnerError for
+    what concerns all photos.
+    """
+    if focal_px is not None and not 0 < focal_px < float("inf"):
+        raise PhotoError(
+            f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
+        )
+    jobs = _jobs(photos, read_keypoints(keypoints), photo_size, start)
+    model = BodyModel.load(body_model)
+    check_writable(out)
+    done = {} if video else read_fits_file(out / FITS_FILE)
+    todo = [job for job in jobs if job.name not in done]
+    run = _Run(Fitter(model), model, Starts(start, weights, body_model, model), out, focal_px, done)
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    begun = time.perf_counter()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("fitting", total=len(todo))
+        for rows in run.video(todo) if video else run.batches(todo):
+            progress.advance(task, rows)
+    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun))
+    console.print(Text(f"Results are in {out.resolve()}"), soft_wrap=True)
+    return 1 if any(row.failed for row in run.rows) else 0
+
+
+def _jobs(
+    photos: Sequence[Path], points: dict[str, PhotoKeypoints], photo_size: tuple[int, int] | None, start: str
+) -> list[Job]:
+    """Every photo with its keypoints; without photos every keypoint record."""
+    if photos:
+        files = list_photos(photos)
+        jobs = []
+        for name, file in zip(result_names(files), files, strict=True):
+            found = points.get(file.stem)
+            jobs.append(Job(name, file, found or PhotoKeypoints(file.name, []), None))
+        if not any(job.keypoints.people for job in jobs):
+            keypoints_of(files[0], points)  # says what is wrong if no photo has keypoints
+        return jobs
+    if start == "estimate":
+        raise PhotoError("fitting from limner's estimate needs the photos. Name them, or use --start mean.")
+    unknown = [name for name, record in points.items() if (record.size_px or photo_size) is None]
+    if unknown:
+        raise KeypointFileError(
+            f"the size of the photo {unknown[0]!r} is not in its keypoint file. Name the photos, or give --photo-size "
+            "WIDTH HEIGHT."
+        )
+    return [Job(name, None, record, record.size_px or photo_size) for name, record in points.items()]
+
+
+class _Run:
+    """The state of one run: what is done and what the table will say."""
+
+    def __init__(
+        self, fitter: Fitter, model: BodyModel, starts: Starts, out: Path, focal_px: float | None, done: dict[str, Any]
+    ):
+        self.fitter, self.model, self.starts, self.out = fitter, model, starts, out
+        self.focal_px, self.done = focal_px, done
+        self.rows: list[Row] = []
+        self.people_before = 0
+
+    def batches(self, jobs: Sequence[Job]) -> Iterator[int]:
+        """Fit photos until a batch of people is full; yields how many photos are done."""
+        batch: list[Ready] = []
+        for job in jobs:
+            ready = self._read(job)
+            if ready is None:
+                yield 1
+                continue
+            batch.append(ready)
+            if sum(len(r.targets) for r in batch) >= self.fitter.options.batch:
+                yield self._finish(batch)
+                batch = []
+        if batch:
+            yield self._finish(batch)
+
+    def video(self, jobs: Sequence[Job]) -> Iterator[int]:
+        """Fit the n-th person of all frames together."""
+        frames = [ready for job in jobs if (ready := self._read(job)) is not None]
+        most = max((len(f.targets) for f in frames), default=0)
+        tracks = []
+        for person in range(most):
+            targets = join_fit_targets([_person_or_nobody(f.targets, person) for f in frames])
+            starts = [f.starts[person] if person < len(f.starts) else None for f in frames]
+            whole = join_params([s for s in starts if s is not None]) if None not in starts else None
+            fits = fit_video(self.fitter, targets, whole)
+            tracks.append(fits)
+            self._write_track(person, fits, targets, frames)
+        for k, frame in enumerate(frames):
+            present = [t[torch.tensor([k])] for t in tracks[: len(frame.targets)]]
+            fits = join_fits(present) if present else self.fitter(frame.targets)
+            self._write(frame, fits)
+            yield 1
+        write_fits_file(self.out / FITS_FILE, self.done)
+
+    def _read(self, job: Job) -> Ready | None:
+        """A photo, its targets and starts; None (and a row of the table) where that fails."""
+        try:
+            photo = _photo_of(job)
+            lens = job.keypoints.camera
+            focal = self.focal_px or photo.focal_px or (lens[0] if lens else None)
+            camera = photo_camera(photo.width, photo.height, focal, len(job.keypoints.people))
+            targets = fit_targets(job.keypoints.people, camera)
+            starts = self.starts.of(photo, job, targets, self.people_before)
+            self.people_before += len(targets)
+        except LimnerError as error:
+            self.rows.append(Row(job.name, len(job.keypoints.people), 0, str(error), True))
+            return None
+        return Ready(job, photo, targets, starts)
+
+    def _finish(self, batch: list[Ready]) -> int:
+        targets = join_fit_targets([r.targets for r in batch])
+        fits = fit_with_starts(self.fitter, targets, [start for r in batch for start in r.starts])
+        first = 0
+        for ready in batch:
+            rows = torch.arange(first, first + len(ready.targets))
+            first += len(rows)
+            self._write(ready, fits[rows])
+        write_fits_file(self.out / FITS_FILE, self.done)
+        return len(batch)
+
+    def _write(self, ready: Ready, fits: Fits) -> None:
+        """Results of one photo; people who were not fitted well are named, not drawn."""
+        good = fits.fitted.nonzero()[:, 0]
+        people = people_of_fits(self.model, ready.targets[good], fits[good])
+        name = ready.job.name
+        note = "; ".join(f"person {k}: {v}" for k, v in enumerate(fits.verdict) if v != FITTED)
+        try:
+            save_results(people, ready.photo, self.model, self.out / name)
+        except LimnerError as error:
+            self.rows.append(Row(name, len(fits), 0, str(error), True))
+            return
+        self.done[name] = fits_entry(fits)
+        self.rows.append(Row(name, len(fits), len(good), note, False))
+
+    def _write_track(self, person: int, fits: Fits, targets: FitTargets, frames: list[Ready]) -> None:
+        """One person's motion over the frames in which the fit holds."""
+        good = fits.fitted.nonzero()[:, 0]
+        if not len(good):
+            return
+        first = people_of_fits(self.model, targets[good[:1]], fits[good[:1]])
+        one = motion(first, self.model, frames[int(good[0])].photo)
+        params = fits.params[good]
+        track = Motion(
+            params.full_pose(), params.transl, params.betas[0], params.expression, one.pelvis_rest, one.body_model
+        )
+        write_params(self.out / f"track_{person}.npz", track)
+
+
+def fit_with_starts(fitter: Fitter, targets: FitTargets, starts: Sequence[BodyParams | None]) -> Fits:
+    """Fit people who have a start from there, the others from typical poses."""
+    order: list[int] = []
+    parts = []
+    for known in (True, False):
+        rows = [k for k, start in enumerate(starts) if (start is not None) is known]
+        if rows:
+            given = [start for start in starts if start is not None]
+            parts.append(fitter(targets[rows], join_params(given) if known else None))
+            order += rows
+    if not parts:
+        return fitter(targets)
+    return join_fits(parts)[torch.tensor(order).argsort()]
+
+
+def _photo_of(job: Job) -> Photo:
+    if job.file is not None:
+        return read_photo(job.file)
+    assert job.size_px is not None
+    width, height = job.size_px
+    return Photo(torch.full((3, height, width), GREY, dtype=torch.uint8), None, Path(job.keypoints.photo))
+
+
+def _grown(boxes: Tensor, photo: Photo) -> Tensor:
+    """Boxes a tenth larger than the points, as `limner estimate --keypoints` makes them."""
+    grow = 0.1 * (boxes[:, 2:] - boxes[:, :2]).amax(-1, keepdim=True)
+    return torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], -1)
+
+
+def _person_or_nobody(targets: FitTargets, person: int) -> FitTargets:
+    """One person of a frame; a row without confidence where the frame lacks that person."""
+    if person < len(targets):
+        return targets[[person]]
+    camera = targets.camera[:1] if len(targets) else photo_camera(1, 1, 1.0, 1)
+    return FitTargets(torch.zeros(1, 144, 2), torch.zeros(1, 144), camera, torch.zeros(1, 4))
+
+
+def _table(rows: Sequence[Row], skipped: int, seconds: float) -> Table:
+    people, fitted = sum(r.people for r in rows), sum(r.fitted for r in rows)
+    before = f", {skipped} done before" if skipped else ""
+    table = Table(title=f"{fitted} of {people} people fitted in {seconds:.1f} s{before}")
+    table.add_column("photo", overflow="fold")
+    table.add_column("people", justify="right")
+    table.add_column("fitted", justify="right")
+    table.add_column("note", overflow="fold")
+    for row in rows:
+        style = "red" if row.failed else None
+        table.add_row(Text(row.name), str(row.people), str(row.fitted), Text(row.note), style=style)
+    return table
