@@ -104,3 +104,17 @@ def ended_with(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
     with pytest.raises(SystemExit) as end:
         main()
     return end.value.code
+
+
+def test_evaluate_goes_to_photos_or_to_benchmarks(monkeypatch, capsys):
+    seen: list[object] = []
+    monkeypatch.setattr("limner.evaluate.benchmark_run.evaluate_benchmark", lambda *given: seen.append(given))
+    monkeypatch.setattr("limner.evaluate.run.evaluate_photos", lambda *given: seen.append(given))
+    assert ended_with(["evaluate", "ehf", "E", "--predictions", "p", "--body-model", "S.npz"], monkeypatch) == 0
+    assert ended_with(["evaluate", "photos", "d", "--limit", "3"], monkeypatch) == 0
+    assert seen == [
+        ("ehf", Path("E"), Path("out/evaluation"), "limner", None, Path("p"), Path("S.npz")),
+        (Path("d"), Path("out/evaluation"), "limner", 3),
+    ]
+    assert ended_with(["evaluate", "photos", "d", "--predictions", "p"], monkeypatch) == 2
+    assert "--predictions and --body-model are for benchmarks" in capsys.readouterr().err

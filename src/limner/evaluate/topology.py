@@ -34,7 +34,8 @@ class SmplxFiles:
     """What is known of SMPL-X's mesh; None where the file was not found.
 
     joint_regressor "55 V", joints14 "14 V": points as weighted means of vertices; left_hand, right_hand: MANO's 778
-    vertices; head: FLAME's 5023; vertex_count of SMPL-X; faces "F 3"; missing: names of files not found.
+    vertices; head: FLAME's 5023; vertex_count of SMPL-X; faces "F 3"; model_file: SMPL-X itself; missing: names of
+    files not found.
     """
 
     vertex_count: int | None
@@ -44,6 +45,7 @@ class SmplxFiles:
     right_hand: Int64[Tensor, "H"] | None
     head: Int64[Tensor, "N"] | None
     faces: Int64[Tensor, "F 3"] | None
+    model_file: Path | None = None
     missing: tuple[str, ...] = ()
 
     def part(self, name: str) -> Int64[Tensor, "N"]:
@@ -124,6 +126,7 @@ def find_smplx_files(folders: Iterable[Path], body_model: Path | None = None) ->
         right_hand=_ids(ids.get("right_hand")),
         head=None if head is None else _ids(read_npy(head)),
         faces=None if assets is None else torch.as_tensor(assets.faces),
+        model_file=model,
         missing=tuple(name for name, file in found.items() if file is None),
     )
 

@@ -70,7 +70,7 @@ def agora_benchmark(folder: Path, files: SmplxFiles, model: BodyModel | None) ->
 
 def _case(person: AgoraPerson, model: BodyModel) -> Case:
     truth = partial(_truth, person, model)
-    return Case(person.name, person.image, "person", person.photo, truth, person.box, float(person.K[0, 0]))
+    return Case(person.name, person.image, "person", person.photo, truth, person.box)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """How are estimates scored on the validation split of ExPose's curated fits?"""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,19 +35,25 @@ def curated_benchmark(folder: Path, files: SmplxFiles, model: BodyModel | None) 
     if vertex_count is not None:
         metrics = (*v2v_metrics(files, vertex_count), *metrics)
     cases = tuple(_case(fits, row, given, model) for row in range(len(fits)))
+    if len({case.name for case in cases}) < len(cases):  # several people of one photo: told apart by their number
+        cases = tuple(replace(case, name=f"{case.name}#{_before(fits, row)}") for row, case in enumerate(cases))
     return Benchmark("curated fits, val", cases, metrics, SOURCE, (OWN_BODY, "intervals: over photos"))
 
 
 def _case(fits: Fits, row: int, given: dict[str, Float[Tensor, "N _ 3"]], model: BodyModel | None) -> Case:
     points = fits.points[row]
     return Case(
-        name=f"{Path(fits.names[row]).with_suffix('')}#{row}",
+        name=str(Path(fits.names[row]).with_suffix("")),
         group=fits.names[row],
         kind="person",
         photo=fits.photos[row],
         truth=partial(_truth, fits, row, given, model),
         box=box_of_points(points[:, :2], points[:, 2]),
     )
+
+
+def _before(fits: Fits, row: int) -> int:
+    return fits.names[:row].count(fits.names[row])
 
 
 @torch.no_grad()

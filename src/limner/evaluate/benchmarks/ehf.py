@@ -45,7 +45,6 @@ def _case(frame: EhfFrame) -> Case:
         photo=frame.photo,
         truth=partial(_truth, frame),
         box=_box(frame),
-        focal_px=FOCAL_PX,
     )
 
 

@@ -55,4 +55,4 @@ def mano_vertices(answer: Answer, files: SmplxFiles) -> Tensor:
 
 def _case(hand: HandPhoto) -> Case:
     truth = partial(Answer, vertices=hand.vertices, joints=hand.joints, joint_names=JOINTS)
-    return Case(hand.name, hand.name, "right_hand", hand.photo, truth, focal_px=float(hand.K[0, 0]))
+    return Case(hand.name, hand.name, "right_hand", hand.photo, truth)

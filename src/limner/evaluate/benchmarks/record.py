@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -20,7 +20,7 @@ class Case:
     """One person (hand, head) to be scored.
 
     name   by which predictions are found; group: people that belong together when intervals are made (a sequence, a
-           subject); box: x0 y0 x1 y1 photo pixels, None: the whole photo; focal_px where the set gives it
+           subject); box: x0 y0 x1 y1 photo pixels, None: the whole photo
     truth  reads the truth when asked for
     """
 
@@ -30,7 +30,6 @@ class Case:
     photo: Path
     truth: Callable[[], Answer]
     box: Float[Tensor, "4"] | None = None
-    focal_px: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,17 @@ class Benchmark:
     notes: tuple[str, ...] = ()
     crowd: bool = False
     checked: int = 3
+
+
+@runtime_checkable
+class System(Protocol):
+    """What is scored: limner itself, or the files that another program wrote."""
+
+    def answer(self, case: Case) -> Answer | None:
+        """What it says of one case; None: nothing."""
+
+    def crowd(self, group: str, photo: Path) -> list[Answer]:
+        """Everybody that it found in a photo, with joints in the photo's pixels."""
 
 
 def check_metrics(benchmark: Benchmark) -> tuple[list[Metric], dict[str, str]]:

@@ -5,6 +5,7 @@ Scans have other vertices than any model, so meshes of every topology can be sco
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -43,13 +44,17 @@ class BodyScanError:
         registered = stack(true.mesh(self.vertex_count))
         mesh = procrustes(stack(said.mesh(self.vertex_count)), registered)[0]
         distances = 1000 * distance_to_mesh(true.scan.double(), mesh, true.faces)
-        return Scores(dict(zip(self.names, (float(distances.mean()), float(distances.median())), strict=True)))
+        return Scores(
+            dict(zip(self.names, (float(distances.mean()), float(np.median(distances.numpy()))), strict=True))
+        )
 
     def check(self, true: Answer) -> None:
         """With its own vertices as the scan, the truth scores 0, wherever it stands and however large it is."""
         if true.scan is None:
             raise NotComparable("the data set has no scans")
-        own = replace(true, scan=true.mesh(self.vertex_count))
+        if true.faces is None:
+            raise NotComparable("the truth has no triangles")
+        own = replace(true, scan=true.mesh(self.vertex_count)[true.faces.unique()])  # what the surface consists of
         for what, said in (("the truth itself", own), ("the truth aside and grown", _elsewhere(own))):
             for name, value in self(said, own).values.items():
                 expect(name, what, value, 0.0)
@@ -86,7 +91,7 @@ class FaceScanError:
         if self.refined:
             mesh = refine_onto(face, mesh, said.faces)
         distances = 1000 * distance_to_mesh(face, mesh, said.faces)
-        statistics = (distances.median(), distances.mean(), distances.std(), distances.square().mean().sqrt())
+        statistics = (np.median(distances.numpy()), distances.mean(), distances.std(), distances.square().mean().sqrt())
         return Scores(dict(zip(self.names, map(float, statistics), strict=True)), distances)
 
     def check(self, true: Answer) -> None:

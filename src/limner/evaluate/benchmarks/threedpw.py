@@ -42,7 +42,6 @@ def _case(person: Person3DPW) -> Case:
         photo=person.photo,
         truth=partial(_truth, person),
         box=person.box,
-        focal_px=None if person.K is None else float(person.K[0, 0]),
     )
 
 

@@ -1,0 +1,130 @@
+"""What does limner answer on the photos of a benchmark?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.data.sources.agora import FULL_WIDTH, Submitted
+from limner.estimator import Estimator
+from limner.evaluate.answer import Answer
+from limner.evaluate.benchmarks.agora import MATCHED_JOINTS
+from limner.evaluate.benchmarks.record import Case
+from limner.evaluate.parts_alone import look_at_face_boxes, look_at_hand_boxes
+from limner.evaluate.sheets import hand_mesh
+from limner.geometry.camera import camera_from_crop, photo_camera
+from limner.io.image import Photo, read_photo
+from limner.pipeline.people import People
+
+SEVEN_IBUG = (36, 39, 42, 45, 33, 48, 54)
+"""iBUG numbers of `limner.data.sources.now.LANDMARKS`: eye corners, nose bottom, mouth corners, right ones first."""
+FACE_ROOM = 1.4
+"""Boxes given to the face network have this much room taken off again (`parts_alone.FIRST_MARGIN`)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One person that limner found in a photo of a crowd: the answer, its parameters, and the photo's width."""
+
+    answer: Answer
+    params: BodyParams
+    photo_width: int
+
+
+class OwnAnswers:
+    """limner as a system under test; it is not told the focal length.
+
+    seen: everybody of the crowds so far, by the photo's group: what a submission to AGORA's server is made of.
+    """
+
+    def __init__(self, estimator: Estimator):
+        self.estimator = estimator
+        self.seen: dict[str, list[Seen]] = {}
+
+    @torch.no_grad()
+    def answer(self, case: Case) -> Answer | None:
+        """The answer for one case; None when nobody is seen. Raises LimnerError for photos that cannot be read."""
+        photo = read_photo(case.photo)
+        match case.kind:
+            case "person":
+                return self._person(photo, case.box)
+            case "right_hand":
+                return self._right_hand(photo)
+            case "head":
+                return self._head(photo)
+
+    @torch.no_grad()
+    def crowd(self, group: str, photo: Path) -> list[Answer]:
+        """Everybody that the detector finds in a photo. Raises LimnerError for photos that cannot be read."""
+        read = read_photo(photo)
+        people = self.estimator(read)
+        everybody = [Seen(_answer(people, i), people.params[i : i + 1], read.width) for i in range(len(people))]
+        self.seen[group] = everybody
+        return [one.answer for one in everybody]
+
+    def _person(self, photo: Photo, box: Float[Tensor, "4"] | None) -> Answer | None:
+        people = self.estimator(photo, None if box is None else box[None])
+        return _answer(people, 0) if len(people) else None
+
+    def _right_hand(self, photo: Photo) -> Answer:
+        """The hand network alone, the whole photo as its box; points from the wrist, camera axes."""
+        box = torch.tensor([[0.0, 0.0, photo.width, photo.height]])
+        model = self.estimator.body_model
+        look = look_at_hand_boxes(self.estimator.hand_net, model, photo.pixels, box, torch.tensor([False]))
+        camera = photo_camera(photo.width, photo.height, photo.focal_px, 1)
+        to_camera = camera_from_crop(look.crops.squares, camera)[0]
+        said = look.estimate
+        vertices, faces = hand_mesh(model, said.wrist, said.hand_pose, said.betas)
+        return Answer(
+            vertices=vertices[0] @ to_camera.mT,
+            faces=faces,
+            joints=look.points[0] @ to_camera.mT,
+            joint_names=hand21("right"),
+        )
+
+    def _head(self, photo: Photo) -> Answer | None:
+        """The head network's shape with a neutral face: where the estimator sees the best person's face."""
+        people = self.estimator(photo)
+        if not len(people):
+            return None
+        square = people.face_square[:1]
+        half = square.size_px[:, None] / 2 / FACE_ROOM
+        box = torch.cat([square.center_px - half, square.center_px + half], 1)
+        model = self.estimator.body_model
+        look = look_at_face_boxes(self.estimator.face_net, model, photo.pixels, box)
+        return neutral_head(model, look.estimate.betas)
+
+
+@torch.no_grad()
+def neutral_head(model: BodyModel, betas: Float[Tensor, "1 S"]) -> Answer:
+    """The whole body at rest with this shape, and the seven landmarks of its face; metres."""
+    params = model.rest().replace(betas=betas)
+    mesh = model(params)
+    points = model.keypoints144(mesh, params)[0]
+    names = tuple(FACE68[i] for i in SEVEN_IBUG)
+    return Answer(vertices=mesh.vertices[0], faces=model.faces, landmarks=points[list(indices_of(names))])
+
+
+def _answer(people: People, row: int) -> Answer:
+    return Answer(
+        vertices=people.vertices[row],
+        faces=people.faces,
+        joints=people.keypoints[row],
+        joint_names=KEYPOINT_NAMES,
+        points_px=people.keypoints_px[row, :MATCHED_JOINTS],
+    )
+
+
+def submission(seen: dict[str, list[Seen]]) -> list[Submitted]:
+    """Everybody in the form that AGORA's server takes: joints in pixels of its large photos."""
+    return [
+        Submitted(group, one.params, one.answer.points_px * (FULL_WIDTH / one.photo_width))
+        for group, people in seen.items()
+        for one in people
+        if one.answer.points_px is not None
+    ]
