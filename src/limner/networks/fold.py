@@ -70,13 +70,17 @@ def folded(network: M) -> M:
     Pairs are `convN` and `bnN` of one module, and neighbours in a Sequential; the norm's place keeps an Identity. What
     is not folded is shared with the original, not copied.
     """
+    return _folded(network).eval()
+
+
+def _folded(network: M) -> M:
     twin = copy.copy(network)
-    twin._modules = {name: folded(child) for name, child in network.named_children()}
+    twin._modules = {name: _folded(child) for name, child in network.named_children()}
     for first, second in _pairs(network):
         conv, norm = twin._modules[first], twin._modules[second]
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             twin._modules[first], twin._modules[second] = _merged(conv, norm), nn.Identity()
-    return twin.eval()
+    return twin
 
 
 def _merged(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:

@@ -71,9 +71,11 @@ def keypoint_assets(assets: BodyAssets) -> BodyAssets:
     keep = np.unique(np.concatenate([used.ravel(), assets.vertex_ids.ravel()]).astype(np.int64))
     place = {int(vertex): i for i, vertex in enumerate(keep)}
     count, joints = len(keep), len(assets.joint_regressor)
+    regressor = assets.joint_regressor.astype(np.float64)
 
     def cut(directions: np.ndarray) -> np.ndarray:
-        at_joints = np.einsum("jv,v...->j...", assets.joint_regressor.astype(np.float64), directions.astype(np.float64))
+        flat = directions.reshape(len(directions), -1).astype(np.float64)
+        at_joints = (regressor @ flat).reshape(joints, *directions.shape[1:])
         return np.concatenate([directions[keep], at_joints]).astype(directions.dtype)
 
     pose = assets.pose_directions
