@@ -93,7 +93,8 @@ def _person_region(box: Tensor, body_px: Tensor, photo_size: tuple[int, int]) ->
     right, bottom = min(photo_size[0], int(high[0] + margin)), min(photo_size[1], int(high[1] + margin))
     width, height = max(8, right - left), max(8, bottom - top)
     scale = MAIN_SIDE / max(width, height)
-    return Region(left, top, width, height, (max(1, round(width * scale)), max(1, round(height * scale))))
+    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    return Region(float(left), float(top), float(width), float(height), shown)
 
 
 def photo_picture(photo: UInt8[Tensor, "3 H W"], region: Region) -> Float[Tensor, "3 h w"]:
