@@ -3,6 +3,7 @@
 import json
 import pickle
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from limner.evaluate.answer_files import (
     FileAnswer,
     answer_of_params,
     keys_of,
-    read_answer_file,
+    people_of,
     read_answers,
 )
 from limner.geometry.rotation import rotation_to_axis_angle
@@ -75,11 +76,11 @@ def with_offsets(pose: dict[str, np.ndarray], model: BodyModel) -> dict[str, np.
 
 def test_smplerx_npz_has_fingers_relative_to_the_mean_hand(tmp_path: Path, model: BodyModel, params, person):
     np.savez(tmp_path / "00001_0.npz", **with_offsets(vectors(params), model), **numbers(params))
-    assert same(only(read_answer_file(tmp_path / "00001_0.npz", model)), person)
+    assert same(only(people_of(tmp_path / "00001_0.npz", model)), person)
     np.savez(tmp_path / "flat.npz", **vectors(params), **numbers(params), flat_hand_mean=np.array(True))
-    assert same(only(read_answer_file(tmp_path / "flat.npz", model)), person)
+    assert same(only(people_of(tmp_path / "flat.npz", model)), person)
     with pytest.raises(AnswerFileError, match="--body-model"):
-        read_answer_file(tmp_path / "flat.npz")
+        only(people_of(tmp_path / "flat.npz"))
 
 
 def test_osx_and_hand4whole_json(tmp_path: Path, model: BodyModel, params, person):
@@ -98,13 +99,13 @@ def test_osx_and_hand4whole_json(tmp_path: Path, model: BodyModel, params, perso
     }
     text = json.dumps({key: value.reshape(-1).tolist() for key, value in content.items()})
     (tmp_path / "a.json").write_text(text)
-    assert same(only(read_answer_file(tmp_path / "a.json", model)), person)
+    assert same(only(people_of(tmp_path / "a.json", model)), person)
 
 
 def test_matrices_are_whole_rotations(tmp_path: Path, model: BodyModel, params, person):
     content = {name: getattr(params, name).numpy() for name in vectors(params)} | numbers(params)
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol=2))
-    assert same(only(read_answer_file(tmp_path / "a.pkl", model)), person)
+    assert same(only(people_of(tmp_path / "a.pkl", model)), person)
 
 
 def test_expose_npz_adds_its_translation_and_needs_no_model(tmp_path: Path, params, person):
@@ -152,11 +153,11 @@ def test_amass_npz_stands_before_a_level_camera(tmp_path: Path, model: BodyModel
         betas=params.betas[0].numpy(),
         expressions=params.expression.numpy(),
     )
-    found = read_answer_file(tmp_path / "walk.npz", model)
+    found = people_of(tmp_path / "walk.npz", model)
     assert same(only(found), person) and "walk#0" in found[0].keys
     np.savez(tmp_path / "walk.npz", poses=np.zeros((1, 156)), trans=np.zeros((1, 3)))
     with pytest.raises(AnswerFileError, match=r"SMPL\+H"):
-        read_answer_file(tmp_path / "walk.npz", model)
+        only(people_of(tmp_path / "walk.npz", model))
 
 
 def test_agora_submissions_come_back(tmp_path: Path, model: BodyModel, params, person):
@@ -170,7 +171,7 @@ def test_agora_submissions_come_back(tmp_path: Path, model: BodyModel, params, p
     assert torch.allclose(found[0].answer.points_px, points)
     content = {"verts": person.vertices.numpy(), "allSmplJoints3d": person.joints[:127].numpy(), "joints": points}
     (tmp_path / "ag_2_personId_1.pkl").write_bytes(pickle.dumps({k: np.asarray(v) for k, v in content.items()}))
-    found = read_answer_file(tmp_path / "ag_2_personId_1.pkl")
+    found = people_of(tmp_path / "ag_2_personId_1.pkl")
     assert same(only(found), person) and "ag_2#1" in found[0].keys
 
 
@@ -188,10 +189,10 @@ def test_limners_own_folder(tmp_path: Path, model: BodyModel, params, person):
 
 def test_joints_alone(tmp_path: Path):
     (tmp_path / "a.json").write_text(json.dumps({"joints": [[1, 2, 3]], "joint_names": ["neck"]}))
-    assert only(read_answer_file(tmp_path / "a.json")).named(("neck",)).tolist() == [[1, 2, 3]]
+    assert only(people_of(tmp_path / "a.json")).named(("neck",)).tolist() == [[1, 2, 3]]
     np.savez(tmp_path / "b.npz", joints=np.zeros((2, 3)), joint_names=np.array(["neck"]))
     with pytest.raises(AnswerFileError, match="2 joints have 1"):
-        read_answer_file(tmp_path / "b.npz")
+        only(people_of(tmp_path / "b.npz"))
 
 
 def test_freihands_own_format(tmp_path: Path):
@@ -200,6 +201,9 @@ def test_freihands_own_format(tmp_path: Path):
     _, second = read_answers(tmp_path / "pred.json")
     assert second.keys == ("00000001",) and second.answer.joint_names == hand21("right")
     assert np.allclose(second.answer.vertices, vertices[1], atol=1e-6)
+    (tmp_path / "pred.json").write_text("[[1], [1, 2]]")
+    with pytest.raises(AnswerFileError, match="two lists of equal length"):
+        people_of(tmp_path / "pred.json")
 
 
 def test_meshes_with_the_seven_landmarks_beside_them(tmp_path: Path):
@@ -219,18 +223,17 @@ def test_what_is_no_prediction_is_named(tmp_path: Path):
         read_answers(tmp_path)
     (tmp_path / "a.json").write_text('{"cats": 3}')
     with pytest.raises(AnswerFileError, match=r"its keys \(cats\) are no system's"):
-        read_answers(tmp_path)
+        only(read_answers(tmp_path))
     np.savez(tmp_path / "pca.npz", global_orient=np.zeros(3), left_hand_pose=np.zeros(12))
     with pytest.raises(AnswerFileError, match="PCA"):
-        read_answer_file(tmp_path / "pca.npz", BodyModel.load())
+        only(people_of(tmp_path / "pca.npz", BodyModel.load()))
 
 
 def test_the_book_finds_the_most_exact_name_and_refuses_to_guess():
     blank = Answer()
     answers = [
-        FileAnswer(keys_of(Path("a/yard_00/image_00001_0.npz")), replace(blank, joint_names=("0",)), Path("x")),
-        FileAnswer(keys_of(Path("a/yard_00/image_00001_1.npz")), replace(blank, joint_names=("1",)), Path("y")),
-        FileAnswer(keys_of(Path("a/barn_00/image_00001_0.npz")), replace(blank, joint_names=("2",)), Path("z")),
+        FileAnswer(keys_of(Path(f"a/{name}.npz")), partial(replace, blank, joint_names=(str(k),)), Path(name))
+        for k, name in enumerate(("yard_00/image_00001_0", "yard_00/image_00001_1", "barn_00/image_00001_0"))
     ]
     book = AnswerBook(answers)
     found = book.find("yard_00/image_00001#1", "image_00001#1")

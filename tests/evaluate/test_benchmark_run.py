@@ -145,7 +145,7 @@ def test_other_topologies_are_scored_by_named_joints_only(tmp_path: Path, ehf_se
     assert table["PA-MPJPE of 12 named joints, mm"] == pytest.approx(0, abs=1e-3)
     assert table["V2V all, mm"] is None and table["MPJPE-14, mm"] is None
     text = note(tmp_path / "out")
-    assert "NOT ANSWERED: 1 of 2 cases" in text
+    assert "1 of 2 cases, 02, ...; published numbers count all" in text
     assert "Not comparable: PA-V2V all" in text and "no mesh, only joints" in text
 
 
@@ -309,6 +309,15 @@ def test_pooled_statistics_by_hand():
     assert pooled["median, mm"].value == 2.5 and pooled["mean, mm"].value == 4
     assert pooled["std, mm"].value == pytest.approx(float(torch.tensor([1.0, 2, 3, 10]).std()))
     assert 1.9 < pooled["mean, mm"].low < 2.1 and 9.9 < pooled["mean, mm"].high < 10.1
+
+
+def test_answers_that_are_not_finite_do_not_improve_the_mean(tmp_path: Path, ehf_set: Path):
+    for frame in ehf.read_ehf(ehf_set):
+        vertices = frame.registration()[0]
+        vertices[3] = torch.nan if frame.name == "02" else 0.0
+        save(tmp_path / "mine", frame.name, vertices)
+    evaluate_benchmark("ehf", ehf_set, tmp_path / "out", predictions=tmp_path / "mine")
+    assert "(or with numbers that are not finite): 1 of 2 cases, 02" in note(tmp_path / "out")
 
 
 def test_a_limit_is_named_in_the_note(tmp_path: Path, ehf_set: Path):

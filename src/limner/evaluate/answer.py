@@ -41,6 +41,11 @@ class Answer:
         }
         return replace(self, **changes)
 
+    def is_finite(self) -> bool:
+        """Whether all its points are numbers."""
+        fields = (self.vertices, self.joints, self.landmarks, self.points_px)
+        return all(bool(points.isfinite().all()) for points in fields if points is not None)
+
     def named(self, names: tuple[str, ...]) -> Float[Tensor, "K 3"]:
         """The joints of these names. Raises NotComparable when one is not there."""
         missing = [name for name in names if name not in self.joint_names]

@@ -5,8 +5,9 @@ Each reader says what it assumes. All give camera axes (x right, y down, z into 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from limner.body.model import BodyModel
 from limner.data.sources.fits import add_mean_hands, params_from_axis_angle
 from limner.data.sources.meshes import read_mesh
 from limner.data.sources.now import read_points
-from limner.data.sources.pickled import read_npy, read_npz, read_pickle
+from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_pickle
 from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
@@ -46,11 +47,17 @@ class AnswerFileError(DataSetError):
 
 @dataclass(frozen=True)
 class FileAnswer:
-    """One person of a file: by which keys a case may ask for it, and what it says."""
+    """One person of a file: by which keys a case may ask for it. What it says is read when asked for: a benchmark's
+    meshes need not fit into memory."""
 
     keys: tuple[str, ...]
-    answer: Answer
+    load: Callable[[], Answer]
     file: Path
+
+    @property
+    def answer(self) -> Answer:
+        """Reads the file. Raises AnswerFileError (DataSetError) for what cannot be read."""
+        return self.load()
 
 
 class AnswerBook:
@@ -59,9 +66,12 @@ class AnswerBook:
     def __init__(self, answers: list[FileAnswer]):
         self.answers = answers
         self._by_key: dict[str, list[FileAnswer]] = {}
+        self._by_photo: dict[str, list[FileAnswer]] = {}
         for answer in answers:
             for key in answer.keys:
                 self._by_key.setdefault(key, []).append(answer)
+            for photo in dict.fromkeys(key.split("#")[0] for key in answer.keys):
+                self._by_photo.setdefault(photo, []).append(answer)
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -79,7 +89,7 @@ class AnswerBook:
 
     def of_photo(self, name: str) -> list[Answer]:
         """Everybody who was found in a photo, by its name without ending."""
-        return [one.answer for one in self.answers if any(key.split("#")[0] == name for key in one.keys)]
+        return [one.answer for one in self._by_photo.get(name, [])]
 
 
 def read_answers(path: Path, model: BodyModel | None = None) -> list[FileAnswer]:
@@ -97,25 +107,55 @@ def read_answers(path: Path, model: BodyModel | None = None) -> list[FileAnswer]
         whole = {f.parent for f in files if f.name.endswith(("_params.npz", "params.npz"))}
         files = [f for f in files if f.parent not in whole or f.name.endswith("params.npz")]
         files = [f for f in files if not _is_landmarks(f)]
-    return [answer for file in files for answer in read_answer_file(file, model)]
+    return [answer for file in files for answer in people_of(file, model)]
 
 
-def read_answer_file(file: Path, model: BodyModel | None = None) -> list[FileAnswer]:
-    """Everybody in one file. Raises AnswerFileError."""
+def people_of(file: Path, model: BodyModel | None = None) -> list[FileAnswer]:
+    """Everybody in one file. Only as much of it is read as tells how many that are. Raises AnswerFileError."""
     match file.suffix.lower():
-        case ".npz":
-            found = list(_from_content(file, read_npz(file), model))
-        case ".pkl":
-            found = list(_from_content(file, read_pickle(file), model))
+        case ".npz" if "trans" in (names := names_in_npz(file)) and "poses" in names and "global_orient" not in names:
+            frames = len(read_npz(file)["poses"])
+            return [
+                FileAnswer(keys_of(file, frame), partial(_read_amass, file, model, frame), file)
+                for frame in range(frames)
+            ]
+        case ".npz" | ".pkl":
+            return [FileAnswer(keys_of(file), partial(_read_one, file, model), file)]
+        case ".json" if _starts_with_list(file):
+            return _freihand_people(file)
         case ".json":
-            found = list(_from_json(file, model))
+            return [FileAnswer(keys_of(file), partial(_read_one, file, model), file)]
         case ".npy":
-            found = list(_from_array(file, read_npy(file)))
+            return _mesh_people(file)
         case ".obj" | ".ply":
-            found = [FileAnswer(keys_of(file), _with_landmarks(file, *read_mesh(file)), file)]
+            return [FileAnswer(keys_of(file), partial(_read_mesh, file), file)]
         case _:
             raise AnswerFileError(f"{file}: unknown ending, expected one of {', '.join(ENDINGS)}. {UNREAD}")
-    return found
+
+
+def _read_one(file: Path, model: BodyModel | None) -> Answer:
+    """A file of one person: a dict of arrays, whose system shows in its keys."""
+    match file.suffix.lower():
+        case ".npz":
+            content = read_npz(file)
+        case ".pkl":
+            content = read_pickle(file)
+        case _:
+            content = _read_json(file)
+    if not isinstance(content, dict):
+        raise AnswerFileError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {UNREAD}")
+    keys = set(content)
+    if "params" in keys or {"verts", "allSmplJoints3d"} <= keys:
+        return _from_agora(file, content, model)
+    if "transformed_vertices" in keys or ("vertices" in keys and "smplx_kpt3d" in keys):
+        return _from_pixie(content)
+    if "vertices" in keys:
+        return _from_expose(content)
+    if "joint_names" in keys and "joints" in keys:
+        return _joints_only(file, content)
+    if keys & {"global_orient", "root_pose"}:
+        return _from_parameters(file, content, model)
+    raise AnswerFileError(f"{file}: its keys ({', '.join(sorted(map(str, keys))[:8])}) are no system's. {UNREAD}")
 
 
 def keys_of(file: Path, person: int | None = None) -> tuple[str, ...]:
@@ -154,7 +194,9 @@ def _is_landmarks(file: Path) -> bool:
     return file.suffix == ".npy" and any(file.with_suffix(ending).exists() for ending in (".obj", ".ply"))
 
 
-def _with_landmarks(file: Path, vertices: Tensor, faces: Tensor) -> Answer:
+def _read_mesh(file: Path) -> Answer:
+    """A mesh, and the seven landmarks in a file of the same name beside it."""
+    vertices, faces = read_mesh(file)
     beside = next((p for e in (".npy", ".txt") if (p := file.with_suffix(e)).exists()), None)
     landmarks = None if beside is None else read_points(beside)
     if landmarks is not None and len(landmarks) != 7:
@@ -162,65 +204,50 @@ def _with_landmarks(file: Path, vertices: Tensor, faces: Tensor) -> Answer:
     return Answer(vertices=vertices, faces=faces if len(faces) else None, landmarks=landmarks)
 
 
-def _from_array(file: Path, content: Any) -> Iterator[FileAnswer]:
+def _mesh_people(file: Path) -> list[FileAnswer]:
     """Multi-HMR's --save_mesh: vertices "P V 3" (or "V 3"), camera axes, metres."""
-    if isinstance(content, dict):
-        yield from _from_content(file, content, None)
-        return
-    array = np.asarray(content)
-    if array.dtype == object or array.ndim not in (2, 3) or array.shape[-1] != 3:
-        raise AnswerFileError(f"{file} is {array.shape}, expected vertices (V, 3) or (people, V, 3). {UNREAD}")
-    meshes = array.reshape(-1, *array.shape[-2:]).astype(np.float32)
-    for person, vertices in enumerate(meshes):
-        keys = keys_of(file) if array.ndim == 2 else keys_of(file, person)
-        yield FileAnswer(keys, Answer(vertices=torch.tensor(vertices)), file)
+    shape = np.shape(read_npy(file))
+    if len(shape) not in (2, 3) or shape[-1] != 3:
+        raise AnswerFileError(f"{file} is {shape}, expected vertices (V, 3) or (people, V, 3). {UNREAD}")
+    if len(shape) == 2:
+        return [FileAnswer(keys_of(file), partial(_read_vertices, file, 0), file)]
+    return [FileAnswer(keys_of(file, k), partial(_read_vertices, file, k), file) for k in range(shape[0])]
 
 
-def _from_json(file: Path, model: BodyModel | None) -> Iterator[FileAnswer]:
+def _read_vertices(file: Path, person: int) -> Answer:
+    array = np.asarray(read_npy(file), np.float32)
+    return Answer(vertices=torch.tensor(array.reshape(-1, *array.shape[-2:])[person]))
+
+
+def _starts_with_list(file: Path) -> bool:
     try:
-        content = json.loads(file.read_text())
+        with open(file, "rb") as content:
+            return content.read(64).lstrip()[:1] == b"["
+    except OSError as error:
+        raise AnswerFileError(f"{file} cannot be read ({error}). Check the path.") from error
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
     except (ValueError, OSError) as error:
         raise AnswerFileError(f"{file} is no readable JSON ({error}). Copy it again.") from error
-    if isinstance(content, list):
-        yield from _from_freihand(file, content)
-    elif isinstance(content, dict):
-        yield from _from_content(file, content, model)
-    else:
-        raise AnswerFileError(f"{file} holds a {type(content).__name__}, expected a dict. {UNREAD}")
 
 
-def _from_freihand(file: Path, content: list[Any]) -> Iterator[FileAnswer]:
+def _freihand_people(file: Path) -> list[FileAnswer]:
     """FreiHAND's pred.json: [joints (N, 21, 3), vertices (N, 778, 3)], metres, in the order of the photos."""
+    content = _read_json(file)
     if len(content) != 2 or len(content[0]) != len(content[1]):
         raise AnswerFileError(f"{file}: expected FreiHAND's two lists of equal length, joints and vertices. {UNREAD}")
-    for number, (joints, vertices) in enumerate(zip(*content, strict=True)):
-        answer = Answer(
-            vertices=torch.tensor(vertices, dtype=torch.float32),
-            joints=torch.tensor(joints, dtype=torch.float32),
-            joint_names=hand21("right"),
+    joints, vertices = (torch.tensor(numbers, dtype=torch.float32) for numbers in content)
+    return [
+        FileAnswer(
+            (f"{k:08d}",),
+            partial(Answer, vertices=vertices[k], joints=joints[k], joint_names=hand21("right")),
+            file,
         )
-        yield FileAnswer((f"{number:08d}",), answer, file)
-
-
-def _from_content(file: Path, content: Any, model: BodyModel | None) -> Iterator[FileAnswer]:
-    """Dicts of arrays: which system's they are shows in their keys."""
-    if not isinstance(content, dict):
-        raise AnswerFileError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {UNREAD}")
-    keys = set(content)
-    if "poses" in keys and "trans" in keys and "global_orient" not in keys:
-        yield from _from_amass(file, content, model)
-    elif "params" in keys or {"verts", "allSmplJoints3d"} <= keys:
-        yield FileAnswer(keys_of(file), _from_agora(file, content, model), file)
-    elif "transformed_vertices" in keys or ("vertices" in keys and "smplx_kpt3d" in keys):
-        yield FileAnswer(keys_of(file), _from_pixie(content), file)
-    elif "vertices" in keys:
-        yield FileAnswer(keys_of(file), _from_expose(content), file)
-    elif "joint_names" in keys and "joints" in keys:
-        yield FileAnswer(keys_of(file), _joints_only(file, content), file)
-    elif keys & {"global_orient", "root_pose"}:
-        yield FileAnswer(keys_of(file), _from_parameters(file, content, model), file)
-    else:
-        raise AnswerFileError(f"{file}: its keys ({', '.join(sorted(map(str, keys))[:8])}) are no system's. {UNREAD}")
+        for k in range(len(joints))
+    ]
 
 
 def _from_expose(content: dict[str, Any]) -> Answer:
@@ -283,23 +310,21 @@ def _from_parameters(file: Path, content: dict[str, Any], model: BodyModel | Non
     return _posed(model, pose, *(_flat(named.get(key)) for key in ("betas", "expression", "transl")))
 
 
-def _from_amass(file: Path, content: dict[str, Any], model: BodyModel | None) -> Iterator[FileAnswer]:
+def _read_amass(file: Path, model: BodyModel | None, frame: int) -> Answer:
     """AMASS's npz of SMPL-X: poses (T, 165) whole rotations, trans (T, 3), betas; z-up world, here turned to a level
     camera that looks along +y. Each frame is a person, found as <file>#<frame>."""
-    model = _needs_model(file, model)
-    poses = torch.tensor(np.asarray(content["poses"], np.float32))
+    content, model = read_npz(file), _needs_model(file, model)
+    poses, trans = (torch.tensor(np.asarray(content[key], np.float32)) for key in ("poses", "trans"))
     if poses.shape[1] != 165:
         raise AnswerFileError(f"{file}: poses are {tuple(poses.shape)}, expected (T, 165) of SMPL-X (156: SMPL+H).")
-    trans = torch.tensor(np.asarray(content["trans"], np.float32))
     expressions = np.asarray(content.get("expressions", np.zeros((len(poses), 10))), np.float32)
     betas = _flat(content.get("betas"))[:, : model.num_betas]
-    for frame in range(len(poses)):
-        pose = poses[frame].reshape(1, 55, 3).clone()
-        pose[0, 0] = rotation_to_axis_angle(Z_UP_TO_CAMERA @ rotation_from_axis_angle(pose[0, 0]))
-        expression = torch.tensor(expressions[frame])[None, : model.num_expression]
-        pelvis = model.rest_joints(model.rest().replace(betas=betas, expression=expression))[0, 0]
-        shift = Z_UP_TO_CAMERA @ (trans[frame] + pelvis) - pelvis  # both turn about the rest pelvis
-        yield FileAnswer(keys_of(file, frame), _posed(model, pose, betas, expression, shift[None]), file)
+    expression = torch.tensor(expressions[frame])[None, : model.num_expression]
+    pose = poses[frame].reshape(1, 55, 3).clone()
+    pose[0, 0] = rotation_to_axis_angle(Z_UP_TO_CAMERA @ rotation_from_axis_angle(pose[0, 0]))
+    pelvis = model.rest_joints(model.rest().replace(betas=betas, expression=expression))[0, 0]
+    shift = Z_UP_TO_CAMERA @ (trans[frame] + pelvis) - pelvis  # both turn about the rest pelvis
+    return _posed(model, pose, betas, expression, shift[None])
 
 
 def _vectors(file: Path, key: str, value: Any, count: int) -> tuple[Float[Tensor, "N 3"], bool]:

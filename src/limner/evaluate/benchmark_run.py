@@ -48,12 +48,15 @@ BIN_MM, BINS, RESAMPLES = 0.005, 8000, 1000
 
 @dataclass(frozen=True)
 class Scored:
-    """All that is known after a run: a row for each case that was answered; distances: groups and millimetres."""
+    """All that is known after a run: a row for each case that was answered.
+
+    worst: rows and answers of the cases with the largest first error, that one first; distances: groups and mm
+    """
 
     benchmark: Benchmark
     cases: tuple[Case, ...]
     values: dict[str, Float[Tensor, "P"]]
-    answers: tuple[Answer, ...]
+    worst: tuple[tuple[int, Answer], ...]
     distances: tuple[tuple[str, Float[Tensor, "_"]], ...]
     reasons: dict[str, str]
     unanswered: tuple[str, ...]
@@ -182,7 +185,7 @@ def score_cases(benchmark: Benchmark, metrics: list[Metric], system: System, cas
     gathered = _Gathered()
     for case in cases:
         said = system.answer(case)
-        if said is None:
+        if said is None or not said.is_finite():
             gathered.unanswered.append(case.name)
             continue
         gathered.add(metrics, case, said, case.truth())
@@ -203,7 +206,7 @@ def score_crowd(benchmark: Benchmark, metrics: list[Metric], system: System) -> 
     gathered, predictions = _Gathered(), 0
     for name, cases in by_photo.items():
         truths = [case.truth() for case in cases]
-        said = system.crowd(name, cases[0].photo)
+        said = [one for one in system.crowd(name, cases[0].photo) if one.is_finite()]
         predictions += len(said)
         points = [one.points_px for one in said if one.points_px is not None]
         pairs = match_people(points, [true.points_px for true in truths if true.points_px is not None])
@@ -220,11 +223,11 @@ def score_crowd(benchmark: Benchmark, metrics: list[Metric], system: System) -> 
 
 
 class _Gathered:
-    """Scores of the cases so far."""
+    """Scores of the cases so far; answers are kept of the worst only: all meshes of a set may not fit into memory."""
 
     def __init__(self) -> None:
         self.cases: list[Case] = []
-        self.answers: list[Answer] = []
+        self.worst: list[tuple[float, int, Answer]] = []
         self.values: list[dict[str, float]] = []
         self.distances: list[tuple[str, Tensor]] = []
         self.reasons: dict[str, str] = {}
@@ -232,8 +235,10 @@ class _Gathered:
 
     def add(self, metrics: list[Metric], case: Case, said: Answer, true: Answer) -> None:
         scores, reasons = score(metrics, said, true)
+        if scores.values:
+            self.worst.append((next(iter(scores.values.values())), len(self.cases), said))
+            self.worst = sorted(self.worst, key=lambda row: -row[0])[:WORST]
         self.cases.append(case)
-        self.answers.append(said)
         self.values.append(scores.values)
         self.reasons |= reasons
         if scores.distances_mm is not None:
@@ -242,14 +247,14 @@ class _Gathered:
     def scored(self, benchmark: Benchmark, metrics: list[Metric]) -> Scored:
         names = [name for metric in metrics for name in metric.names]
         values = {name: torch.tensor([row.get(name, torch.nan) for row in self.values]) for name in names}
-        if all(bool(column.isnan().all()) for column in values.values()):
+        if not self.worst:
             why = "; ".join(sorted(set(self.reasons.values())))
             raise AnswerFileError(f"{benchmark.name}: nothing can be compared. {why}.")
         return Scored(
             benchmark,
             tuple(self.cases),
             values,
-            tuple(self.answers),
+            tuple((row, answer) for _, row, answer in self.worst),
             tuple(self.distances),
             self.reasons,
             tuple(self.unanswered),
@@ -271,7 +276,8 @@ def result_table(result: Scored, column: str, files: SmplxFiles) -> Table:
     notes = [benchmark.source, *(f"{note[0].upper()}{note[1:]}." for note in benchmark.notes)]
     if result.unanswered:
         notes.append(
-            f"NOT ANSWERED: {len(result.unanswered)} of {len(benchmark.cases)} cases; published numbers count all."
+            f"NOT ANSWERED (or with numbers that are not finite): {len(result.unanswered)} of {len(benchmark.cases)} "
+            f"cases, {', '.join(result.unanswered[:3])}, ...; published numbers count all."
         )
     notes += _reasons(result.reasons, files)
     return Table(benchmark.name, (column,), tuple(rows), note=" ".join(notes))
@@ -353,10 +359,9 @@ def _write_pictures(out: Path, result: Scored, column: str) -> None:
     name = result.benchmark.name.replace(" ", "_").replace(",", "")
     write_image(out / f"errors_{name}.png", error_curves(result.values, f"{column} on {result.benchmark.name}"))
     first, errors = next((n, v) for n, v in result.values.items() if not bool(v.isnan().all()))
-    order = errors.nan_to_num(-1).argsort(descending=True)[:WORST].tolist()
     tiles = []
-    for i in order:
-        picture = draw_case(result.cases[i], result.answers[i], result.cases[i].truth())
-        tiles.append(Tile(picture, f"{result.cases[i].name}  {float(errors[i]):.1f}"))
+    for row, answer in result.worst:
+        case = result.cases[row]
+        tiles.append(Tile(draw_case(case, answer, case.truth()), f"{case.name}  {float(errors[row]):.1f}"))
     title = f"{result.benchmark.name}, worst by {first}: photo, truth, {column} moved onto it"
     write_image(out / f"worst_{name}.png", contact_sheet(tiles, title, columns=2))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limner.data.sources.pickled import read_npy, read_npz, read_pickle
+from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_pickle
 from limner.errors import DataSetError
 
 
@@ -43,6 +43,7 @@ def test_an_archive_with_objects_is_read(tmp_path: Path):
     file = tmp_path / "data.npz"
     np.savez(file, smplx={"betas": np.ones(3)}, nothing=None, names=np.array(["a", "b"]), numbers=np.arange(3))
     read = read_npz(file)
+    assert names_in_npz(file) == set(read) == {"smplx", "nothing", "names", "numbers"}
     assert read["smplx"]["betas"].tolist() == [1, 1, 1] and read["nothing"] is None
     assert read["names"].tolist() == ["a", "b"] and read["numbers"].tolist() == [0, 1, 2]
 
@@ -56,6 +57,12 @@ def test_a_cut_off_file_is_named(tmp_path: Path):
         with pytest.raises(DataSetError, match=name):
             read(file)
     (tmp_path / "cut.pkl").write_bytes(pickle.dumps(np.zeros(100))[:50])
-    for read, name in ((read_pickle, "cut.pkl"), (read_pickle, "no.pkl"), (read_npz, "no.npz"), (read_npy, "no.npy")):
+    for read, name in (
+        (read_pickle, "cut.pkl"),
+        (read_pickle, "no.pkl"),
+        (read_npz, "no.npz"),
+        (names_in_npz, "no.npz"),
+        (read_npy, "no.npy"),
+    ):
         with pytest.raises(DataSetError, match=name):
             read(tmp_path / name)

@@ -52,6 +52,17 @@ def read_npz(file: Path) -> dict[str, Any]:
         ) from error
 
 
+def names_in_npz(file: Path) -> set[str]:
+    """Which arrays an .npz holds, without reading them. Raises DataSetError."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except FileNotFoundError as error:
+        raise DataSetError(f"{file} does not exist. Check the path.") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataSetError(f"{file} is damaged ({error}): expected an .npz archive. Copy it again.") from error
+
+
 def read_npy(file: Path) -> Any:
     """One .npy file, as `read_npz`."""
     try:

@@ -1,6 +1,6 @@
 """How is EHF scored? 100 frames, against SMPL-X registrations and, where they are there, the scans."""
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -54,7 +54,6 @@ def _truth(frame: EhfFrame) -> Answer:
     return Answer(vertices=vertices, faces=faces, scan=None if scan is None else scan[0])
 
 
-@cache
 def _box(frame: EhfFrame) -> torch.Tensor:
     """The truth's box in the photo, as other systems take it from the truth or OpenPose."""
     camera = Camera(torch.tensor([FOCAL_PX]), torch.tensor([CENTER_PX]))
