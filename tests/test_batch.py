@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.batch import ExposeOptions, estimate_photos
+from limner.batch import estimate_photos
 from limner.errors import (
     BodyModelError,
     BoxError,
@@ -25,6 +25,7 @@ from limner.errors import (
 from limner.io.expose_file import read_expose_params
 from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
+from limner.official_estimator import ExposeOptions
 from limner.pipeline import results
 
 PHOTOS = Path(results.__file__).parents[1] / "assets" / "photos"
@@ -134,6 +135,7 @@ def test_what_concerns_all_photos_stops_at_once(run: Run, grey: Path, tmp_path: 
         (BoxError, "--box and --boxes", [grey], {"box": (1.0, 2.0, 30.0, 40.0), "boxes": points}),
         (BoxError, "does not exist", [grey], {"boxes": tmp_path / "none.json"}),
         (WeightsError, "are for official weights", [grey], {"expose": ExposeOptions(mode="clean")}),
+        (WeightsError, "give --weights expose:model.ckpt", [grey], {"weights": "model.ckpt"}),
         (WeightsError, "no checkpoint at", [grey], {"weights": f"expose:{tmp_path / 'model.ckpt'}"}),
         (PhotoError, "expected a positive number", [grey], {"focal_px": -5.0}),
         (PhotoError, "no photo in the folder", [empty], {}),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from limner.batch import ExposeOptions
 from limner.cli import COMMANDS, main
 from limner.errors import PhotoError
+from limner.official_estimator import ExposeOptions
 
 HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
 HELP = f"""

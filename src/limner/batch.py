@@ -14,29 +14,18 @@ from rich.text import Text
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.errors import BoxError, LimnerError, PhotoError, WeightsError
+from limner.errors import BoxError, LimnerError, PhotoError
 from limner.estimator import Estimator
 from limner.geometry.box import check_boxes
 from limner.io.box_file import boxes_of, read_boxes
 from limner.io.image import Photo, list_photos, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, person_box, read_keypoints
-from limner.official_estimator import PREFIX, Mode, OfficialEstimator
+from limner.official_estimator import EXPOSE_DEFAULTS, ExposeOptions, OfficialEstimator, load_estimator
 from limner.pipeline.expose_results import save_expose_results
 from limner.pipeline.people import People
 from limner.pipeline.results import check_writable, result_names, save_results
 
 Format = Literal["limner", "expose"]
-
-
-@dataclass(frozen=True)
-class ExposeOptions:
-    """How official weights run: see `limner.official_estimator` for `mode`, `load_official` for `runtime`."""
-
-    mode: Mode = "official"
-    runtime: Literal["torch", "onnx"] = "torch"
-
-
-EXPOSE_DEFAULTS = ExposeOptions()
 
 
 @dataclass(frozen=True)
@@ -108,7 +97,7 @@ def estimate_photos(
         raise PhotoError(
             f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
         )
-    estimator = _load(weights, body_model, refine, expose)
+    estimator = load_estimator(weights, body_model, refine, expose)
     check_writable(out)
     console = Console()
     outcomes: list[Outcome] = []
@@ -124,18 +113,6 @@ def estimate_photos(
     if any(outcome.folder for outcome in outcomes):
         console.print(Text(f"Results are in {out.resolve()}"), soft_wrap=True)
     return 1 if any(outcome.folder is None for outcome in outcomes) else 0
-
-
-def _load(weights: str, body_model: Path | None, refine: bool, expose: ExposeOptions) -> Estimator | OfficialEstimator:
-    """limner's own networks, or the official one."""
-    if weights.startswith(PREFIX):
-        return OfficialEstimator.load(weights.removeprefix(PREFIX), body_model, expose.mode, expose.runtime)
-    if expose != EXPOSE_DEFAULTS:
-        raise WeightsError(
-            f"--expose-mode and --runtime are for official weights, got --weights {weights}. Leave them out, or give "
-            f"--weights {PREFIX}PATH/TO/model.ckpt."
-        )
-    return Estimator.load(weights, body_model, refine)
 
 
 def _given_boxes(box: tuple[float, ...]) -> Tensor | None:

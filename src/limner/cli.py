@@ -44,7 +44,8 @@ def estimate(
         expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
         runtime: official weights: what runs the networks; onnx needs the extra of that name.
     """
-    from limner.batch import ExposeOptions, estimate_photos
+    from limner.batch import estimate_photos
+    from limner.official_estimator import ExposeOptions
 
     expose = ExposeOptions(expose_mode, runtime)
     return estimate_photos(

@@ -1,6 +1,7 @@
 """Photos in, people out, by the official ExPose network: its own way number for number, or a cleaner one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -13,8 +14,8 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, NUM_BODY
-from limner.errors import PhotoError
-from limner.estimator import as_photo
+from limner.errors import PhotoError, WeightsError
+from limner.estimator import Estimator, as_photo
 from limner.geometry.box import check_boxes
 from limner.geometry.camera import (
     Camera,
@@ -33,6 +34,17 @@ from limner.pipeline.people import People, nobody
 PREFIX = "expose:"
 """`--weights expose:PATH` means the official checkpoint at PATH."""
 Mode = Literal["official", "clean"]
+
+
+@dataclass(frozen=True)
+class ExposeOptions:
+    """How official weights run: see `OfficialEstimator` for `mode`, `load_official` for `runtime`."""
+
+    mode: Mode = "official"
+    runtime: Literal["torch", "onnx"] = "torch"
+
+
+EXPOSE_DEFAULTS = ExposeOptions()
 
 
 class OfficialEstimator:
@@ -178,6 +190,28 @@ class OfficialEstimator:
             face_trusted=always,
             coarse=coarse,
         )
+
+
+def load_estimator(
+    weights: str,
+    body_model: str | Path | None = None,
+    refined: bool = True,
+    expose: ExposeOptions = EXPOSE_DEFAULTS,
+) -> Estimator | OfficialEstimator:
+    """limner's own networks, or the official one for `expose:PATH`. Raises WeightsError and BodyModelError."""
+    if weights.startswith(PREFIX):
+        return OfficialEstimator.load(weights.removeprefix(PREFIX), body_model, expose.mode, expose.runtime)
+    if Path(weights).suffix in (".ckpt", ".safetensors"):
+        raise WeightsError(
+            f"--weights {weights} is a file, expected `limner` or a folder of weights. If it is an official ExPose "
+            f"checkpoint, or what `limner weights convert` made of one, give --weights {PREFIX}{weights}."
+        )
+    if expose != EXPOSE_DEFAULTS:
+        raise WeightsError(
+            f"--expose-mode and --runtime are for official weights, got --weights {weights}. Leave them out, or give "
+            f"--weights {PREFIX}PATH/TO/model.ckpt."
+        )
+    return Estimator.load(weights, body_model, refined)
 
 
 def _joined(cameras: Sequence[Camera]) -> Camera:
