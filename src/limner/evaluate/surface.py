@@ -6,7 +6,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 CHUNK = 20_000
-"""Pairs of points and triangles that are measured at once, times 32."""
+"""Points that are looked at together."""
+SIZES = (0.5, 0.8, 0.95, 0.995)
+"""Quantiles of their radius at which triangles are sorted into classes: few large ones must not widen all searches."""
 
 
 def closest_on_triangles(points: Float[Tensor, "N 3"], triangles: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 3"]:
@@ -49,35 +51,54 @@ def closest_on_mesh(
 ) -> Float[Tensor, "N 3"]:
     """The nearest point of the surface to each point."""
     triangles = vertices[faces].double()
-    found = []
-    centres = triangles.mean(1)
-    radius = (triangles - centres[:, None]).norm(dim=-1).amax(-1)
-    tree = cKDTree(centres.numpy())
-    for chunk in points.double().split(CHUNK):
-        found.append(_closest_in_chunk(chunk, triangles, radius, tree))
-    return torch.cat(found).to(points.dtype)
+    radius = (triangles - triangles.mean(1, keepdim=True)).norm(dim=-1).amax(-1)
+    bounds = torch.quantile(radius, radius.new_tensor(SIZES)) if len(radius) > 100 else radius.new_zeros(0)
+    label = torch.bucketize(radius, bounds)
+    classes = [_SizeClass(triangles[label == i]) for i in range(len(bounds) + 1) if bool((label == i).any())]
+    return torch.cat([_closest_in(chunk, classes) for chunk in points.double().split(CHUNK)]).to(points.dtype)
 
 
-def _closest_in_chunk(points: Tensor, triangles: Tensor, radius: Tensor, tree: cKDTree) -> Tensor:
-    """Widen the search, by number of triangles, for the points whose nearest triangle may not be among those seen."""
-    best = torch.full_like(points, torch.inf)
-    todo = torch.arange(len(points))
-    count, largest = min(16, len(triangles)), float(radius.max())
-    while len(todo):
-        distances, index = tree.query(points[todo].numpy(), k=count)
-        index = torch.as_tensor(index).reshape(len(todo), -1)
+class _SizeClass:
+    """Triangles of like size, to be searched by their centres: none reaches farther from its centre than `radius`."""
+
+    def __init__(self, triangles: Float[Tensor, "F 3 3"]):
+        self.triangles = triangles
+        centres = triangles.mean(1)
+        self.radius = float((triangles - centres[:, None]).norm(dim=-1).max())
+        self.tree = cKDTree(centres.numpy())
+
+    def improve(self, points: Tensor, best: Tensor, count: int) -> Tensor:
+        """Nearest points among those so far and the `count` triangles with the nearest centres; and how far away the
+        farthest of these centres is (infinite: there are no more triangles)."""
+        count = min(count, len(self.triangles))
+        apart, index = self.tree.query(points.numpy(), k=[*range(1, count + 1)])
         near = closest_on_triangles(
-            points[todo].repeat_interleave(index.shape[1], 0), triangles[index.flatten()]
-        ).reshape(len(todo), -1, 3)
-        apart = (points[todo, None] - near).norm(dim=-1)
-        shortest, which = apart.min(1)
-        best[todo] = near[torch.arange(len(todo)), which]
-        # any triangle not seen has its centre farther away than the farthest one seen
-        farthest = torch.as_tensor(distances).reshape(len(todo), -1)[:, -1]
-        if count == len(triangles):
-            break
-        todo = todo[farthest - largest < shortest]
-        count = min(4 * count, len(triangles))
+            points.repeat_interleave(count, 0), self.triangles[torch.as_tensor(index).flatten()]
+        ).reshape(len(points), count, 3)
+        which = (points[:, None] - near).norm(dim=-1).argmin(1)
+        found = near[torch.arange(len(points)), which]
+        nearer = (points - found).norm(dim=-1) < (points - best).norm(dim=-1)
+        best[nearer] = found[nearer]
+        farthest = torch.as_tensor(apart[:, -1].copy())
+        return farthest if count < len(self.triangles) else torch.full_like(farthest, torch.inf)
+
+
+def _closest_in(points: Tensor, classes: list[_SizeClass]) -> Tensor:
+    """A first look at the nearest triangles of every size, then wider ones where a triangle not seen may be nearer."""
+    best = torch.full_like(points, torch.inf)
+    seen = [size.improve(points, best, 4) for size in classes]
+    for size, farthest in zip(classes, seen, strict=True):
+        todo, count = torch.arange(len(points)), 4
+        while True:
+            # a triangle not seen has its centre beyond the farthest one seen, and reaches `radius` back at most
+            open_ = farthest - size.radius < (points[todo] - best[todo]).norm(dim=-1)
+            todo = todo[open_]
+            if not len(todo):
+                break
+            count *= 4
+            mine = best[todo]
+            farthest = size.improve(points[todo], mine, count)
+            best[todo] = mine
     return best
 
 
