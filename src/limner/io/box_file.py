@@ -3,9 +3,9 @@
     {"party.jpg": [[x0, y0, x1, y1], ...], "garden/tea.png": [], ...}
     {"images": ["garden/tea.png", ...], "boxes": [[x0, y0, x1, y1], ...]}
 
-Photo pixels, (0, 0) at the corner of the first pixel; left, top, right, bottom; a box may reach out of its photo. In the
-second layout box k belongs to image k; an image that is named several times, or a list of boxes in place of a box, has
-several people. Other keys beside `images` and `boxes` are not read. Names may have folders in front.
+Photo pixels, (0, 0) at the corner of the first pixel; left, top, right, bottom; a box may reach out of its photo. In
+the second layout box k belongs to image k; an image that is named several times, or a list of boxes in place of a box,
+has several people. Other keys beside `images` and `boxes` are not read. Names may have folders in front.
 """
 
 import json
