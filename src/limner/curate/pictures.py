@@ -17,7 +17,7 @@ from limner.pipeline.parts import part_points
 from limner.render.overlay import clay, fit, paint, side_view, to_bytes
 
 PARTS = ("face", "right_hand", "left_hand")
-MAIN_SIDE, PART_SIDE, SIDE_VIEW = 960, 400, (640, 400)
+MAIN_SIDE, PART_SIDE, SIDE_VIEW = 960, 480, (640, 400)
 PART_MARGIN, MIN_PART = 2.0, 16.0
 PERSON_MARGIN = 0.12
 SURE = 0.3

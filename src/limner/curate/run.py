@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -144,20 +145,21 @@ def load_body(curated: CuratedSet, body_model: Path | None = None) -> BodyModel:
 def _batches(
     curated: CuratedSet, todo: list[tuple[int, Path, bool]], size: int, progress: Progress, task: TaskID
 ) -> Iterator[list[Item]]:
-    """Photos that need work, some at a time; copies of photos that are in the set already are left out."""
-    batch: list[Item] = []
-    for photo, path, looked in todo:
-        if looked:
-            batch.append(Item(photo, path, curated.seen_in(photo)))
-        elif _new_content(curated, photo, path):
-            batch.append(Item(photo, path))
-        else:
-            progress.advance(task)
-        if len(batch) == size:
+    """Photos that need work, in blocks of `size` of the set; copies of photos that are in it already are left out.
+
+    A block is the same after a restart: fits of a batch differ in the last bits from those of another one.
+    """
+    for _, block in itertools.groupby(todo, key=lambda row: (row[0] - 1) // size):
+        batch: list[Item] = []
+        for photo, path, looked in block:
+            if looked:
+                batch.append(Item(photo, path, curated.seen_in(photo)))
+            elif _new_content(curated, photo, path):
+                batch.append(Item(photo, path))
+            else:
+                progress.advance(task)
+        if batch:
             yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _new_content(curated: CuratedSet, photo: int, path: Path) -> bool:
