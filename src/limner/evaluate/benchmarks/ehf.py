@@ -15,7 +15,7 @@ from limner.geometry.box import bounds_of
 from limner.geometry.camera import Camera
 
 SOURCE = (
-    "EHF: Pavlakos et al., CVPR 2019. Metrics: ExPose, ECCV 2020, table 2; alignments as in Hand4Whole's "
+    "EHF: Pavlakos et al., CVPR 2019. Metrics: ExPose, ECCV 2020; alignments as in Hand4Whole's "
     "data/EHF/EHF.py: V2V from the pelvis, hands from their wrists, face from the neck; PA- after Procrustes of each "
     "part's own vertices (MANO's and FLAME's vertices)."
 )

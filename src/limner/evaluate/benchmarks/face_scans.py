@@ -3,6 +3,10 @@
 from functools import partial
 from pathlib import Path
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from limner.data.sources.now import FacePhoto, read_now
 from limner.data.sources.stirling import Quality, read_stirling
 from limner.evaluate.answer import Answer
@@ -34,7 +38,7 @@ def stirling_benchmark(folder: Path, quality: Quality) -> Benchmark:
     """The photos of one quality that have a scan. Raises DataSetError for missing or half data."""
     found = read_stirling(folder, quality)
     metric = FaceScanError("scan to mesh", STIRLING_RADIUS, refined=False)
-    notes = (f"{found.without_scan} photos of people without a published scan are left out", "intervals: over people")
+    notes = (f"photos of people without a published scan, left out: {found.without_scan}", "intervals: over people")
     cases = tuple(map(_case, found.photos))
     return Benchmark(f"Stirling {quality}", cases, (metric,), STIRLING_SOURCE, notes, checked=1)
 
@@ -45,4 +49,20 @@ def _case(photo: FacePhoto) -> Case:
 
 def _truth(photo: FacePhoto) -> Answer:
     vertices, faces = photo.scan()
-    return Answer(vertices=vertices / 1000, faces=faces, landmarks=photo.landmarks() / 1000)
+    landmarks = photo.landmarks()
+    camera_from_scan = facing_the_camera(landmarks)
+    return Answer(
+        vertices=vertices @ camera_from_scan.mT / 1000,
+        faces=faces,
+        landmarks=landmarks @ camera_from_scan.mT / 1000,
+    )
+
+
+def facing_the_camera(landmarks: Float[Tensor, "7 3"]) -> Float[Tensor, "3 3"]:
+    """The rotation that turns a face in any axes to look upright into the camera; scores do not depend on it."""
+    right, left = landmarks[0], landmarks[3]
+    mouth = landmarks[5:7].mean(0)
+    x = torch.nn.functional.normalize(left - right, dim=0)
+    down = mouth - (left + right) / 2
+    y = torch.nn.functional.normalize(down - (down @ x) * x, dim=0)
+    return torch.stack([x, y, torch.linalg.cross(x, y)])

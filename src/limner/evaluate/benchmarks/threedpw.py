@@ -13,7 +13,7 @@ from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import joint14_metrics, named_joint_metrics, part_of
 from limner.evaluate.topology import SmplxFiles
 
-SOURCE = "3DPW: von Marcard et al., ECCV 2018; MPJPE and PA-MPJPE as ExPose, ECCV 2020 (facts: expose 15)."
+SOURCE = "3DPW: von Marcard et al., ECCV 2018; MPJPE and PA-MPJPE as ExPose, ECCV 2020."
 NOTES = (
     "MPJPE-14 is the published number: it needs truth regressed from SMPL's vertices, which only ExPose's npz holds",
     "12 named joints: limb joints of SMPL's skeleton (jointPositions) against the joints of like name; needs no mesh",
