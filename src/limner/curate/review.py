@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+from rich.text import Text
+
 from limner.curate.bench import POINTS, Bench, EditError
 from limner.curate.records import Decision
 from limner.curate.run import load_body
@@ -79,8 +82,10 @@ def review(
     if not sum(curated.counts().values()):
         raise LimnerError(f"{folder} has nobody to review yet. Run limner curate first, or wait until it got further.")
     app = make_app(Bench(curated, model, Refitter(model)), reviewer, LOCAL if host in LOCAL else ["*"])
+    where = "localhost" if host in LOCAL else host
+    Console().print(Text(f"Reviewing {folder} at http://{where}:{port} (Ctrl+C stops)"), soft_wrap=True)
     try:
-        uvicorn.run(app, host=host, port=port, log_level="warning")
+        uvicorn.run(app, host=host, port=port, log_level="critical")
     except SystemExit as error:  # uvicorn's word for a port that is taken
         raise LimnerError(f"cannot listen on {host}:{port}; is it in use? Give another --port.") from error
     finally:
