@@ -243,7 +243,7 @@ def curate_export(
     out: Path,
     include: Literal["accepted", "good"] = "accepted",
     min_quality: float = 0.7,
-    layouts: tuple[Literal["shards", "expose"], ...] = ("shards", "expose"),
+    layouts: tuple[Literal["shards", "expose", "evidence"], ...] = ("shards", "expose"),
     val_share: float = 0.05,
     body_model: Path | None = None,
 ) -> int:
@@ -254,7 +254,7 @@ def curate_export(
         out: folder of the data set; must not exist, or be one that was exported before.
         include: who is in it: accepted by a reviewer, or also who is open and of good quality.
         min_quality: what good quality is, 0 to 1.
-        layouts: what is written.
+        layouts: shards (webdataset), expose (curated_fits), evidence (what `limner train` reads).
         val_share: share of the photos that goes into the validation split.
         body_model: where the body of the set lies now, if not where it was.
     """

@@ -8,10 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from limner.body.model import BodyModel
+from limner.body.skeleton import JOINT
 from limner.curate.export import export, image_bytes, split_of
 from limner.curate.run import curate
 from limner.curate.store import CuratedSet
 from limner.data.curated import CuratedError, check_curated, read_curated
+from limner.data.evidence import read_shards
 from limner.data.sources.curated_fits import read_curated_fits, read_curated_truth
 from limner.errors import LimnerError, OutputError, PhotoError
 from limner.geometry.rotation import rotation_to_axis_angle
@@ -149,3 +152,21 @@ def test_provenance_names_every_photo(reviewed: Path, tmp_path: Path):
         "train_photos": 4,
         "train_people": 4,
     }
+
+
+def test_evidence_is_what_training_reads(reviewed: Path, tmp_path: Path):
+    export(reviewed / "set", tmp_path / "out", val_share=0.0, layouts=("evidence",))
+    curated = CuratedSet.open(reviewed / "set")
+    fits = [curated.body(p.id)[1] for p in curated.people(None, "photo") if p.decision == "accepted"]
+    body = read_shards(sorted((tmp_path / "out" / "evidence").glob("body_*.safetensors")))
+    assert len(body) == len(fits) == 4 and body.visible.all()
+    for row, fit in enumerate(fits):
+        assert torch.allclose(body.params[[row]].full_pose(), fit.full_pose(), atol=1e-5)
+        assert torch.equal(body.params.transl[row], fit.transl[0])
+    hands = read_shards(sorted((tmp_path / "out" / "evidence").glob("hand_*.safetensors")))
+    assert len(hands) == 8 and int(hands.mirrored.sum()) == 4  # both hands of everybody, left ones mirrored
+    model = BodyModel.load()
+    wrists = model.joints(hands.params)[:, [JOINT["right_wrist"], JOINT["left_wrist"]]]
+    shown = hands.squares.unit_from_photo(hands.camera.project(wrists))
+    mine = torch.where(hands.mirrored[:, None], shown[:, 1], shown[:, 0])
+    assert (mine.abs() < 1.2).all()  # each crop shows its own hand

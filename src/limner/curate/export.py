@@ -5,6 +5,7 @@ OUT/
   provenance.csv            a row a photo: split, key, file, sha256, licence, source, people
   shards/train-000000.tar   webdataset: KEY.jpg (or .png), KEY.json (provenance, reviewers, scores), KEY.npz (people)
   curated_fits/             train.npz, val.npz, images/: what readers of ExPose's data expect
+  evidence/                 on request: what the frozen backbones see of the training split, for `limner train`
 The split of a photo follows from its content: it is the same in every export.
 """
 
@@ -32,6 +33,7 @@ from rich.text import Text
 from limner.body.keypoints import keypoint_indices
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
+from limner.curate.evidence import EvidenceShards
 from limner.curate.records import Seen
 from limner.curate.run import body_fingerprint, load_body
 from limner.curate.store import CuratedSet, PersonRow, PhotoRow
@@ -40,7 +42,7 @@ from limner.errors import LimnerError, OutputError, PhotoError
 from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.image import read_photo
 
-Layout = Literal["shards", "expose"]
+Layout = Literal["shards", "expose", "evidence"]
 Include = Literal["accepted", "good"]
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -134,6 +136,7 @@ def _write_all(
     body = {"name": _body_name(model), "fingerprint": body_fingerprint(model)}
     shards = {split: Shards(work / "shards", split) for split in SPLITS} if "shards" in layouts else {}
     arrays = {split: ExposeArrays() for split in SPLITS} if "expose" in layouts else {}
+    evidence = EvidenceShards(work / "evidence", model) if "evidence" in layouts else None
     counts: Counter[str] = Counter()
     licences: Counter[str] = Counter()
     with open(work / "provenance.csv", "w", newline="", encoding="utf-8") as table:
@@ -148,6 +151,10 @@ def _write_all(
                 image = work / "curated_fits" / "images" / f"{sample.key}{sample.ending}"
                 image.parent.mkdir(parents=True, exist_ok=True)
                 image.write_bytes(sample.image)
+            if evidence is not None and sample.split == "train":
+                pixels = read_photo(photo.path).pixels
+                for person, seen, fit in zip(people, sample.seen, sample.fits, strict=True):
+                    evidence.add(pixels, seen, fit, person.id)
             counts[f"{sample.split}_photos"] += 1
             counts[f"{sample.split}_people"] += len(people)
             licences[photo.licence] += 1
@@ -160,6 +167,8 @@ def _write_all(
         )
     for shard in shards.values():
         shard.close()
+    if evidence is not None:
+        evidence.close()
     for split, one in arrays.items():
         if one.names:
             one.write(work / "curated_fits" / f"{split}.npz", model, with_mesh=split == "val")
