@@ -22,7 +22,7 @@ from limner.train.harvest import JITTER, jittered, join_evidence, true_squares
 SHARD = 128
 SURE = 0.3
 NAMED = {*POSE_POINTS, *hand21("left"), *hand21("right"), *FACE68}
-"""Points that some network names; of the others (spine, collars, ...) it is only known whether they are in the photo."""
+"""Points that some network names; of others (spine, collars, ...) it is only known whether they are in the photo."""
 
 
 @dataclass
