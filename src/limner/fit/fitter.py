@@ -17,7 +17,7 @@ from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
 from limner.fit.problem import Anchor, Weights
 from limner.fit.records import SCORES, Fits, FitTargets, join_fits
-from limner.fit.search import Hypotheses, descended, judged, mean_hypotheses
+from limner.fit.search import Hypotheses, descended, join_params, judged, mean_hypotheses
 from limner.fit.solver import SolverOptions
 from limner.fit.stage import Stage
 from limner.fit.swap import SWAPS, swapped_targets
@@ -34,19 +34,25 @@ BODY_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(INNER_FACE_NAMES)}))
 class FitOptions:
     """Numbers of a fit.
 
-    batch: so many people at once; views: yaws tried from the mean pose, extra: further pose and yaw pairs, kept: how
-    many of them go on; try_swaps: whether badly fitting people are fitted again with left and right exchanged;
-    retry: and those with a start from the mean pose too; doubtful: a body reprojection (share of the box) that counts
-    as bad for both; swap_gain: the exchange must lower the objective to this share to be believed.
+    batch           so many people at once
+    views, extra    yaws tried from typical poses, and further pairs of pose and yaw
+    kept, finalists how many of them go on to the body's stages, and how many to the end
+    retry           whether badly fitting people with a start are fitted from typical poses too
+    try_swaps       whether badly fitting people are fitted again with left and right exchanged
+    doubtful        a body reprojection (share of the box) that counts as bad for both
+    strange         a surprise of the pose prior that does, too
+    swap_gain       the exchange must lower the objective to this share to be believed
     """
 
     batch: int = 64
     views: int = 8
-    extra: int = 8
-    kept: int = 6
+    extra: int = 12
+    kept: int = 8
+    finalists: int = 2
     try_swaps: bool = True
     retry: bool = True
     doubtful: float = 0.035
+    strange: float = 100.0
     swap_gain: float = 0.8
 
 
@@ -121,17 +127,24 @@ class Fitter:
         o = self.options
         tried = mean_hypotheses(self.model, targets, self.coarse, self.priors, o.views, o.extra)
         tried = descended(tried, targets, self.coarse)
-        tried = self._go_on(tried, targets, self.middle, o.kept)
-        tried = self._go_on(tried, targets, self.fine, 2).best(1)
-        return self._whole(targets, tried.params, None)
+        tried = descended(judged(tried, targets, self.middle).best(o.kept), targets, self.middle)
+        sigma = measured_sigma(self.fine.layer, targets, tried.best(1).params)
+        tried = judged(tried, targets, self.fine, sigma).best(o.finalists + 1)
+        tried = descended(tried, targets, self.fine, sigma).best(o.finalists)
+        ends = self._whole(targets[tried.rows], tried.params, None)
+        sigma = ends.sigma.unflatten(0, (len(tried), -1)).amin(0)
+        objective = self.final.problem(ends.targets, sigma[tried.rows]).objective(ends.params)
+        first = objective.unflatten(0, (len(tried), -1)).argmin(0)
+        return ends[first * len(targets) + torch.arange(len(targets))]
 
     def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
-        """Straight to body, hands and face, near the estimate where the points say nothing."""
-        return self._whole(targets, estimate, near_estimate(estimate))
-
-    def _go_on(self, tried: Hypotheses, targets: FitTargets, stage: Stage, count: int) -> Hypotheses:
-        """The best few by a stage's own objective, after that stage."""
-        return descended(judged(tried, targets, stage).best(count), targets, stage)
+        """The body near the estimate and on its own, the better of both; then body, hands and face, loosely held."""
+        near = self.middle.solve(targets, estimate, anchor=near_estimate(estimate)).state
+        free = self.middle.solve(targets, estimate).state
+        sigma = measured_sigma(self.fine.layer, targets, near)
+        tried = Hypotheses(join_params([near, free]), torch.zeros(2, len(targets)))
+        tried = descended(tried, targets, self.fine, sigma).best(1)
+        return self._whole(targets, tried.params, near_estimate(estimate, looseness=2.0))
 
     def _whole(self, targets: FitTargets, start: BodyParams, anchor: Anchor | None) -> Finding:
         """Body, hands and face: with usual errors, then with those that these points have."""
@@ -171,7 +184,10 @@ class Fitter:
         return best.updated(rows, other, new_cost < gain * old_cost)
 
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:
-        return body_reprojection(self.whole.layer, finding) > self.options.doubtful
+        """Whose points are not met, or only by a strange pose."""
+        prior = self.priors.body(finding.params.body_pose)
+        strange = prior.residual.square().sum(1) + prior.constant > self.options.strange
+        return strange | (body_reprojection(self.whole.layer, finding) > self.options.doubtful)
 
     def judged(
         self,

@@ -26,12 +26,14 @@ def measured_sigma(layer: KeypointLayer, targets: FitTargets, fit: BodyParams) -
     From the median, so that outliers do not count: the squared length of a 2D normal error has the median 2 ln 2
     sigma^2. Pulled to EXPECTED where points are few.
     """
-    off = (targets.camera.project(layer(fit).points) - targets.keypoints_px) / box_side(targets)[:, None, None]
+    index = list(layer.keypoints)
+    seen_px, confidence = targets.keypoints_px[:, index], targets.confidence[:, index]
+    off = (targets.camera.project(layer(fit).points) - seen_px) / box_side(targets)[:, None, None]
     squared = off.square().sum(-1)
-    group = torch.tensor(group_of_point(), device=squared.device)
+    group = torch.tensor(group_of_point(), device=squared.device)[index]
     columns = []
     for k, name in enumerate(GROUPS):
-        seen = (targets.confidence > 0) & (group == k)
+        seen = (confidence > 0) & (group == k)
         count = seen.sum(1)
         # shares of squared errors below the median of those seen
         ordered = torch.where(seen, squared, torch.inf).sort(1).values

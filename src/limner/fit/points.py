@@ -23,13 +23,13 @@ JOINTS, POINTS, CONTOUR = len(JOINT_NAMES), len(KEYPOINT_NAMES), len(CONTOUR_NAM
 
 @dataclass(frozen=True)
 class Riders:
-    """Constants of N points: joint "N K" which joints carry it, share "N K" how much, rest "N K 3" and directions
-    "N K 3 C" its weighted rest position and how that moves with the C coefficients, corrective "N K 3 486" or None."""
+    """Constants of N points, the same for everybody or one set a person: joint which K joints carry a point, share how
+    much, rest its weighted rest position (metres), directions how that moves with the C coefficients."""
 
-    joint: Int[Tensor, "N K"]
-    share: Float[Tensor, "N K"]
-    rest: Float[Tensor, "N K 3"]
-    directions: Float[Tensor, "N K 3 C"]
+    joint: Int[Tensor, "*people N K"]
+    share: Float[Tensor, "*people N K"]
+    rest: Float[Tensor, "*people N K 3"]
+    directions: Float[Tensor, "*people N K 3 C"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Posed:
     """Bodies with what their derivatives need.
 
     points "B N 3" camera frame; joints "B 55 3" and absolute "B 55 3 3": the skeleton; carried "B N K 3": the part of
-    each point that joint k carries (with the translation); joint, share "B N K" or "N K" as in Riders;
-    directions: "B N K 3 C" or "N K 3 C".
+    each point that joint k carries (with the translation); joint, share, directions:
+    as in Riders.
     """
 
     points: Float[Tensor, "B N 3"]
@@ -47,7 +47,7 @@ class Posed:
     carried: Float[Tensor, "B N K 3"]
     joint: Int[Tensor, "B N K"]
     share: Float[Tensor, "B N K"]
-    directions: Float[Tensor, "B N K 3 C"]
+    directions: Float[Tensor, "*people N K 3 C"]
 
     def some(self, index: Int[Tensor, "n"]) -> "Posed":
         """Some of the points."""
@@ -74,7 +74,7 @@ class KeypointLayer:
         everything = _stack([_joint_riders(model, slots), surface, face], slots)
         self.riders = _select(everything, list(self.fixed))
         self.contour_riders = _stack([contour], slots) if self.contour else None
-        self.corrective = _corrective(model, self.fixed)
+        self.corrective = _corrective(model, self.fixed, slots)
         self.moves = _moves().to(model.v_template.device)
 
     def __call__(self, params: BodyParams) -> Posed:
@@ -244,7 +244,7 @@ def _mixtures(model: BodyModel, vertices: Int[Tensor, "N M"], mixture: Float[Ten
     return Riders(joint, part.sum(2), rest, directions)
 
 
-def _corrective(model: BodyModel, fixed: tuple[int, ...]) -> Float[Tensor, "N K 3 486"] | None:
+def _corrective(model: BodyModel, fixed: tuple[int, ...], slots: int) -> Float[Tensor, "N K 3 486"] | None:
     """How pose correctives move the weighted rest positions; None where the file has none."""
     if model.pose_directions is None:
         return None
@@ -257,6 +257,5 @@ def _corrective(model: BodyModel, fixed: tuple[int, ...]) -> Float[Tensor, "N K 
     ):
         part = _carriers(model, vertices, mixture)[1]
         rows.append(torch.einsum("nkm,fnmd->nkdf", part, by_vertex[:, vertices]))
-    slots = max(row.shape[1] for row in rows)
     padded = [torch.cat([r, r.new_zeros(len(r), slots - r.shape[1], *r.shape[2:])], 1) for r in rows]
     return torch.cat(padded)[list(fixed)]

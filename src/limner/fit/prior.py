@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import roma
 import torch
 from jaxtyping import Float, Int
 from safetensors.torch import load_file
@@ -34,6 +35,7 @@ class PriorResidual:
     constant: Float[Tensor, "B"]
 
 
+@runtime_checkable
 class PosePrior(Protocol):
     """What a fit asks of a prior of local joint rotations "B J 3 3"."""
 
@@ -132,7 +134,10 @@ def load_priors(path: str | Path) -> PosePriors:
     try:
         arrays = {name: value.float() for name, value in load_file(path).items()}
         body, hand = (
-            MixturePrior(*(arrays[f"{part}.{name}"] for name in ("reference", "mean", "whitening", "cost")))
+            MixturePrior(
+                roma.special_procrustes(arrays[f"{part}.reference"]),  # half precision is no longer a rotation
+                *(arrays[f"{part}.{name}"] for name in ("mean", "whitening", "cost")),
+            )
             for part in ("body", "hand")
         )
         upright = UprightPrior(body, arrays["body.up"], arrays["body.up_whitening"])

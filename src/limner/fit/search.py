@@ -64,15 +64,22 @@ def mean_hypotheses(
     return every.picked(torch.cat([first, others]))
 
 
-def descended(hypotheses: Hypotheses, targets: FitTargets, stage: Stage) -> Hypotheses:
-    """All hypotheses after a stage of the fit."""
-    solution = stage.solve(targets[hypotheses.rows], hypotheses.params)
+def descended(
+    hypotheses: Hypotheses, targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"] | None = None
+) -> Hypotheses:
+    """All hypotheses after a stage of the fit; `sigma`: each person's measured errors instead of the stage's."""
+    rows = hypotheses.rows
+    solution = stage.solve(targets[rows], hypotheses.params, None if sigma is None else sigma[rows])
     return Hypotheses(solution.state, solution.objective.view(hypotheses.objective.shape))
 
 
-def judged(hypotheses: Hypotheses, targets: FitTargets, stage: Stage) -> Hypotheses:
+def judged(
+    hypotheses: Hypotheses, targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"] | None = None
+) -> Hypotheses:
     """The same bodies by another stage's objective."""
-    objective = stage.objective(targets[hypotheses.rows], hypotheses.params)
+    rows = hypotheses.rows
+    problem = stage.problem(targets[rows], None if sigma is None else sigma[rows])
+    objective = problem.objective(hypotheses.params)
     return Hypotheses(hypotheses.params, objective.view(hypotheses.objective.shape))
 
 

@@ -5,7 +5,7 @@ turned into weights: iteratively reweighted least squares), and what a step does
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +23,7 @@ class Linearised:
     gradient: Float[Tensor, "B C"]
 
 
+@runtime_checkable
 class Problem(Protocol[State]):
     """B independent least-squares problems of the same size."""
 

@@ -1,0 +1,117 @@
+"""How does an owner's VPoser take the place of limner's pose prior?
+
+VPoser (Pavlakos et al., CVPR 2019) is licensed for research by its authors; limner ships none of it and reads the
+owner's checkpoint of version 2 (`human_body_prior`, V02_05) as plain numbers. The prior of a pose is how far it is from
+what VPoser makes of it (encoded and decoded again), plus the squared length of its code.
+"""
+
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from limner.errors import WeightsError
+from limner.fit.prior import PosePriors, PriorResidual
+from limner.geometry.rotation import rotation_from_6d, rotation_from_axis_angle, rotation_to_axis_angle
+
+LAYERS = {
+    "norm_in": "encoder_net.1",
+    "enter": "encoder_net.2",
+    "norm_mid": "encoder_net.4",
+    "enter2": "encoder_net.6",
+    "enter3": "encoder_net.7",
+    "code": "encoder_net.8.mu",
+    "leave": "decoder_net.0",
+    "leave2": "decoder_net.3",
+    "pose": "decoder_net.5",
+}
+"""Where version 2 keeps its layers; the checkpoint's own prefix (`vp_model.`) may stand before them."""
+NORM = ("weight", "bias", "running_mean", "running_var")
+USUAL_DISTANCE = 0.12
+"""How far a joint usually is from what VPoser makes of its pose, as a change of rotation matrix entries."""
+
+
+@dataclass(frozen=True)
+class VPoser:
+    """The networks' numbers, by layer and kind: `tensors["enter.weight"]` and so on."""
+
+    tensors: dict[str, Tensor]
+
+    def encode(self, pose: Float[Tensor, "B 21 3 3"]) -> Float[Tensor, "B Z"]:
+        """The mean code of poses."""
+        x = self._normed("norm_in", rotation_to_axis_angle(pose).flatten(1))
+        x = self._normed("norm_mid", functional.leaky_relu(self._linear("enter", x)))
+        return self._linear("code", self._linear("enter3", self._linear("enter2", x)))
+
+    def decode(self, code: Float[Tensor, "B Z"]) -> Float[Tensor, "B 21 3 3"]:
+        """Poses of codes."""
+        x = functional.leaky_relu(self._linear("leave", code))
+        x = functional.leaky_relu(self._linear("leave2", x))
+        return rotation_from_6d(self._linear("pose", x).unflatten(1, (-1, 6)))
+
+    def __call__(self, pose: Float[Tensor, "B 21 3 3"]) -> PriorResidual:
+        """As a prior of a fit: code, and distance from the decoded pose; slopes by forward differentiation."""
+        turn = torch.zeros(*pose.shape[:2], 3, dtype=pose.dtype, device=pose.device).flatten(1)
+
+        def residual(one_turn: Tensor, one_pose: Tensor) -> tuple[Tensor, Tensor]:
+            moved = one_pose @ rotation_from_axis_angle(one_turn.unflatten(0, (-1, 3)))
+            code = self.encode(moved[None])
+            apart = (moved - self.decode(code)[0]) / USUAL_DISTANCE
+            value = torch.cat([code[0], apart.flatten()])
+            return value, value
+
+        slope, value = torch.func.vmap(torch.func.jacfwd(residual, has_aux=True))(turn, pose)
+        return PriorResidual(value, slope, torch.zeros(len(pose)).to(pose))
+
+    def _linear(self, name: str, x: Tensor) -> Tensor:
+        return functional.linear(x, self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
+
+    def _normed(self, name: str, x: Tensor) -> Tensor:
+        weight, bias, mean, variance = (self.tensors[f"{name}.{kind}"] for kind in NORM)
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+
+def load_vposer(path: str | Path) -> VPoser:
+    """Read an owner's VPoser 2 checkpoint: `.safetensors`, or `.ckpt` / `.pt` of numbers alone (nothing is run).
+
+    Raises WeightsError for a missing, damaged or other file, and for pickles that hold more than tensors.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise WeightsError(f"no VPoser at {file}: give the checkpoint file, e.g. V02_05/snapshots/V02_05_*.ckpt.")
+    try:
+        raw = load_file(file) if file.suffix == ".safetensors" else _numbers(file)
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{file} is refused or damaged ({str(error).splitlines()[0]}): only tensors are read. Save its state_dict "
+            "with torch.save or as .safetensors."
+        ) from error
+    flat = {key.removeprefix("vp_model."): value.float() for key, value in raw.items()}
+    wanted = {f"{short}.{kind}": f"{name}.{kind}" for short, name in LAYERS.items() for kind in _kinds(short)}
+    missing = [name for name in wanted.values() if name not in flat]
+    if missing:
+        raise WeightsError(
+            f"{file} is no VPoser of version 2: it lacks {missing[0]} (and {len(missing) - 1} more). Version 1 is not "
+            "read; download V02_05."
+        )
+    return VPoser({short: flat[name] for short, name in wanted.items()})
+
+
+def with_vposer(priors: PosePriors, vposer: VPoser) -> PosePriors:
+    """The priors with VPoser for the body: `Fitter(model, priors=with_vposer(shipped_priors(), load_vposer(path)))`."""
+    return replace(priors, body=vposer)
+
+
+def _kinds(layer: str) -> tuple[str, ...]:
+    return NORM if layer.startswith("norm") else NORM[:2]
+
+
+def _numbers(file: Path) -> dict[str, Tensor]:
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    state = content.get("state_dict", content)
+    return {key: value for key, value in state.items() if isinstance(value, Tensor)}

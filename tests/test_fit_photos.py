@@ -1,0 +1,101 @@
+"""`limner fit`: keypoints alone and with photos, resumed, one bad photo alone, starts from disk."""
+
+import json
+
+import pytest
+import torch
+
+from limner import fit_photos as module
+from limner.body.keypoints import KEYPOINT_SETS, keypoint_indices
+from limner.errors import KeypointFileError, LimnerError, PhotoError
+from limner.fit.fitter import FitOptions
+from limner.fit_photos import fit_photos
+from limner.io.image import write_image
+from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
+from limner.io.motion_file import read_params
+from tests.fit.made import exact_targets, people
+
+SET = "coco_wholebody133"
+
+
+@pytest.fixture(scope="module")
+def keypoints(body, tmp_path_factory):
+    """Two photos' keypoints: one person; one person and a blank one."""
+    folder = tmp_path_factory.mktemp("keypoints")
+    params, camera = people(body.keypoints_only(), 2)
+    targets = exact_targets(body.keypoints_only(), params, camera)
+    index = list(keypoint_indices(SET))
+    for k in range(2):
+        person = PersonKeypoints(SET, targets.keypoints_px[k, index], torch.ones(133), targets.boxes[k])
+        blank = PersonKeypoints(SET, torch.zeros(133, 2), torch.zeros(133))
+        record = PhotoKeypoints(f"p{k}.jpg", [person, blank][: k + 1], (800, 1000), (1000.0, 400.0, 500.0))
+        write_keypoints(folder / f"p{k}.json", record, KEYPOINT_SETS[SET])
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A narrow search: these tests are about files."""
+    whole = module.Fitter
+    options = FitOptions(views=2, extra=0, kept=1, finalists=1, try_swaps=False)
+    monkeypatch.setattr(module, "Fitter", lambda model: whole(model, options))
+    monkeypatch.setattr(module, "save_results", saved)
+
+
+def saved(people, photo, model, folder):
+    """Stands for the writing of meshes and pictures, which takes seconds: parameters alone."""
+    for k in range(len(people)):
+        (folder / f"person_{k}").mkdir(parents=True)
+        row = people[torch.tensor([k])]
+        module.write_params(folder / f"person_{k}" / "params.npz", module.motion(row, model, photo))
+    return folder
+
+
+def test_keypoints_alone_resume_and_starts_from_disk(keypoints, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert fit_photos((), keypoints, out, start="mean") == 0
+    content = json.loads((out / "fits.json").read_text())
+    one, blank = content["photos"]["p1"]["people"]
+    assert one["verdict"] == "fitted" and one["folder"] == "person_0" and one["scores"]["reprojection"] < 0.01
+    assert blank["verdict"] == "not fitted: no confident torso" and blank["folder"] is None
+    assert read_params(out / "p0" / "person_0" / "params.npz").transl.shape == (1, 3)
+
+    capsys.readouterr()
+    assert fit_photos((), keypoints, out, start="mean") == 0
+    assert "2 done before" in " ".join(capsys.readouterr().out.split())
+    again = tmp_path / "again"
+    assert fit_photos((), keypoints, again, start=str(out)) == 0
+    near = json.loads((again / "fits.json").read_text())["photos"]["p0"]["people"][0]
+    assert near["verdict"] == "fitted" and near["scores"]["reprojection"] < 0.01
+
+
+def test_one_bad_photo_does_not_stop_the_rest(keypoints, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write_image(photos / "p0.png", torch.full((3, 1000, 800), 90, dtype=torch.uint8))
+    (photos / "p1.png").write_bytes(b"no picture")
+    assert fit_photos([photos], keypoints, tmp_path / "out", start="mean", focal_px=1000.0) == 1
+    done = json.loads((tmp_path / "out" / "fits.json").read_text())["photos"]
+    assert list(done) == ["p0"] and done["p0"]["people"][0]["verdict"] == "fitted"
+
+
+def test_a_clip_gives_a_track(keypoints, tmp_path):
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    content = (keypoints / "p0.json").read_text()
+    for k in range(3):
+        (clip / f"f{k}.json").write_text(content.replace("p0.jpg", f"f{k}.jpg"))
+    assert fit_photos((), clip, tmp_path / "out", start="mean", video=True) == 0
+    track = read_params(tmp_path / "out" / "track_0.npz")
+    assert len(track) == 3 and (tmp_path / "out" / "f2" / "person_0").is_dir()
+
+
+def test_what_is_missing_is_named(keypoints, tmp_path):
+    with pytest.raises(PhotoError, match="--start mean"):
+        fit_photos((), keypoints, tmp_path)
+    openpose = tmp_path / "a_keypoints.json"
+    openpose.write_text(json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 75}]}))
+    with pytest.raises(KeypointFileError, match="--photo-size"):
+        fit_photos((), openpose, tmp_path / "o", start="mean")
+    with pytest.raises(LimnerError, match="does not exist"):
+        fit_photos((), keypoints, tmp_path / "o", start=str(tmp_path / "none.npz"))
