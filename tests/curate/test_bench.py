@@ -1,6 +1,7 @@
 """The bench without a browser: pictures of the right place, edits that can be, answers over HTTP."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,17 @@ def fit() -> SlidingFit:
     return SlidingFit()
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of two people."""
+    folder = tmp_path_factory.mktemp("made")
+    curate([photos(folder / "photos", [1, 1])], folder / "set", make_worker=MakeFake())
+    return folder / "set"
+
+
 @pytest.fixture
-def bench(tmp_path: Path, fit: SlidingFit) -> Bench:
-    curate([photos(tmp_path / "photos", [1, 1])], tmp_path / "set", make_worker=MakeFake())
-    return Bench(CuratedSet.open(tmp_path / "set"), fit.model, fit)
+def bench(made: Path, tmp_path: Path, fit: SlidingFit) -> Bench:
+    return Bench(CuratedSet.open(shutil.copytree(made, tmp_path / "set")), fit.model, fit)
 
 
 @pytest.fixture
@@ -116,6 +124,7 @@ def test_other_sites_do_not_reach_the_server(web):
 
 
 def test_a_photo_that_is_gone_is_told(web, bench: Bench):
-    bench.curated.photo(1).path.unlink()
+    with bench.curated._write() as db:
+        db.execute("UPDATE photos SET path = '/moved/away.jpg' WHERE id = 1")
     answer = web.get("/api/people/1/0/person/photo.jpg")
     assert answer.status_code == 410 and "must stay" in answer.json()["detail"]

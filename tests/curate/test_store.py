@@ -1,5 +1,6 @@
 """The set itself: changes go through once, conflicts are told, undo brings back what was, leases part reviewers."""
 
+import shutil
 import sqlite3
 import threading
 from dataclasses import replace
@@ -15,11 +16,18 @@ from limner.curate.store import FILE, ConflictError, CuratedSet, SetError
 from tests.curate.fakes import MakeFake, SlidingFit, photos, seen_people
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of three people of two photos."""
+    folder = tmp_path_factory.mktemp("made")
+    curate([photos(folder / "photos", [1, 2])], folder / "set", make_worker=MakeFake())
+    return folder / "set"
+
+
 @pytest.fixture
-def curated(tmp_path: Path) -> CuratedSet:
-    """Three people of two photos."""
-    curate([photos(tmp_path / "photos", [1, 2])], tmp_path / "set", make_worker=MakeFake())
-    return CuratedSet.open(tmp_path / "set")
+def curated(made: Path, tmp_path: Path) -> CuratedSet:
+    """A copy of it."""
+    return CuratedSet.open(shutil.copytree(made, tmp_path / "set"))
 
 
 @pytest.fixture(scope="module")
