@@ -29,6 +29,9 @@ COARSE_POINTS = tuple(sorted(indices_of(BODY_JOINTS + EXTRA_VERTEX_NAMES[:11] + 
 """Points that say where trunk, limbs, head and wrists are."""
 BODY_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(INNER_FACE_NAMES)}))
 
+SWAPPED_RATIO = 0.6
+"""An estimate this much nearer to the exchanged points makes them suspicious."""
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -119,7 +122,7 @@ class Fitter:
         if len(rows):
             estimate = None if start is None else start[rows]
             finding = self._from_mean(targets) if estimate is None else self._from_estimate(targets, estimate)
-            finding = self._doubted(targets, finding, estimate is not None)
+            finding = self._doubted(targets, finding, estimate)
         return self.judged(given, why_not, rows, finding, start)
 
     def _from_mean(self, targets: FitTargets) -> Finding:
@@ -154,26 +157,47 @@ class Fitter:
         objective = self.final.problem(targets, sigma).objective(last)
         return Finding(targets, last, objective, sigma, torch.zeros_like(objective))
 
-    def _doubted(self, targets: FitTargets, first: Finding, from_estimate: bool) -> Finding:
+    def _doubted(self, targets: FitTargets, first: Finding, estimate: BodyParams | None) -> Finding:
         """People who fit badly get further chances: another start, or left and right exchanged."""
         best = first
-        if from_estimate and self.options.retry:
-            best = self._better_of(best, lambda some: self._from_mean(some), targets, 1.0)
+        if estimate is not None and self.options.retry:
+            best = self._better_of(best, self._doubtful(best), self._from_mean, targets, 1.0)
         if self.options.try_swaps:
+            suspects = self._seem_exchanged(targets, best, estimate)
             for number, names in enumerate(SWAPS, start=1):
 
                 def exchanged(some: FitTargets, names: tuple[str, ...] = names, number: int = number) -> Finding:
                     finding = self._from_mean(swapped_targets(some, names))
                     return replace(finding, swapped=torch.full_like(finding.objective, float(number)))
 
-                best = self._better_of(best, exchanged, targets, self.options.swap_gain)
+                doubtful = self._doubtful(best) | (suspects & (number == 1))
+                best = self._better_of(best, doubtful, exchanged, targets, self.options.swap_gain)
         return best
 
+    def _seem_exchanged(self, targets: FitTargets, best: Finding, estimate: BodyParams | None) -> Bool[Tensor, "B"]:
+        """Whose limbs look better with left and right exchanged, at a quick look.
+
+        A body can nearly always turn round under its head to meet exchanged points: the reprojection does not tell.
+        """
+        other = swapped_targets(targets, SWAPS[0])
+        if estimate is not None:
+            points = self.whole.layer(estimate).points
+            mine, theirs = (reprojections(points, t)["reprojection_body"] for t in (targets, other))
+            return theirs < SWAPPED_RATIO * mine
+        tried = mean_hypotheses(self.model, other, self.coarse, self.priors, 4, 0)
+        tried = judged(descended(tried, other, self.coarse), other, self.middle).best(1)
+        theirs = descended(tried, other, self.middle).objective[0]
+        return theirs < self.options.swap_gain * self.middle.objective(targets, best.params)
+
     def _better_of(
-        self, best: Finding, again: Callable[[FitTargets], Finding], targets: FitTargets, gain: float
+        self,
+        best: Finding,
+        doubtful: Bool[Tensor, "B"],
+        again: Callable[[FitTargets], Finding],
+        targets: FitTargets,
+        gain: float,
     ) -> Finding:
         """Fit the doubtful anew and keep what is clearly better, measured with the same errors."""
-        doubtful = self._doubtful(best)
         rows = doubtful.nonzero()[:, 0]
         if not len(rows):
             return best
