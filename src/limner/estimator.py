@@ -27,6 +27,7 @@ from limner.pipeline.merge import merge_face, merge_hand
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
+from limner.pipeline.refine_face import refine_face
 from limner.pipeline.unseen import with_unseen_at_ease
 
 
@@ -85,10 +86,11 @@ class Estimator:
         # attention: the coarse body says where hands and face are in the original photo
         hands = look_at_hands(self.hand_net, pixels, coarse, points_px, camera)
         face = look_at_faces(self.face_net, pixels, coarse, points_px, camera)
-        params = merge_face(coarse, face.head, face.jaw_pose, face.expression, face.trusted)
+        params = merge_face(coarse, face.head, face.jaw_pose, face.expression, face.betas, face.trusted)
         for side, hand in hands.items():
             params = merge_hand(params, side, hand.wrist, hand.hand_pose, hand.trusted)
         params = self._refine(params, camera, body, (width, height), hands, face)
+        params = self._refine_face(params, camera, face)
         return self._people(params, camera, boxes, scores, body, hands, face)
 
     def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor, Squares]:
@@ -117,6 +119,13 @@ class Estimator:
             return params
         parts = [] if hands is None or face is None else part_targets(self.keypoint_model, params, hands, face)
         return refine(self.keypoint_model, params, camera, join_targets([targets, *parts]))
+
+    def _refine_face(self, params: BodyParams, camera: Camera, face: FaceLook) -> BodyParams:
+        """Move each face's skin onto its landmarks."""
+        if not self.refined or face.points_px is None:
+            return params
+        size_px = face.crops.squares.size_px
+        return refine_face(self.keypoint_model, params, camera, face.points_px, size_px, face.trusted)[0]
 
     def _people(
         self,

@@ -38,7 +38,7 @@ def joints(raw, template) -> dict[str, np.ndarray]:
 def test_shapes_and_keys(raw):
     count = len(raw["v_template"])
     betas, expressions = int(raw["num_betas"]), int(raw["num_expression"])
-    assert betas == 16 and expressions >= 10
+    assert betas == 40 and expressions == 20
     shapes = {
         "v_template": (count, 3), "shapedirs": (count, 3, betas + expressions), "J_regressor": (55, count),
         "weights": (count, 55), "kintree_table": (2, 55), "lmk_faces_idx": (51,), "lmk_bary_coords": (51, 3),
@@ -232,3 +232,24 @@ def test_jaw_opens_downwards(body: BodyModel, raw):
     lips = [body.keypoints(body(p), p, "face68")[0, [62, 66], 1] for p in (body.rest(), open_mouth)]
     gap = [float(lower - upper) for upper, lower in lips]  # camera axes: y points down
     assert gap[0] < 0.004 and 0.015 < gap[1] < 0.06
+
+
+def test_the_later_betas_shape_the_head_alone(raw):
+    """16 betas of the person, then 24 that move nothing below the neck; no vertex has more than four bones."""
+    heads = raw["shapedirs"][..., 16:40].astype(np.float64)
+    moved = np.abs(heads).max((1, 2))
+    below = (
+        raw["weights"][
+            :, [JOINT_NAMES.index(n) for n in ("neck", "head", "jaw", "left_eye_smplx", "right_eye_smplx")]
+        ].sum(1)
+        < 0.05
+    )
+    assert moved[below].max() < 1e-3 < moved[~below].max()
+    assert (raw["weights"] > 0).sum(1).max() <= 4
+
+
+def test_knuckles_divide_fingers_as_in_anatomy(joints):
+    """First finger bones of 39.8, 44.6, 41.4 and 32.7 mm (Buryanov and Kotiuk, 2010), within two millimetres."""
+    for finger, length in (("index", 0.0398), ("middle", 0.0446), ("ring", 0.0414), ("pinky", 0.0327)):
+        bone = np.linalg.norm(joints[f"left_{finger}2"] - joints[f"left_{finger}1"])
+        assert abs(bone - length) < 0.002, finger

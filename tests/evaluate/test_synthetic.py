@@ -54,6 +54,7 @@ def evidence(params: BodyParams, features: int, points: int) -> Evidence:
         pooled=torch.randn(len(params), features, generator=generator),
         keypoints=torch.rand(len(params), points, 3, generator=generator),
         presence=torch.ones(len(params)),
+        image=torch.zeros(len(params), 0),
         params=params,
         camera=camera(),
         squares=Squares(torch.full((COUNT, 2), 256.0), torch.full((COUNT,), 300.0), torch.zeros(COUNT)),

@@ -104,11 +104,15 @@ def test_merging_a_face():
     params = people()
     head = people().global_orient.flip(0)
     expression = torch.randn(3, 10)
-    merged = merge_face(params, head, head, expression, torch.tensor([True, True, False]))
+    betas = torch.randn(3, 40)
+    merged = merge_face(params, head, head, expression, betas, torch.tensor([True, True, False]))
     absolute, _ = pose_joints(merged.full_pose(), torch.zeros(3, 55, 3))
     assert torch.allclose(absolute[:2, JOINT["head"]], head[:2], atol=1e-5)
     assert torch.equal(merged.expression[0], expression[0]) and torch.equal(merged.expression[2], params.expression[2])
     assert torch.equal(merged.jaw_pose[2], params.jaw_pose[2])
+    own = params.betas.shape[1]
+    assert torch.equal(merged.betas[:, :own], params.betas) and not merged.betas[2, own:].any()
+    assert torch.equal(merged.betas[:2, 16:], betas[:2, 16:]), "the head's shape is the face's"
 
 
 def test_part_points_are_the_parts_points(body):

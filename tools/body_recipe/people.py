@@ -37,6 +37,24 @@ PROPORTIONS = {
     "head-scale-depth-incr": 0.20,
 }
 
+# MakeHuman's weight slider ends at slightly plump; these local targets follow one common amount of fat, 0 slim adult,
+# 1 average, 2 stout, 3 obese (values per unit of it; names of paired targets without their side)
+FAT = {
+    "measure-waist-circ-incr": 0.28,
+    "measure-hips-circ-incr": 0.18,
+    "measure-underbust-circ-incr": 0.20,
+    "measure-bust-circ-incr": 0.20,
+    "measure-neck-circ-incr": 0.12,
+    "upperleg-fat-incr": 0.15,
+    "lowerleg-fat-incr": 0.10,
+    "upperarm-fat-incr": 0.20,
+    "lowerarm-fat-incr": 0.10,
+    "buttocks-volume-incr": 0.10,
+    "stomach-tone-incr": -0.25,
+    "head-fat-incr": 0.20,
+    "neck-double-incr": 0.15,
+}
+
 
 @dataclass(frozen=True)
 class People:
@@ -45,7 +63,7 @@ class People:
     age: np.ndarray  # -1/3 newborn, 0 baby, 1/3 child, 2/3 young adult, 1 old
     female: np.ndarray  # 0 male, 1 female
     muscle: np.ndarray
-    weight: np.ndarray
+    weight: np.ndarray  # 0 thin, 0.5 average, 1 MakeHuman's maximum; goes a little beyond
     height: np.ndarray
     proportions: np.ndarray
     cupsize: np.ndarray
@@ -55,7 +73,7 @@ class People:
 
 
 def sample_people(count: int, source: Source, seed: int) -> People:
-    """Mostly adults, a few children; moderate muscles, weight with a long heavy side, both sexes and in between."""
+    """Mostly adults, a few children; moderate muscles, thin to obese, both sexes and in between."""
     rng = np.random.default_rng(seed)
 
     def around(mean: float, deviation: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -65,28 +83,37 @@ def sample_people(count: int, source: Source, seed: int) -> People:
     age = np.where(child, rng.uniform(0.30, 0.55, count), 0.60 + 0.36 * rng.beta(1.1, 1.6, count))
     side = rng.random(count) < 0.5
     female = np.where(side, rng.beta(8, 1, count), rng.beta(1, 8, count))
-    heavy = rng.random(count) < 0.35
-    weight = np.where(heavy, around(0.66, 0.14), around(0.47, 0.10))
+    fat = around(0.6, 0.95, -2.0, 3.2)
     local = np.zeros((count, len(source.local_names)))
     for name, deviation in PROPORTIONS.items():
         local[:, source.local_names.index(name)] = around(0.0, deviation, -0.5, 0.5)
+    for name, amount in FAT.items():
+        for side in ("", "l-", "r-"):
+            if side + name in source.local_names:
+                local[:, source.local_names.index(side + name)] += amount * fat
     return People(
         age=age,
         female=female,
         muscle=around(0.50, 0.14, 0.1, 0.9),
-        weight=weight,
+        weight=0.5 + np.where(fat > 0, 0.20, 0.17) * fat,
         height=around(0.38, 0.058, 0.1, 0.9),
         proportions=around(0.55, 0.18),
         cupsize=around(0.45, 0.20),
         firmness=around(0.50, 0.18),
         race=rng.dirichlet([0.5, 0.5, 0.6], count),
-        local=local,
+        local=local.clip(-1, 1),
     )
 
 
 def _interpolate(value: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Linear interpolation weights "N K" of values between ascending anchors."""
-    return np.stack([np.interp(value, anchors, row) for row in np.eye(len(anchors))], 1)
+    """Linear interpolation weights "N K" of values between ascending anchors; straight on beyond the ends."""
+    low = np.searchsorted(anchors, value, side="right").clip(1, len(anchors) - 1) - 1
+    share = (value - anchors[low]) / (anchors[low + 1] - anchors[low])
+    rows = np.arange(len(value))
+    weights = np.zeros((len(value), len(anchors)))
+    weights[rows, low] = 1 - share
+    weights[rows, low + 1] = share
+    return weights
 
 
 def target_coefficients(people: People, source: Source) -> np.ndarray:

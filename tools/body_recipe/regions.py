@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from body_recipe.eyes import IRIS_MM, LEFT_EYE, PUPIL_MM, fit_sphere
 from body_recipe.source import Source
 from limner.body.skeleton import JOINT_NAMES
 
@@ -59,7 +60,8 @@ def label_regions(
         region[masks[mask] > (0.3 if name == "lips" else 0.5)] = at[name]
     region[source.group == 3] = at["tongue"]
     region[source.group >= 4] = at["teeth"]
-    _label_eyes(region, source, template, joints, at)
+    _label_eyes(region, source, template, at)
+    _label_lash_line(region, source, template, at)
     right = template[:, 0] < -1e-6
     region[right] = region[source.mirror[right]]
     return region.astype(np.uint8)
@@ -88,18 +90,20 @@ def _body_parts(template: np.ndarray, weights: np.ndarray, joints: np.ndarray) -
     return region
 
 
-def _label_eyes(
-    region: np.ndarray, source: Source, template: np.ndarray, joints: np.ndarray, at: dict[str, int]
-) -> None:
-    eye = np.flatnonzero(source.group == 1)
-    centre = _joint(joints, "left_eye_smplx")
-    radius = np.linalg.norm(template[eye] - centre, axis=1).max()
-    off_axis = np.linalg.norm((template[eye] - centre)[:, :2], axis=1)
-    front = template[eye, 2] > centre[2]
+def _label_eyes(region: np.ndarray, source: Source, template: np.ndarray, at: dict[str, int]) -> None:
+    eye = np.flatnonzero(source.group == LEFT_EYE)
+    base = source.vertices[eye]  # the rings of the sphere are round in the base mesh
+    centre, _ = fit_sphere(base)
+    off_axis_mm = 1e3 * np.linalg.norm((base - centre)[:, :2], axis=1)
+    front = base[:, 2] > centre[2]
     region[eye] = at["sclera"]
-    region[eye[front & (off_axis < 0.52 * radius)]] = at["iris"]
-    region[eye[front & (off_axis < 0.2 * radius)]] = at["pupil"]
-    # the rim of the upper eyelid: lid skin that touches the upper half of the eyeball
+    region[eye[front & (off_axis_mm < IRIS_MM)]] = at["iris"]
+    region[eye[front & (off_axis_mm < PUPIL_MM)]] = at["pupil"]
+
+
+def _label_lash_line(region: np.ndarray, source: Source, template: np.ndarray, at: dict[str, int]) -> None:
+    """The rim of the upper eyelid: lid skin that touches the upper half of the eyeball."""
+    centre, radius = fit_sphere(template[source.group == LEFT_EYE])
     arm = template - centre
     touching = np.abs(np.linalg.norm(arm, axis=1) - radius) < LASH_REACH
     region[(region == at["eyelid"]) & touching & (arm[:, 1] > 0.0005) & (arm[:, 2] > 0)] = at["lash_line"]

@@ -11,6 +11,7 @@ FLIP = np.array([-1.0, 1.0, 1.0])
 EXCLUDED_ACTIONS = ("jaw", "eyeLook", "tongue", "mouthClose")
 """The jaw is a joint, so are the eyes; mouthClose only undoes an open jaw; the tongue stays inside."""
 
+GIRTH = 1.2
 DETAIL_PARTS = ("eye", "nose", "mouth", "chin", "cheek", "ear", "forehead", "head", "neck-double")
 DETAIL_LEFT_OUT = ("trans-out", "angle-out", "head-age-incr")  # the first two make faces lopsided
 DETAIL_DEVIATION = 0.22  # of MakeHuman's slider
@@ -35,21 +36,42 @@ class ShapeSpace:
         return self.template + np.einsum("ns,vcs->nvc", betas, self.directions[..., : betas.shape[1]])
 
 
-def fit_shape_space(vertices: np.ndarray, joints: np.ndarray, mirror: np.ndarray, count: int) -> ShapeSpace:
-    """PCA of symmetric T-posed people "N V 3" and their joints "N 55 3"."""
+def fit_shape_space(
+    vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, faces: np.ndarray, mirror: np.ndarray, count: int
+) -> ShapeSpace:
+    """PCA of symmetric T-posed people "N V 3" (float32) and their joints "N 55 3".
+
+    Plain PCA of a T-pose is all limb length, for that moves the hands most. So the components are chosen in a measure
+    that also counts, GIRTH times, how far the skin lies from its bones, and every vertex counts by the skin around it
+    as much as by its mere presence (the mesh is dense in hands and face). Directions are then the regression of the
+    vertices on the unit-variance scores.
+    """
     mean, joint_mean = vertices.mean(0), joints.mean(0)
     mean = 0.5 * (mean + mean[mirror] * FLIP)
-    centred = (vertices - mean).reshape(len(vertices), -1).astype(np.float32)
-    gram = centred.astype(np.float64) @ centred.T.astype(np.float64) if len(centred) < 400 else _gram(centred)
+    centred = vertices - mean.astype(np.float32)
+    bones = np.einsum("vj,njc->nvc", weights, joints - joint_mean, optimize=True).astype(np.float32)
+    areas = vertex_areas(mean, faces)
+    importance = np.sqrt(0.5 + 0.5 * areas / areas.mean()).astype(np.float32)[:, None]
+    gram = _gram((centred * importance).reshape(len(centred), -1))
+    gram += GIRTH**2 * _gram(((centred - bones) * importance).reshape(len(centred), -1))
+    del bones
     values, vectors = np.linalg.eigh(gram)
     top = np.argsort(-values)[:count]
     betas = vectors[:, top] * np.sqrt(len(vertices))  # unit variance scores
-    directions = (betas.T.astype(np.float32) @ centred / len(vertices)).astype(np.float64)
+    betas -= betas.mean(0)
+    directions = betas.T.astype(np.float32) @ centred.reshape(len(centred), -1) / len(vertices)
     joint_directions = np.einsum("ns,njc->jcs", betas, joints - joint_mean) / len(vertices)
-    directions = directions.reshape(count, *mean.shape).transpose(1, 2, 0)
+    directions = directions.astype(np.float64).reshape(count, *mean.shape).transpose(1, 2, 0)
     directions = 0.5 * (directions + directions[mirror] * FLIP[:, None])
-    sign = _readable_signs(directions, mean)
+    sign = _readable_signs(directions, mean, faces)
     return ShapeSpace(mean, directions * sign, joint_mean, joint_directions * sign)
+
+
+def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """A third of the area of the triangles around each vertex, "V"."""
+    corners = vertices[faces]
+    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    return np.bincount(faces.ravel(), np.repeat(area / 3, 3), len(vertices))
 
 
 def _gram(centred: np.ndarray) -> np.ndarray:
@@ -61,10 +83,12 @@ def _gram(centred: np.ndarray) -> np.ndarray:
     return total
 
 
-def _readable_signs(directions: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Signs that make each direction grow the body (larger volume of offsets along the outward radius)."""
-    outward = template - template.mean(0)
-    return np.where(np.einsum("vcs,vc->s", directions, outward) < 0, -1.0, 1.0)
+def _readable_signs(directions: np.ndarray, template: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Signs that make each direction add volume."""
+    corners = template[faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # twice the area long
+    growth = np.einsum("fc,fcs->s", normal, directions[faces].mean(1))
+    return np.where(growth < 0, -1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -87,7 +111,7 @@ def fit_expression_space(source: Source, count: int, seed: int = 5, samples: int
     used = np.array([not name.startswith(EXCLUDED_ACTIONS) for name in source.action_names])
     start = len(source.macro_mask)
     actions = source.targets[start : start + len(used)].astype(np.float64)
-    actions = np.where(used[:, None, None], actions, 0.0)
+    actions = np.where(used[:, None, None] & (source.group == 0)[:, None], actions, 0.0)  # eyes, teeth, tongue stay
     even = 0.5 * (actions + actions[:, source.mirror] * FLIP)
     odd = actions - even
     mixtures = _random_mixtures(source.action_names, used, samples, seed)
@@ -117,7 +141,7 @@ def _random_mixtures(names: tuple[str, ...], used: np.ndarray, samples: int, see
         if on:
             value = level[:, groups.index(base[column])]
             if name != base[column]:  # one-sided now and then, slightly uneven always
-                value = value * np.where(rng.random(samples) < 0.12, 0.0, rng.uniform(0.8, 1.0, samples))
+                value = value * np.where(rng.random(samples) < 0.25, 0.0, rng.uniform(0.7, 1.0, samples))
             mix[:, column] = value
     return mix
 
@@ -142,10 +166,10 @@ def jaw_open_angle(source: Source, joints: np.ndarray) -> float:
     return float(np.arctan2(cross.sum(), dot.sum()))
 
 
-def fit_details(source: Source, count: int, seed: int = 7, samples: int = 3000) -> np.ndarray:
+def fit_heads(source: Source, count: int, seed: int = 7, samples: int = 3000) -> np.ndarray:
     """Directions "V 3 count" of one standard deviation for heads that differ where betas do not: nose, chin, lids...
 
-    PCA of random mixtures of MakeHuman's symmetric head targets. Meant for inventing people; no network predicts them.
+    PCA of random mixtures of MakeHuman's symmetric head targets. In the file they follow the betas of whole people.
     """
     rng = np.random.default_rng(seed)
     start = len(source.macro_mask) + len(source.action_names)

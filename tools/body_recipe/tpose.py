@@ -7,9 +7,10 @@ from body_recipe.source import Source
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 
-# Directions of the leg bones in SMPL-X's rest pose: thighs a little outwards, shins upright and leaning back
-THIGH = np.array([np.sin(np.deg2rad(5.0)), -1.0, 0.0])
-SHIN = np.array([0.0, -1.0, -np.sin(np.deg2rad(5.5))])
+# Directions of the left leg's bones: from the front as in SMPL-X's rest pose (thigh a little outwards, shin upright),
+# from the side as MakeHuman stands (with these, feet of captured motion slip least on the ground)
+THIGH = np.array([np.tan(np.deg2rad(5.0)), -1.0, np.tan(np.deg2rad(3.0))])
+SHIN = np.array([0.0, -1.0, -np.tan(np.deg2rad(5.5))])
 FOREARM_TWIST_SHARE = 0.55  # of the turn that brings the palm down, how much the middle of the forearm takes
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from limner.body.assets import BodyAssets, read_body_assets
+from limner.body.assets import BodyAssets, embedded_body_path, read_body_assets
 from limner.body.keypoints import keypoint_indices
 from limner.body.params import BodyParams, rest_params
 from limner.body.skeleton import PARENTS, chain_to_root
@@ -25,6 +25,12 @@ class BodyMesh:
 
     def __len__(self) -> int:
         return len(self.vertices)
+
+
+USUAL_BETAS, USUAL_EXPRESSIONS = 16, 10
+"""So many coefficients of a user's file are used unless asked otherwise; of the embedded body all."""
+PERSON_BETAS = 16
+"""Of the embedded body, the betas from here on shape the head alone."""
 
 
 class BodyModel(nn.Module):
@@ -59,9 +65,9 @@ class BodyModel(nn.Module):
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
-        self.num_betas = _limit("betas", num_betas, assets.shape_directions.shape[-1], assets.path, 16)
+        self.num_betas = _limit("betas", num_betas, assets.shape_directions.shape[-1], assets, USUAL_BETAS)
         self.num_expression = _limit(
-            "expression coefficients", num_expression, assets.expression_directions.shape[-1], assets.path, 10
+            "expression coefficients", num_expression, assets.expression_directions.shape[-1], assets, USUAL_EXPRESSIONS
         )
 
         def constant(name: str, array: object, kind: torch.dtype = dtype) -> None:
@@ -104,7 +110,7 @@ class BodyModel(nn.Module):
     ) -> "BodyModel":
         """The embedded body, or the user's SMPL-X file; see `read_body_assets` for errors.
 
-        Defaults: all shape directions up to 16 and all expression directions up to 10 that the file has.
+        Defaults: all directions of the embedded body; of other files up to 16 for shape and 10 for expression.
         """
         return cls(read_body_assets(path), num_betas, num_expression, dtype)
 
@@ -203,9 +209,11 @@ def contour_row(neck: Float[Tensor, "B 3 3"]) -> Int[Tensor, "B"]:
     return torch.where(degrees >= 0, degrees, torch.where(degrees < -39, 78, 39 - degrees))
 
 
-def _limit(what: str, asked: int | None, available: int, path: Path, default: int) -> int:
+def _limit(what: str, asked: int | None, available: int, assets: BodyAssets, usual: int) -> int:
     if asked is None:
-        return min(default, available)
+        return available if assets.path == embedded_body_path() else min(usual, available)
     if asked > available:
-        raise BodyModelError(f"asked for {asked} {what}, {path} has {available}: ask for fewer, or use a larger file.")
+        raise BodyModelError(
+            f"asked for {asked} {what}, {assets.path} has {available}: ask for fewer, or use a larger file."
+        )
     return asked

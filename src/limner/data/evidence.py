@@ -23,6 +23,7 @@ class Evidence:
     pooled      the backbone's features (float16 on disk)
     keypoints   its keypoints in [-1, 1] of the crop, with confidence
     presence    its belief that the part is there
+    image       its features beyond points (float16 on disk and in memory; "N 0": none)
     params      the person, in the photo's camera axes, `transl` included
     camera, squares, mirrored: how the crop was cut from the virtual photo
     visible     "N 144" which of the keypoints144 are inside the photo and not hidden
@@ -31,6 +32,7 @@ class Evidence:
     pooled: Float[Tensor, "N F"]
     keypoints: Float[Tensor, "N K 3"]
     presence: Float[Tensor, "N"]
+    image: Float[Tensor, "N G"]
     params: BodyParams
     camera: Camera
     squares: Squares
@@ -51,6 +53,7 @@ def write_shard(path: Path, evidence: Evidence) -> None:
         "pooled": evidence.pooled.half(),
         "keypoints": evidence.keypoints,
         "presence": evidence.presence,
+        "image": evidence.image.half(),
         "pose": rotation_to_axis_angle(evidence.params.full_pose()),
         "betas": evidence.params.betas,
         "expression": evidence.params.expression,
@@ -88,6 +91,7 @@ def read_shards(paths: list[Path]) -> Evidence:
         pooled=t["pooled"].float(),
         keypoints=t["keypoints"],
         presence=t["presence"],
+        image=t["image"],
         params=params,
         camera=Camera(t["focal_px"], t["principal_px"]),
         squares=Squares(t["square_center_px"], t["square_size_px"], t["square_angle_rad"]),

@@ -1,6 +1,6 @@
 """What do the hand and face networks say of a hand or a face alone, given only its box? (No body to start from.)"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import roma
 import torch
@@ -9,8 +9,10 @@ from torch import Tensor
 
 from limner.body.keypoints import FACE68, indices_of
 from limner.body.model import BodyModel
+from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.geometry.box import Squares, squares_around
+from limner.geometry.camera import Camera, WeakCamera
 from limner.geometry.rotation import rotation_to_6d
 from limner.geometry.warp import Crops, crop
 from limner.networks.backbone import Features
@@ -18,12 +20,15 @@ from limner.networks.blaze.face import IBUG68_FROM_MESH
 from limner.networks.face_net import FaceEstimate, FaceNet
 from limner.networks.hand_net import HandEstimate, HandNet
 from limner.pipeline.parts import face_squares, hand_squares
+from limner.pipeline.refine_face import free_face, refine_face
 from limner.train.predicted import PredictedPoints
 
 FIRST_MARGIN = 1.4
 """Side of the first, upright look in longer box sides; the boxes have a tenth of room on every side already."""
 LEAST_PRESENCE, SURE_PRESENCE = 0.3, 0.5
 MESH_POINTS = 468
+LONG_LENS = 100.0
+"""Focal length in half crop sides under which perspective does not show."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,32 @@ def look_at_face_boxes(
         crops = crop(photo, squares, net.crop_size, upright)
         seen = net.backbone(crops.pixels)
     estimate = net.regress(seen, _face_start(net, model, seen))
+    estimate = _refined(model.keypoints_only(), estimate, seen)
     return FaceAlone(crops, estimate, seen, head_points(model, estimate))
+
+
+def _refined(model: BodyModel, estimate: FaceEstimate, seen: Features) -> FaceEstimate:
+    """The head moved onto its landmarks as in the flow, before a long lens that stands in for the weak camera."""
+    if seen.keypoints is None or seen.presence is None or seen.keypoints.shape[1] != len(FACE68):
+        return estimate
+    weak, lens = estimate.camera, torch.full_like(estimate.camera.scale, LONG_LENS)
+    params = head_params(model, estimate)
+    joint = model.joints(params)[:, JOINT["head"]]
+    params = params.replace(transl=torch.cat([weak.translation, (lens / weak.scale)[:, None]], -1) - joint)
+    camera = Camera(lens, torch.zeros_like(weak.translation))
+    side = torch.full_like(lens, 2.0)
+    moved, shift = refine_face(
+        model, params, camera, seen.keypoints[..., :2], side, seen.presence > LEAST_PRESENCE, free_face()
+    )
+    depth = lens / weak.scale + shift[:, 2]
+    return replace(
+        estimate,
+        head=estimate.head @ moved.joint_pose("head"),
+        jaw_pose=moved.jaw_pose,
+        expression=moved.expression,
+        betas=moved.betas,
+        camera=WeakCamera(lens / depth, weak.translation + shift[:, :2]),
+    )
 
 
 def head_points(model: BodyModel, estimate: FaceEstimate) -> Float[Tensor, "P 68 3"]:
@@ -92,15 +122,20 @@ def head_points(model: BodyModel, estimate: FaceEstimate) -> Float[Tensor, "P 68
 
     The whole body turns with the head, so that the contour's row, which follows the neck, fits the head's yaw.
     """
-    params = model.rest(len(estimate)).replace(
+    params = head_params(model, estimate)
+    mesh = model(params)
+    landmarks = model.keypoints144(mesh, params)[:, list(indices_of(FACE68))]
+    return landmarks - mesh.joints[:, JOINT["head"], None]
+
+
+def head_params(model: BodyModel, estimate: FaceEstimate) -> BodyParams:
+    """Bodies in the T-pose that turn as a whole with their heads."""
+    return model.rest(len(estimate)).replace(
         global_orient=estimate.head,
         jaw_pose=estimate.jaw_pose,
         betas=estimate.betas[:, : model.num_betas],
         expression=estimate.expression[:, : model.num_expression],
     )
-    mesh = model(params)
-    landmarks = model.keypoints144(mesh, params)[:, list(indices_of(FACE68))]
-    return landmarks - mesh.joints[:, JOINT["head"], None]
 
 
 def _best_quarter(net: HandNet, photo: Tensor, first: Squares, left: Tensor) -> tuple[Crops, Features]:

@@ -147,6 +147,7 @@ def _face_look(evidence: Evidence, estimate: FaceEstimate) -> FaceLook:
         camera_from_crop(evidence.squares, evidence.camera) @ estimate.head,
         estimate.jaw_pose,
         estimate.expression,
+        estimate.betas,
         _points_px(evidence),
         evidence.presence,
         evidence.presence > MIN_PRESENCE,
@@ -154,7 +155,7 @@ def _face_look(evidence: Evidence, estimate: FaceEstimate) -> FaceLook:
 
 
 def _merged(params: BodyParams, hands: dict[str, HandLook], face: FaceLook) -> BodyParams:
-    merged = merge_face(params, face.head, face.jaw_pose, face.expression, face.trusted)
+    merged = merge_face(params, face.head, face.jaw_pose, face.expression, face.betas, face.trusted)
     for side, hand in hands.items():
         merged = merge_hand(merged, side, hand.wrist, hand.hand_pose, hand.trusted)
     return merged

@@ -13,7 +13,7 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT
 from limner.estimator import Estimator
-from limner.evaluate.parts_alone import look_at_face_boxes, look_at_hand_boxes
+from limner.evaluate.parts_alone import head_params, look_at_face_boxes, look_at_hand_boxes
 from limner.evaluate.photo_sets import BODY, FACE, LEFT_HAND, RIGHT_HAND, LabelledPerson
 from limner.evaluate.rivals import whole_body
 from limner.geometry.box import squares_around
@@ -88,10 +88,7 @@ def _hand(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
 def _face(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
     look = look_at_face_boxes(estimator.face_net, estimator.body_model, photo.pixels, person.box[None])
     model, said = estimator.body_model, look.estimate
-    params = model.rest().replace(
-        global_orient=said.head, jaw_pose=said.jaw_pose, betas=said.betas, expression=said.expression
-    )
-    mesh = model(params)
+    mesh = model(head_params(model, said))
     on_head = (
         model.weights[:, [JOINT["head"], JOINT["jaw"], JOINT["left_eye_smplx"], JOINT["right_eye_smplx"]]].sum(-1) > 0.9
     )

@@ -21,6 +21,7 @@ class Features:
     keypoints   x, y in [-1, 1] of the crop (its edges at +-1, values beyond are outside) and confidence in [0, 1]
     points3d    3D points of the backbone's own making (its docstring says which, and in what frame and unit)
     presence    probability in [0, 1] that the part is in the crop at all
+    image       what the crop shows beyond points, for networks that are corrected by it ("B 0": nothing)
     heatmaps    logits of the keypoints, where they were read off maps (for the training loss)
     """
 
@@ -29,6 +30,7 @@ class Features:
     keypoints: Float[Tensor, "B K 3"] | None = None
     points3d: Float[Tensor, "B N 3"] | None = None
     presence: Float[Tensor, "B"] | None = None
+    image: Float[Tensor, "B G"] | None = None
     heatmaps: Float[Tensor, "B K _ _"] | None = None
 
     def __len__(self) -> int:

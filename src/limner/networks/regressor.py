@@ -19,8 +19,8 @@ from limner.geometry.rotation import rotation_from_6d
 IDENTITY_6D = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 FACING_6D = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 """Half a turn about x: the y-up body upright in camera axes (y down), facing the camera."""
-BODY_CAMERA_SCALE = HAND_CAMERA_SCALE = 0.9
-HEAD_CAMERA_SCALE = 8.0
+BODY_CAMERA_SCALE = 0.9
+HAND_CAMERA_SCALE = HEAD_CAMERA_SCALE = 8.0
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class NetSpec:
     stages: int = 3
     dropout: float = 0.1
     num_betas: int = 10
-    num_expression: int = 10
+    num_expression: int = 20
 
     def layout(self) -> ParamLayout:
         """The part's parameter vector."""
@@ -85,7 +85,7 @@ def build_backbone(spec: NetSpec) -> Backbone:
     """The backbone a spec names; blaze ones come with their shipped weights, others untrained."""
     match spec.backbone, spec.part:
         case "blaze", "body":
-            return BlazePoseBackbone(BlazePose.load())
+            return BlazePoseBackbone(BlazePose.load(), both_ways=True)
         case "blaze", "hand":
             return BlazeHandBackbone(BlazeHand.load())
         case "blaze", "face":

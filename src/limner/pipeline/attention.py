@@ -70,6 +70,7 @@ class FaceLook:
     head: Float[Tensor, "P 3 3"]
     jaw_pose: Float[Tensor, "P 3 3"]
     expression: Float[Tensor, "P E"]
+    betas: Float[Tensor, "P S"]
     points_px: Float[Tensor, "P 68 2"] | None
     presence: Float[Tensor, "P"]
     trusted: Bool[Tensor, "P"]
@@ -205,6 +206,7 @@ def look_at_faces(
         photo_from_crop @ estimate.head,
         estimate.jaw_pose,
         estimate.expression,
+        estimate.betas,
         points_px,
         presence,
         trusted,

@@ -1,8 +1,11 @@
 """How do the part networks' answers become one person? Parts overrule the body where they are trusted."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import pad
 
+from limner.body.model import PERSON_BETAS
 from limner.body.params import BodyParams
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
@@ -35,17 +38,21 @@ def merge_face(
     head: Float[Tensor, "B 3 3"],
     jaw_pose: Float[Tensor, "B 3 3"],
     expression: Float[Tensor, "B E"],
+    betas: Float[Tensor, "B S"],
     trusted: Bool[Tensor, "B"],
 ) -> BodyParams:
     """Take over head rotation (absolute, in the axes of `params`), jaw and expression where trusted.
 
+    Of the shape numbers those of the whole person stay; those that shape the head alone come from the face.
     ExPose throws the face network's head rotation away (facts, section 16); it sees the head four times larger than the
     body network does, so limner keeps it, relative to the body's neck.
     """
     neck = absolute_rotation(params.full_pose(), chain_to_root("neck"))
     relative = select(trusted, neck.mT @ head, params.joint_pose("head"))
-    size = params.expression.shape[-1]
+    person = pad(params.betas[:, :PERSON_BETAS], (0, max(0, PERSON_BETAS - params.betas.shape[-1])))
+    head_shape = betas[:, PERSON_BETAS:] * trusted[:, None]
     return params.with_joint_pose("head", relative).replace(
         jaw_pose=select(trusted, jaw_pose, params.jaw_pose),
-        expression=select(trusted, expression[:, :size], params.expression),
+        expression=select(trusted, expression[:, : params.expression.shape[-1]], params.expression),
+        betas=torch.cat([person, head_shape], 1),
     )

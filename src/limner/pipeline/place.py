@@ -16,6 +16,8 @@ from limner.pipeline.refine import Targets
 
 HAND_SIGMA = FACE_SIGMA = 0.02
 """Usual error of a part network's points as a share of its crop's side."""
+BODY_SIGMA_SHARE = 0.5
+"""Of the usual error measured on synthetic people, whose joints are often covered: what clear points deserve."""
 HAND_WEIGHT, FACE_WEIGHT = 0.35, 0.12
 """A hand's 21 and a face's 51 points are not independent: together they count like a few body points."""
 MIN_VISIBILITY = 0.1
@@ -48,7 +50,7 @@ def body_targets(net: BodyNet, look: BodyLook, width: int, height: int) -> Targe
         offset=attachment.offset.expand(people, count, 3),
         point_px=point_px,
         weight=sure * inside(point_px, width, height) * attachment.used,
-        sigma_px=attachment.sigma * size,
+        sigma_px=BODY_SIGMA_SHARE * attachment.sigma * size,
     )
 
 

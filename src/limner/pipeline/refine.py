@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from limner.body.model import BodyModel
+from limner.body.model import PERSON_BETAS, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import pose_joints
@@ -42,7 +42,7 @@ class RefineOptions:
 
     steps: int = 8
     damping: float = 1e-2
-    robust_sigma: float = 3.0
+    robust_sigma: float = 6.0
     limb_stiffness: float = 4.0
     trunk_stiffness: float = 12.0
     orient_stiffness: float = 4.0
@@ -86,7 +86,7 @@ def refine(
     start = params
     stiffness = _stiffness(options).to(params.betas)
     moves = _moves()[:, targets.joint]
-    state = _State(params.betas.new_zeros(len(params), NUM_JOINTS, 3), params.betas, params.transl)
+    state = _State(params.betas.new_zeros(len(params), NUM_JOINTS, 3), params.betas[:, :PERSON_BETAS], params.transl)
     damping = params.betas.new_full((len(params), 1), options.damping)
     value = _objective(model, start, state, camera, targets, options, stiffness)
     for _ in range(options.steps):
@@ -110,7 +110,7 @@ def _apply(start: BodyParams, state: _State) -> BodyParams:
     return start.replace(
         global_orient=start.global_orient @ local[:, 0],
         body_pose=start.body_pose @ local[:, 1:],
-        betas=state.betas,
+        betas=torch.cat([state.betas, start.betas[:, PERSON_BETAS:]], 1),
         transl=state.transl,
     )
 
@@ -147,7 +147,7 @@ def _objective(
     robust = squared / (1 + squared / options.robust_sigma**2)
     behind = (points[..., 2] < 0.05).any(-1)
     prior = (stiffness[:, None] * state.turn).square().sum((1, 2))
-    prior = prior + (options.betas_stiffness * (state.betas - start.betas)).square().sum(-1)
+    prior = prior + (options.betas_stiffness * (state.betas - start.betas[:, :PERSON_BETAS])).square().sum(-1)
     depth = options.depth_stiffness * torch.log(state.transl[:, 2].clamp_min(1e-3) / start.transl[:, 2])
     value = (targets.weight * robust).sum(-1) + prior + depth.square()
     return torch.where(behind, torch.inf, value)
@@ -187,7 +187,7 @@ def _step(
         -1,
     )
     offset = torch.cat(
-        [state.turn.flatten(1), state.betas - start.betas, state.transl - start.transl], -1
+        [state.turn.flatten(1), state.betas - start.betas[:, :PERSON_BETAS], state.transl - start.transl], -1
     )  # the depth term is linearised at the start, which is all a step needs
     gradient = gradient + diagonal * offset
     normal = normal + torch.diag_embed(diagonal)
@@ -223,7 +223,7 @@ def _jacobian(
 
 def _by_betas(model: BodyModel, params: BodyParams) -> Float[Tensor, "B S J 3"]:
     """How the posed joints move with each beta: forward kinematics is linear in the rest joints."""
-    count, num_betas = params.betas.shape
+    count, num_betas = len(params), min(PERSON_BETAS, params.betas.shape[1])
     directions = model.joint_directions[:num_betas, :NUM_JOINTS]
     rotations = _body_rotations(params).repeat_interleave(num_betas, 0)
     moved = pose_joints(rotations, directions.repeat(count, 1, 1))[1]

@@ -76,10 +76,10 @@ class PersonSampler:
         params = self._shapes(count, generator)
         pose, orient = self._body(count, params, generator)
         orient = orient @ turned(normal(generator, (count, 3), 3))
-        view = _views(count, generator)
+        view = views(count, generator)
         params = params.replace(
             body_pose=pose,
-            global_orient=view @ about_y(_headings(count, generator)) @ _tilts(count, generator) @ orient,
+            global_orient=view @ about_y(headings(count, generator)) @ _tilts(count, generator) @ orient,
             left_hand_pose=self._hand(count, 0, generator),
             right_hand_pose=self._hand(count, 1, generator),
         )
@@ -296,7 +296,7 @@ def _turn_forearms(pose: Tensor, generator: Generator) -> Tensor:
     return pose
 
 
-def _headings(count: int, generator: Generator) -> Float[Tensor, "B"]:
+def headings(count: int, generator: Generator) -> Float[Tensor, "B"]:
     """Which way people face, radians; 0 is towards the camera: half of them roughly, half of them anywhere."""
     frontal = normal(generator, (count,), 0.6)
     return torch.where(coin(generator, (count,), 0.55), frontal, uniform(generator, (count,), -torch.pi, torch.pi))
@@ -309,7 +309,7 @@ def _tilts(count: int, generator: Generator) -> Float[Tensor, "B 3 3"]:
     return rotation_from_axis_angle(axis * angle)
 
 
-def _views(count: int, generator: Generator) -> Float[Tensor, "B 3 3"]:
+def views(count: int, generator: Generator) -> Float[Tensor, "B 3 3"]:
     """Camera axes from the y-up world: mostly level, sometimes from above or below, slightly rolled."""
     level = normal(generator, (count,), 6)
     anywhere = uniform(generator, (count,), -20, 40)

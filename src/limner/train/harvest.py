@@ -65,28 +65,33 @@ def harvest(
     folder: Path,
     shards: int,
     seed: int,
+    parts: tuple[Part, ...] = PARTS,
     batch_size: int = 16,
     batches_a_shard: int = 8,
     supersample: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write `shards` shards of body, hand and face evidence each into `folder`; shards that exist are kept.
+    """Write `shards` shards of evidence of each part into `folder`; those that exist are kept.
 
-    Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result.
+    Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result, and
+    parts harvested in runs of their own show the same people.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    backbones = {part: build_backbone(NetSpec(part)) for part in PARTS}
+    backbones = {part: build_backbone(NetSpec(part)) for part in parts}
     for shard in range(shards):
-        paths = {part: folder / f"{part}_{shard:05d}.safetensors" for part in PARTS}
-        if not all(path.exists() for path in paths.values()):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + shard)
-            seen: dict[Part, list[Evidence]] = {part: [] for part in PARTS}
+        paths = {part: folder / f"{part}_{shard:05d}.safetensors" for part in parts}
+        missing = [part for part in parts if not paths[part].exists()]
+        if missing:
+            people = torch.Generator().manual_seed(seed * 1_000_003 + shard)
+            crops = {p: torch.Generator().manual_seed(people.initial_seed() * 7 + PARTS.index(p)) for p in missing}
+            seen: dict[Part, list[Evidence]] = {part: [] for part in missing}
             for _ in range(batches_a_shard):
-                batch = synthetic.batch(batch_size, generator)
+                batch = synthetic.batch(batch_size, people)
                 visible = synthetic.visible(batch)
-                for part in PARTS:
-                    seen[part].append(_look(part, backbones[part], synthetic, batch, visible, generator, supersample))
-            for part in PARTS:
+                for part in missing:
+                    look = _look(part, backbones[part], synthetic, batch, visible, crops[part], supersample)
+                    seen[part].append(look)
+            for part in missing:
                 write_shard(paths[part], join_evidence(seen[part]))
         if progress:
             progress(shard + 1, shards)
@@ -110,8 +115,17 @@ def _look(
     pixels = synthetic.render(batch, squares, backbone.crop_size, supersample, mirrored).float() / 255
     features = backbone(pixels)
     assert features.keypoints is not None and features.presence is not None
+    image = features.pooled.new_zeros(count, 0) if features.image is None else features.image
     return Evidence(
-        features.pooled, features.keypoints, features.presence, batch.params, batch.camera, squares, mirrored, visible
+        pooled=features.pooled,
+        keypoints=features.keypoints,
+        presence=features.presence,
+        image=image,
+        params=batch.params,
+        camera=batch.camera,
+        squares=squares,
+        mirrored=mirrored,
+        visible=visible,
     )
 
 
@@ -128,6 +142,7 @@ def join_evidence(parts: list[Evidence]) -> Evidence:
         pooled=cat("pooled"),
         keypoints=cat("keypoints"),
         presence=cat("presence"),
+        image=cat("image"),
         params=BodyParams(**{n: cat_in("params", n) for n in BodyParams.__dataclass_fields__}),
         camera=Camera(cat_in("camera", "focal_px"), cat_in("camera", "center_px")),
         squares=Squares(*(cat_in("squares", n) for n in ("center_px", "size_px", "angle_rad"))),

@@ -23,7 +23,8 @@ class TrainOptions:
 
     steps: int = 20_000
     batch_size: int = 384
-    rendered_share: float = 0.05
+    crowd: int = 32_768
+    rendered_share: float = 0.25
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     seed: int = 0

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.networks.regressor import ParamLayout
+from limner.networks.weights import Part
 from limner.train.predicted import PredictedPoints
 from limner.train.truth import Truth
 
@@ -27,6 +28,14 @@ class LossWeights:
         ("jaw_pose", 0.3),
         ("expression", 0.1),
     )
+
+
+PART_WEIGHTS: dict[Part, LossWeights] = {
+    "body": LossWeights(),
+    "hand": LossWeights(),
+    # lips and lids move 51 landmarks little: expressions are learned from their coefficients
+    "face": LossWeights(number=1.0, blocks=(("jaw_pose", 5.0), ("betas", 0.5))),
+}
 
 
 def part_loss(

@@ -18,13 +18,17 @@ from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 from limner.train.harvest import harvest
 from limner.train.loop import TrainOptions
+from limner.train.losses import PART_WEIGHTS
 from limner.train.stages import Recipe, train_part
 
 Preset = Literal["limner", "smoke"]
 
 HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (512, 512)}
+CROWD: dict[Part, int] = {"body": 65_536, "hand": 32_768, "face": 8_192}
+HEAD_BETAS = 40
+"""The embedded body's shape numbers, those of the head included."""
 STEPS: dict[Preset, dict[Part, int]] = {
-    "limner": {"body": 6000, "hand": 3000, "face": 1500},
+    "limner": {"body": 12_000, "hand": 3000, "face": 1500},
     "smoke": {"body": 60, "hand": 60, "face": 40},
 }
 
@@ -32,25 +36,27 @@ STEPS: dict[Preset, dict[Part, int]] = {
 def spec_of(part: Part, preset: Preset) -> NetSpec:
     """The network of a preset."""
     hidden = HIDDEN[part] if preset == "limner" else (128, 128)
-    return NetSpec(part, hidden=hidden, dropout=0.0)
+    return NetSpec(part, hidden=hidden, dropout=0.0, num_betas=HEAD_BETAS if part == "face" else 10)
 
 
 def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:
     """The numbers of a preset's run."""
     steps = STEPS[preset][part]
+    loss = PART_WEIGHTS[part]
     if preset == "smoke":
-        return TrainOptions(steps=steps, batch_size=128, log_every=steps, save_every=steps, seed=seed)
-    return TrainOptions(steps=steps, batch_size=256, seed=seed)
+        return TrainOptions(steps, 128, crowd=1024, log_every=steps, save_every=steps, seed=seed, loss=loss)
+    return TrainOptions(steps, 256, crowd=CROWD[part], seed=seed, loss=loss)
 
 
-def run_harvest(out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None) -> None:
+def run_harvest(out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None, part: str) -> None:
     """Render synthetic people and write what the frozen backbones see; resumes."""
     model = BodyModel.load()
     panoramas = None if hdri is None else read_panoramas(hdri, torch.device("cpu"))
     synthetic = SyntheticPeople(model, PersonSampler(model, poses), panoramas)
+    parts = tuple(p for p in PARTS if part in (p, "all"))
     with _progress() as progress:
         task = progress.add_task("harvesting shards", total=shards)
-        harvest(synthetic, out, shards, seed, progress=lambda done, _: progress.update(task, completed=done))
+        harvest(synthetic, out, shards, seed, parts, progress=lambda done, _: progress.update(task, completed=done))
 
 
 def run_training(part: str, evidence: Path, out: Path, poses: Path | None, preset: Preset, seed: int) -> None:

@@ -21,7 +21,9 @@ from limner.train.predicted import PredictedPoints
 from limner.train.simulate import Simulator
 from limner.train.truth import Truth, part_truth
 
-HELD_OUT_SHARE = 0.12
+HELD_OUT_SHARDS = 4
+"""So many shards, the first ones, are never trained on (of fewer than eight: the first)."""
+CHUNK = 256
 MIN_VISIBLE = {"body": 0.0, "hand": 0.5, "face": 0.5}
 START_NOISE_DEG: dict[Part, float] = {"body": 0.0, "hand": 25.0, "face": 12.0}
 
@@ -45,15 +47,17 @@ def read_evidence(folder: Path, part: Part) -> tuple[Evidence, Evidence]:
             f"{folder} holds {len(paths)} shards of {part} evidence, expected at least 2: make them with "
             "`limner harvest --out FOLDER --shards 40`."
         )
-    held = max(1, round(len(paths) * HELD_OUT_SHARE))
+    held = HELD_OUT_SHARDS if len(paths) >= 2 * HELD_OUT_SHARDS else 1
     return read_shards(paths[held:]), read_shards(paths[:held])
 
 
 def rendered_set(part: Part, model: BodyModel, evidence: Evidence) -> RenderedSet:
     """Rendered evidence with its truth, without crops in which the part cannot be seen."""
+    small, chunks = model.keypoints_only(), range(0, len(evidence), CHUNK)
+    params = [evidence.params[slice(start, start + CHUNK)] for start in chunks]
     truth = part_truth(
         part,
-        model.keypoints_only(),
+        torch.cat([small.keypoints144(small(p), p) for p in params]),
         evidence.params,
         evidence.camera,
         evidence.squares,
@@ -102,7 +106,7 @@ def train_part(
     training, held_out = read_evidence(recipe.evidence, part)
     attachment, face_vertices = _calibration(body_model, recipe, training)
     sampler = PersonSampler(body_model, recipe.poses)
-    simulator = Simulator(part, body_model, sampler, training, attachment, face_vertices)
+    simulator = Simulator(part, body_model, sampler, training, attachment, face_vertices, recipe.options.crowd)
     layout = spec.layout()
     mean = mean_vector(layout, part, simulator)
     net = build_net(spec, mean)

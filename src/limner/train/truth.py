@@ -8,7 +8,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limner.body.keypoints import FACE68, hand21, indices_of
-from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, chain_to_root
 from limner.body.skinning import absolute_rotation
@@ -51,7 +50,7 @@ class Truth:
 
 def part_truth(
     part: Part,
-    model: BodyModel,
+    keypoints: Float[Tensor, "N 144 3"],
     params: BodyParams,
     camera: Camera,
     squares: Squares,
@@ -60,9 +59,8 @@ def part_truth(
 ) -> Truth:
     """The truth of crops of one part. For hands, mirrored crops show the left hand, the others the right one.
 
-    `model` may be `keypoints_only`.
+    `keypoints`: of these people in camera axes, `transl` included.
     """
-    keypoints = model.keypoints144(model(params), params)
     in_crop = camera_from_crop(squares, camera).mT
     if part == "body":
         return _body(params, keypoints, in_crop, camera, squares, visible)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from limner.networks.blaze.pose import POSE_POINTS, BlazePose, refined_landmarks
+from limner.networks.blaze.backbones import BlazePoseBackbone
+from limner.networks.blaze.pose import MIRRORED_POINT, POSE_POINTS, BlazePose, refined_landmarks
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +73,15 @@ def test_refinement_equals_its_plain_twin():
     torch.testing.assert_close(refined, plain_refined(landmarks, heatmaps))
     still = (refined == landmarks).all(-1)
     assert still[:, ::3].all() and not still.all()
+
+
+def test_both_ways_gives_mirrored_answers_to_mirrored_crops(pose):
+    """The mean over a crop and its mirror image does not know left from right."""
+    backbone = BlazePoseBackbone(pose, both_ways=True)
+    pixels = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    pixels = torch.nn.functional.avg_pool2d(pixels, 9, 1, 4)
+    with torch.no_grad():
+        one, other = backbone(pixels), backbone(pixels.flip(-1))
+    assert one.points3d is not None and other.points3d is not None
+    mirrored = other.points3d[:, MIRRORED_POINT[:33]] * torch.tensor([-1.0, 1.0, 1.0])
+    assert torch.allclose(one.points3d, mirrored, atol=1e-4)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from limner.networks.backbone import Features
 from limner.networks.blaze.face import IBUG68_FROM_MESH, BlazeFace
 from limner.networks.blaze.hand import BlazeHand
-from limner.networks.blaze.pose import BlazePose, borne_out, refined_landmarks
+from limner.networks.blaze.pose import BlazePose, borne_out, mean_of_both, refined_landmarks
 
 CLEAR_PROBABILITY = 0.4
 """A point whose heat map reaches this is as sure as its visibility says; dimmer ones are less sure in proportion."""
@@ -46,9 +46,13 @@ class BlazePoseBackbone(nn.Module):
     crop_size = 256
     num_features = 6 * NUM_POSE_POINTS
 
-    def __init__(self, network: BlazePose):
+    def __init__(self, network: BlazePose, both_ways: bool = False):
+        """`both_ways`: look at the mirrored crop as well and take the mean of both answers.
+
+        Worth 1 percentage point of PCK@0.2 and 1.5 of PCK@0.1 on the dev photos of whole people.
+        """
         super().__init__()
-        self.network = network
+        self.network, self.both_ways = network, both_ways
 
     def forward(self, pixels: Float[Tensor, "B 3 256 256"]) -> Features:
         """All 39 points are kept in `keypoints` (the last six place crops); the regressor gets the first 33.
@@ -56,6 +60,8 @@ class BlazePoseBackbone(nn.Module):
         Confidence is the visibility, as far as the heat maps bear it out.
         """
         seen = self.network(pixels, heatmaps=True)
+        if self.both_ways:
+            seen = mean_of_both(seen, self.network(pixels.flip(-1), heatmaps=True))
         assert seen.heatmaps is not None
         landmarks = refined_landmarks(seen.landmarks, seen.heatmaps)
         points = torch.cat([landmarks[..., :2] * 2 - 1, landmarks[..., 3:4]], -1)

@@ -1,6 +1,6 @@
 """Where are 39 points of the body in a person crop, in the image and in 3D, and which features say so (BlazePose)?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -158,6 +158,33 @@ class BlazePose(nn.Module):
             heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
             mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,
         )
+
+
+def _partner(point: str) -> str:
+    """The name of the same point on the person's other side."""
+    words = point.split("_")
+    return "_".join({"left": "right", "right": "left"}.get(word, word) for word in words)
+
+
+MIRRORED_POINT = [POSE_POINTS.index(_partner(point)) for point in POSE_POINTS]
+"""Index of each point's partner on the other side."""
+
+
+def mean_of_both(seen: PoseFeatures, mirrored: PoseFeatures) -> PoseFeatures:
+    """The mean of what was said of crops and of their mirror images; maps and pooled features stay the crops' own."""
+    assert seen.heatmaps is not None and mirrored.heatmaps is not None
+    marks, world = mirrored.landmarks[:, MIRRORED_POINT].clone(), mirrored.world[:, MIRRORED_POINT].clone()
+    marks[..., 0], world[..., 0] = 1 - marks[..., 0], -world[..., 0]
+    # the maps count cells from their corners: cell i of the mirror image lies at size - i
+    flipped = mirrored.heatmaps[:, MIRRORED_POINT].flip(-1).roll(1, -1)
+    flipped[..., 0] = seen.heatmaps[..., 0]
+    return replace(
+        seen,
+        landmarks=(seen.landmarks + marks) / 2,
+        world=(seen.world + world) / 2,
+        presence=(seen.presence + mirrored.presence) / 2,
+        heatmaps=(seen.heatmaps + flipped) / 2,
+    )
 
 
 def refined_landmarks(
