@@ -79,16 +79,17 @@ class Fitter:
         turns = Unknowns(BODY_TURNS, 0, 0)
         body = Unknowns(BODY_TURNS, model.num_betas, 0)
         whole = Unknowns(WHOLE_TURNS, model.num_betas, model.num_expression)
-        free, solid = Weights(), Weights(penetration=1.0)
 
         def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, solver: SolverOptions) -> Stage:
             return Stage(layer, self.priors, what, weights, solver, sigma)
 
-        self.coarse = stage(some, turns, free, 0.06, SolverOptions(15, 5e-3, 1))
-        self.middle = stage(more, body, free, 0.02, SolverOptions(15, 3e-3, 1))
-        self.fine = stage(more, body, free, 0.01, SolverOptions(20, 1e-3, 1))
-        self.whole = stage(every, whole, solid, 0.012, SolverOptions(15, 3e-3, 1))
-        self.final = replace(self.whole, solver=SolverOptions(40, 1e-3, 2))
+        # errors shrink from stage to stage, and so does what counts as an outlier: from 40 to 6 % of the box
+        self.coarse = stage(some, turns, Weights(robust=10.0), 0.04, SolverOptions(15, 5e-3, 1))
+        self.middle = stage(more, body, Weights(robust=12.0), 0.02, SolverOptions(15, 3e-3, 1))
+        self.fine = stage(more, body, Weights(robust=10.0), 0.01, SolverOptions(20, 1e-3, 1))
+        self.whole = stage(every, whole, Weights(robust=8.0, penetration=1.0), 0.012, SolverOptions(15, 3e-3, 1))
+        last = Weights(robust=6.0, penetration=1.0)
+        self.final = replace(self.whole, weights=last, solver=SolverOptions(40, 1e-3, 2))
         pinned = Unknowns(WHOLE_TURNS, 0, model.num_expression)
         self.frame = replace(self.whole, unknowns=pinned, solver=SolverOptions(15, 1e-3, 1))
 
