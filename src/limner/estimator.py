@@ -23,7 +23,7 @@ from limner.pipeline.attention import (
     squares_of_boxes,
 )
 from limner.pipeline.confidence import keypoint_confidence
-from limner.pipeline.merge import merge_face, merge_hand
+from limner.pipeline.merge import merge
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
@@ -86,10 +86,9 @@ class Estimator:
         # attention: the coarse body says where hands and face are in the original photo
         hands = look_at_hands(self.hand_net, pixels, coarse, points_px, camera)
         face = look_at_faces(self.face_net, pixels, coarse, points_px, camera)
-        params = merge_face(coarse, face.head, face.jaw_pose, face.expression, face.betas, face.trusted)
-        for side, hand in hands.items():
-            params = merge_hand(params, side, hand.wrist, hand.hand_pose, hand.trusted)
+        params = merge(coarse, hands, face)
         params = self._refine(params, camera, body, (width, height), hands, face)
+        params = merge(params, hands, face)  # arms and neck have moved: hands and face turn back to what was seen
         params = self._refine_face(params, camera, face)
         return self._people(params, camera, boxes, scores, body, hands, face)
 

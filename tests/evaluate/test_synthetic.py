@@ -178,7 +178,7 @@ def test_tables_from_shards_of_the_same_people(
     heard: list[tuple[int, int]] = []
     tables = synthetic_tables(tmp_path, networks, body, 3, lambda done, total: heard.append((done, total)))
     assert heard == [(3, 3)]
-    assert [len(table.rows) for table in tables] == [7, 3, 3]
+    assert [len(table.rows) for table in tables] == [7, 7, 3, 3]
     assert all(row.people == 3 for table in tables for row in table.rows)
 
 

@@ -23,10 +23,11 @@ from limner.networks.hand_net import HandEstimate, HandNet
 from limner.networks.regressor import decode_body
 from limner.networks.weights import Networks
 from limner.pipeline.attention import MIN_PRESENCE, BodyLook, FaceLook, HandLook
-from limner.pipeline.merge import merge_face, merge_hand
+from limner.pipeline.merge import merge
 from limner.pipeline.parts import SIDES, face_start, hand_start, select
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
+from limner.pipeline.refine_face import refine_face
 
 VIRTUAL_PHOTO_PX = 1024
 """Side of the synthetic photos (`limner.synth.people`)."""
@@ -72,16 +73,17 @@ def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Rep
     body = place(look, camera)
     hand = _hand(networks.hand, people.hand, body)
     face = _face(networks.face, people.face, body)
-    unrefined = _merged(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
+    unrefined = merge(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
     targets = body_targets(networks.body, look, VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX)
     limner = unrefined
     if targets is not None:
         coarse = refine(model, body, camera, targets)
         hands = _hand_looks(people.hand, _hand(networks.hand, people.hand, coarse))
         head = _face_look(people.face, _face(networks.face, people.face, coarse))
-        merged = _merged(coarse, hands, head)
+        merged = merge(coarse, hands, head)
         joined = join_targets([targets, *part_targets(model, merged, hands, head)])
-        limner = refine(model, merged, camera, joined)
+        limner = merge(refine(model, merged, camera, joined), hands, head)
+        limner, _ = refine_face(model, limner, camera, head.points_px, head.crops.squares.size_px, head.trusted)
     return Replay(body, unrefined, limner, hand, face)
 
 
@@ -152,10 +154,3 @@ def _face_look(evidence: Evidence, estimate: FaceEstimate) -> FaceLook:
         evidence.presence,
         evidence.presence > MIN_PRESENCE,
     )
-
-
-def _merged(params: BodyParams, hands: dict[str, HandLook], face: FaceLook) -> BodyParams:
-    merged = merge_face(params, face.head, face.jaw_pose, face.expression, face.betas, face.trusted)
-    for side, hand in hands.items():
-        merged = merge_hand(merged, side, hand.wrist, hand.hand_pose, hand.trusted)
-    return merged

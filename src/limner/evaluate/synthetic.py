@@ -12,13 +12,14 @@ from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
+from limner.data.evidence import Evidence
 from limner.errors import LimnerError
 from limner.evaluate import metrics
 from limner.evaluate.parts_alone import head_points
-from limner.evaluate.replay import HarvestedPeople, Replay, mean_people, replay
+from limner.evaluate.replay import VIRTUAL_PHOTO_PX, HarvestedPeople, Replay, mean_people, replay
 from limner.evaluate.tables import Row, Table
 from limner.evaluate.tally import Tally, mean_of
-from limner.geometry.box import bounds_of
+from limner.geometry.box import bounds_of, inside
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.weights import Networks
 from limner.train.predicted import PredictedPoints
@@ -243,10 +244,18 @@ def _seen(people: HarvestedPeople, part: str) -> Bool[Tensor, "P"]:
     return (visible.float().mean(-1) >= MIN_VISIBLE[part]) & (evidence.presence > 0.5)
 
 
+@torch.no_grad()
+def _inside(model: BodyModel, evidence: Evidence) -> Bool[Tensor, "P"]:
+    """Whose body joints lie inside the photo, all of them."""
+    joints = model.joints(evidence.params)[:, : len(BODY_JOINTS)]
+    return inside(evidence.camera.project(joints), VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX).all(-1)
+
+
 BODY_NOTE = (
     "Held-out people; features as harvested. Body and part crops sit at the true places, jittered. PA: after "
     "Procrustes of that part alone. V2V and MPJPE: pelvis to pelvis."
 )
+WHOLE_NOTE = "As above, of those people of whom all 22 body joints lie inside the photo (hidden ones included)."
 PART_NOTE = (
     "Only hands and faces that can be seen. part network: its own points and shape, started from the body network; "
     "body network: its own estimate of the same part; mean: mean fingers or neutral face on the body network's wrist "
@@ -270,8 +279,11 @@ def synthetic_tables(
     of_face = [name for name in names if name.startswith(("face", "51"))]
     of_body = [name for name in names if name not in of_hand and name not in of_face]
     whole, parts = (LIMNER, UNREFINED, BODY, MEAN), (LIMNER, UNREFINED, PART, BODY, MEAN)
+    cut_off = ~_inside(model, people.body)
+    in_full = {column: _unless(cut_off, of) for column, of in errors.items()}
     return [
-        Table("Synthetic people: body", whole, _rows("body", of_body, errors), note=BODY_NOTE),
+        Table("Synthetic people: body", whole, _rows("all", of_body, errors), note=BODY_NOTE),
+        Table("Synthetic people: body, whole in the photo", whole, _rows("whole", of_body, in_full), note=WHOLE_NOTE),
         Table("Synthetic people: hands", parts, _rows("hand", of_hand, errors), note=PART_NOTE),
         Table("Synthetic people: faces", parts, _rows("face", of_face, errors), note=PART_NOTE),
     ]

@@ -1,5 +1,7 @@
 """How do the part networks' answers become one person? Parts overrule the body where they are trusted."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -10,7 +12,16 @@ from limner.body.params import BodyParams
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
 from limner.geometry.rotation import mirror_rotation
+from limner.pipeline.attention import FaceLook, HandLook
 from limner.pipeline.parts import forearm_rotation, select
+
+
+def merge(params: BodyParams, hands: Mapping[str, HandLook], face: FaceLook) -> BodyParams:
+    """Hands (by side) and face in the place of the body's own, where they are trusted."""
+    merged = merge_face(params, face.head, face.jaw_pose, face.expression, face.betas, face.trusted)
+    for side, hand in hands.items():
+        merged = merge_hand(merged, side, hand.wrist, hand.hand_pose, hand.trusted)
+    return merged
 
 
 def merge_hand(

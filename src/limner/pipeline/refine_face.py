@@ -35,12 +35,12 @@ class FaceRefineOptions:
     sigma: float = 0.008
     contour_sigma: float = 0.03
     robust_sigma: float = 4.0
-    head_stiffness: float = 10.0
+    head_stiffness: float = 40.0
     jaw_stiffness: float = 12.0
-    expression_stiffness: float = 2.0
-    shape_stiffness: float = 2.0
-    shift_stiffness: float = 1000.0
-    depth_stiffness: float = 1000.0
+    expression_stiffness: float = 4.0
+    shape_stiffness: float = 3.0
+    shift_stiffness: float = 200.0
+    depth_stiffness: float = 200.0
 
 
 def free_face() -> FaceRefineOptions:
