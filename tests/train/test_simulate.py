@@ -34,7 +34,7 @@ FACE_VERTICES = torch.arange(468) * 3
 class Rig:
     """A simulator that can be made before it has a bank: the bank of the other one is its own perfect reports."""
 
-    def __init__(self, body, part, attachment, error=0.0):
+    def __init__(self, body, part, attachment, error=0.0, seed=2):
         self.body, self.part, self.attachment = body, part, attachment
         sampler = PersonSampler(body)
         empty = object.__new__(Simulator)
@@ -42,7 +42,7 @@ class Rig:
         empty.model = body.keypoints_only(contour=False)
         order = FACE_VERTICES.unique()
         empty.face_model, empty.face_index = body.restricted(order), torch.searchsorted(order, FACE_VERTICES)
-        g = torch.Generator().manual_seed(2)
+        g = torch.Generator().manual_seed(seed)
         people = Crowd.of(96, sampler, empty.model, empty._points, g).seen(96, g)
         params, camera = people.params, people.camera
         squares = Squares(camera.center_px + 10, torch.full((96,), 600.0), torch.linspace(-0.5, 0.5, 96))

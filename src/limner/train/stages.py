@@ -11,6 +11,7 @@ from limner.body.model import BodyModel
 from limner.data.evidence import Evidence, read_shards
 from limner.errors import LimnerError
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_6d
+from limner.networks.blaze.backbones import NUM_FACE_POINTS
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import CAMERA_SCALE, NetSpec, Part, build_net
@@ -109,6 +110,7 @@ def train_part(
     simulator = Simulator(part, body_model, sampler, training, attachment, face_vertices, recipe.options.crowd)
     layout = spec.layout()
     mean = mean_vector(layout, part, simulator)
+    torch.manual_seed(recipe.options.seed)  # the first weights
     net = build_net(spec, mean)
     statistics = simulator.draw(4096, torch.Generator().manual_seed(98)).pooled
     net.standardise.mean.copy_(statistics.mean(0))
@@ -133,10 +135,10 @@ def _calibration(model: BodyModel, recipe: Recipe, training: Evidence) -> tuple[
     """What the part needs: where BlazePose's points, or the face mesh's points, lie on our body."""
     nothing = FittedAttachment(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3), torch.zeros(0))
     if recipe.part == "body":
-        return fit_attachment(model, training), torch.zeros(1, dtype=torch.int64)
+        return fit_attachment(model, training), torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
     if recipe.part == "face":
         return nothing, fit_face_vertices(model, training)
-    return nothing, torch.zeros(1, dtype=torch.int64)
+    return nothing, torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
 
 
 def _attach(net: BodyNet, fitted: FittedAttachment) -> None:
