@@ -29,6 +29,8 @@ COARSE_POINTS = tuple(sorted(indices_of(BODY_JOINTS + EXTRA_VERTEX_NAMES[:11] + 
 """Points that say where trunk, limbs, head and wrists are."""
 BODY_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(INNER_FACE_NAMES)}))
 
+LOOSENESS = 2.0
+"""At the end the estimate holds less: much of what it knows, the pose prior knows too."""
 SWAPPED_RATIO = 0.6
 """An estimate this much nearer to the exchanged points makes them suspicious."""
 
@@ -55,7 +57,7 @@ class FitOptions:
     try_swaps: bool = True
     retry: bool = True
     doubtful: float = 0.035
-    strange: float = 100.0
+    strange: float = 125.0
     swap_gain: float = 0.8
 
 
@@ -147,8 +149,8 @@ class Fitter:
         free = self.middle.solve(targets, estimate).state
         sigma = measured_sigma(self.fine.layer, targets, near)
         tried = Hypotheses(join_params([near, free]), torch.zeros(2, len(targets)))
-        tried = descended(tried, targets, self.fine, sigma).best(1)
-        return self._whole(targets, tried.params, near_estimate(estimate, looseness=2.0))
+        tried = descended(judged(tried, targets, self.fine, sigma).best(1), targets, self.fine, sigma)
+        return self._whole(targets, tried.params, near_estimate(estimate, LOOSENESS))
 
     def _whole(self, targets: FitTargets, start: BodyParams, anchor: Anchor | None) -> Finding:
         """Body, hands and face: with usual errors, then with those that these points have."""

@@ -36,15 +36,18 @@ class Seen:
 
 @dataclass(frozen=True)
 class Anchor:
-    """What a fit stays near: rotations "B 55 3 3" with stiffness "B 55" (1 / radian), and the depth of transl "B 3"."""
+    """What a fit stays near: rotations "B 55 3 3" with stiffness "B 55" (1 / radian) up to a limit (in usual
+    distances), and the depth of transl "B 3"."""
 
     pose: Float[Tensor, "B 55 3 3"]
     stiffness: Float[Tensor, "B 55"]
     transl: Float[Tensor, "B 3"]
     depth_stiffness: float
+    limit: float = torch.inf
 
     def __getitem__(self, index: slice | Tensor) -> "Anchor":
-        return Anchor(self.pose[index], self.stiffness[index], self.transl[index], self.depth_stiffness)
+        rows = (self.pose[index], self.stiffness[index], self.transl[index])
+        return Anchor(*rows, self.depth_stiffness, self.limit)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ class FitProblem:
             joints = list(unknowns.joints)
             pose, near = state.full_pose()[:, joints], self.anchor.pose[:, joints]
             columns = unknowns.turns(unknowns.joints)
-            yield 1.0, terms.near_rotations(pose, near, self.anchor.stiffness[:, joints], columns)
+            stiff = self.anchor.stiffness[:, joints]
+            yield 1.0, terms.near_rotations(pose, near, stiff, columns, self.anchor.limit)
             stiffness = self.anchor.depth_stiffness
             yield 1.0, terms.near_depth(state.transl, self.anchor.transl, stiffness, unknowns.translation)
 

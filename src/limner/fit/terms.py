@@ -127,16 +127,22 @@ def near_rotations(
     reference: Float[Tensor, "B J 3 3"],
     stiffness: Float[Tensor, "B J"],
     columns: Int[Tensor, "T"],
+    limit: float = torch.inf,
 ) -> Residual:
     """Joint rotations that stay near given ones: those of an estimate, or the mean of the neighbouring frames.
 
-    stiffness: 1 / the usual distance in radians.
+    stiffness: 1 / the usual distance in radians; limit: beyond so many usual distances the cost is bounded
+    (Geman-McClure), for references that are sometimes quite wrong.
     """
     vector, slope = rotvec_and_slope(reference.mT @ pose)
-    residual = (vector * stiffness[..., None]).flatten(1)
-    blocks = slope * stiffness[..., None, None]
+    residual = vector * stiffness[..., None]
+    squared = residual.square().sum(-1)
+    cost, weight = geman_mcclure(squared, limit)
+    root = weight.sqrt()[..., None]
+    blocks = slope * (stiffness[..., None] * root)[..., None]
     full = torch.diag_embed(blocks.permute(0, 2, 3, 1)).permute(0, 3, 1, 4, 2)  # B J 3 J 3
-    return Residual(residual, full.flatten(3).flatten(1, 2), columns)
+    constant = (cost - weight * squared).sum(1)
+    return Residual((residual * root).flatten(1), full.flatten(3).flatten(1, 2), columns, constant)
 
 
 def near_depth(
