@@ -32,7 +32,7 @@ check: $(VENV)/.limner-dev
 	$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache
 
 pytest: $(VENV)/.limner-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 format: $(VENV)/.limner-dev
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,7 @@ from limner.train.loop import TrainOptions
 from limner.train.stages import HELD_OUT_SHARDS, Recipe, read_evidence, train_part
 from tests.train.test_simulate import Rig
 
-STEPS = 120
+STEPS = 90
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def shards(body, tmp_path_factory):
 
 
 def recipe(shards):
-    options = TrainOptions(STEPS, 96, crowd=512, log_every=40, save_every=40, learning_rate=3e-3)
+    options = TrainOptions(STEPS, 64, crowd=192, log_every=30, save_every=30, learning_rate=3e-3)
     return Recipe("hand", shards, None, NetSpec("hand", hidden=(128, 128), dropout=0.0), options)
 
 
@@ -37,7 +37,7 @@ def test_learns_and_resumes_bit_by_bit(body, shards, tmp_path):
         pass
 
     def cut(done: int, row: dict[str, float]) -> None:
-        if done == 80:
+        if done == 60:
             raise Cut
 
     with pytest.raises(Cut):
