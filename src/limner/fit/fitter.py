@@ -51,9 +51,9 @@ class FitOptions:
 
     batch: int = 64
     views: int = 8
-    extra: int = 12
-    kept: int = 8
-    finalists: int = 2
+    extra: int = 16
+    kept: int = 10
+    finalists: int = 3
     try_swaps: bool = True
     retry: bool = True
     doubtful: float = 0.035
