@@ -1,0 +1,105 @@
+"""What does each variant of the flow say of one person, how wrong is it, and how long does it take?"""
+
+import time
+
+import torch
+
+from limner.body.params import BodyParams
+from limner.curate.observe import seen_points
+from limner.estimator import Estimator, as_photo
+from limner.experiments import flow
+from limner.experiments.errors import Truth, errors_of, truth_of
+from limner.experiments.people import Shown
+from limner.fit.fitter import Fitter
+from limner.fit.records import FitTargets
+from limner.geometry.camera import Camera
+from limner.pipeline.people import People
+
+LIMNER, NO_ATTENTION = "limner", "without attention"
+BODY, UNREFINED = "body network", "body and part networks"
+FINGERS, PASTED = "fingers and face only", "rotations pasted"
+SMALL, SMALL_UNREFINED = "crops from the body image", "crops from the body image, not refined"
+FIT_MEAN, FIT_START = "optimised from typical poses", "regressed, then optimised"
+FIT_MEAN_TRUE, FIT_START_TRUE = f"{FIT_MEAN}, true points", f"{FIT_START}, true points"
+REDUCTIONS = (8, 4, 2)
+SECONDS = "seconds"
+
+Answers = dict[str, dict[str, float]]
+"""Errors by answer and metric; `seconds` where time was taken."""
+
+
+def of_size(px: int) -> str:
+    """Name of the answer about a photo of that side."""
+    return f"photo of {px} px"
+
+
+class Questioner:
+    """Asks every variant about one person after the other."""
+
+    def __init__(self, estimator: Estimator):
+        self.estimator, self.model = estimator, estimator.body_model
+        self.fitter = Fitter(self.model)
+
+    @torch.no_grad()
+    def ask(self, person: Shown, with_fits: bool) -> Answers:
+        """All answers about one person; `with_fits`: those by optimisation, too (some seconds each)."""
+        truth = truth_of(self.model, person.params, person.camera)
+        started = time.process_time()
+        people = self.estimator(person.photo, person.box)
+        seconds = time.process_time() - started
+        answers = {LIMNER: self._scored(people.params, people.camera, truth) | {SECONDS: seconds}}
+        answers |= self._variants(person, truth)
+        answers |= self._sizes(person, truth)
+        if with_fits:
+            answers |= self._fits(person, people, truth, seconds)
+        return answers
+
+    def _scored(self, params: BodyParams, camera: Camera, truth: Truth) -> dict[str, float]:
+        return errors_of(self.model, params, camera, truth)
+
+    def _variants(self, person: Shown, truth: Truth) -> Answers:
+        """Stages left out, parts cut from other pixels, parts merged in other ways."""
+        net = self.estimator
+        first = flow.coarse(net, person.photo, person.box)
+        small_photo = flow.through_body_crop(person.photo, first.look.crops.squares)
+        parts = flow.look_at_parts(net, person.photo, first.body, first.camera)
+        small = flow.look_at_parts(net, small_photo, first.body, first.camera)
+        refined_small = flow.look_at_parts(net, small_photo, first.refined, first.camera)
+        said = {
+            NO_ATTENTION: first.refined,
+            BODY: first.body,
+            UNREFINED: flow.merged(first.body, parts),
+            SMALL_UNREFINED: flow.merged(first.body, small),
+            SMALL: flow.finished(net, flow.merged(first.refined, refined_small), first, refined_small),
+            FINGERS: flow.fingers_only(first.body, parts),
+            PASTED: flow.pasted(first.body, parts),
+        }
+        return {name: self._scored(params, first.camera, truth) for name, params in said.items()}
+
+    def _sizes(self, person: Shown, truth: Truth) -> Answers:
+        """The whole flow on smaller photos of the same person, in the large photo's pixels."""
+        answers = {}
+        for factor in REDUCTIONS:
+            people = self.estimator(flow.reduced(person.photo, factor), person.box / factor)
+            camera = Camera(people.camera.focal_px * factor, people.camera.center_px * factor)
+            answers[of_size(person.photo.shape[-1] // factor)] = self._scored(people.params, camera, truth)
+        return answers
+
+    def _fits(self, person: Shown, people: People, truth: Truth, regression_s: float) -> Answers:
+        """Optimisation onto the networks' 2D points and onto the true ones, with the camera that limner assumes."""
+        px, confidence = seen_points(self.estimator, as_photo(person.photo), people)
+        seen = FitTargets(px, confidence, people.camera, people.boxes)
+        true = FitTargets(person.keypoints_px, torch.ones_like(confidence), people.camera, people.boxes)
+        answers = {}
+        for name, targets, start in (
+            (FIT_MEAN, seen, None),
+            (FIT_START, seen, people.params),
+            (FIT_MEAN_TRUE, true, None),
+            (FIT_START_TRUE, true, people.params),
+        ):
+            started = time.process_time()
+            fits = self.fitter(targets, start=start)
+            # an optimiser needs 2D points from somewhere: the networks' time is part of all four
+            seconds = regression_s + time.process_time() - started
+            answers[name] = self._scored(fits.params, people.camera, truth) | {SECONDS: seconds}
+        return answers

@@ -1,0 +1,80 @@
+"""What do attention and refinement bring on real, labelled photos?"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from limner.body.keypoints import indices_of
+from limner.body.params import BodyParams
+from limner.estimator import Estimator
+from limner.evaluate.metrics import Estimate
+from limner.evaluate.photo_sets import POINT_NAMES, read_photo_sets
+from limner.evaluate.photos import score_set
+from limner.evaluate.rivals import Answer, Answers, Rivals, estimator_rivals
+from limner.evaluate.tally import BODY_ERROR, BY_JOINT, FACE_NME, HAND_ERROR, HAND_PA, HAND_PCK, INNER_NME, PCK_TORSO
+from limner.experiments import answers as a
+from limner.experiments import flow
+from limner.geometry.camera import Camera
+from limner.io.image import Photo
+
+SETS = ("fashion_studio", "hand3d_real", "faces_ytf")
+METRICS = (
+    PCK_TORSO, BODY_ERROR, BY_JOINT + "face", BY_JOINT + "wrist", HAND_PCK, HAND_ERROR, HAND_PA, FACE_NME, INNER_NME,
+)  # fmt: skip
+
+
+def variants(estimator: Estimator) -> Callable[[Photo, Tensor], Answers]:
+    """limner, and what it says without attention, without refinement, and without both."""
+
+    @torch.no_grad()
+    def person(photo: Photo, boxes: Tensor) -> Answers:
+        first = flow.coarse(estimator, photo.pixels, boxes)
+        parts = flow.look_at_parts(estimator, photo.pixels, first.refined, first.camera)
+        plain = flow.look_at_parts(estimator, photo.pixels, first.body, first.camera)
+        said = {
+            a.LIMNER: flow.finished(estimator, flow.merged(first.refined, parts), first, parts),
+            a.NO_ATTENTION: first.refined,
+            a.UNREFINED: flow.merged(first.body, plain),
+            a.BODY: first.body,
+        }
+        return {name: _points(estimator, params, first.camera) for name, params in said.items()}
+
+    return person
+
+
+def _points(estimator: Estimator, params: BodyParams, camera: Camera) -> Answer:
+    """The points of POINT_NAMES on a body, in the photo."""
+    model = estimator.body_model
+    mesh = model(params)
+    crown = int(model.v_template[:, 1].argmax())
+    index = list(indices_of(POINT_NAMES[:-1]))
+    points = torch.cat([model.keypoints144(mesh, params)[:, index], mesh.vertices[:, crown : crown + 1]], 1)
+    return Answer(camera.project(points))
+
+
+def score_photos(
+    folder: Path, estimator: Estimator, limit: int, advance: Callable[[int], None] = lambda count: None
+) -> list[dict[str, object]]:
+    """One record a set and metric, with the values of every answer. Raises LimnerError without labelled photos."""
+    usual = estimator_rivals(estimator)
+    rivals = Rivals(variants(estimator), usual.hand, usual.face)
+    rows: list[dict[str, object]] = []
+    for photo_set in read_photo_sets(folder, limit):
+        if photo_set.name not in SETS:
+            continue
+        for scores in score_set(photo_set, rivals, advance)[0]:
+            for metric in METRICS:
+                values = {
+                    name: _plain(tallies[metric].estimate(scores.groups))
+                    for name, tallies in scores.tallies.items()
+                    if metric in tallies
+                }
+                if values:
+                    rows.append({"set": scores.name, "people": len(scores.people), "metric": metric, "values": values})
+    return rows
+
+
+def _plain(estimate: Estimate) -> dict[str, float]:
+    return {name: float(f"{getattr(estimate, name):.4g}") for name in ("value", "low", "high")}
