@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     people = draw(PersonSampler(BodyModel.load(), options.poses), options.people, options.seed)
-    arrays = {}
+    arrays: dict[str, Tensor] = {}
     for part, poses, count in (
         ("body", people.body_pose, options.body),
         ("hand", people.right_hand_pose, options.hand),
