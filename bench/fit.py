@@ -214,9 +214,9 @@ def write_table(page: Path, content: dict) -> None:
     mean, near = (1 / rows[k]["people_per_core_second"] for k in (0, 1))
     lines += [
         "",
-        f"PA-V2V in mm, {content['people']} synthetic people in batches of 64; processor seconds of one core. A fit from "
-        f"typical poses takes {mean / regression:.1f} times as long as the networks' estimate of a person, one from "
-        f"the estimate {near / regression:.1f} times; the start from the estimate saves {mean / near:.1f} times.",
+        f"PA-V2V in mm, {content['people']} synthetic people in batches of 64; processor seconds of one core. A fit "
+        f"from typical poses takes {mean / regression:.1f} times as long as the networks' estimate of a person, one "
+        f"from the estimate {near / regression:.1f} times; the start from the estimate saves {mean / near:.1f} times.",
     ]
     text = page.read_text()
     first, last = (text.index(mark) for mark in MARKS)
