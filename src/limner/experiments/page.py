@@ -47,6 +47,8 @@ NOT_DONE = """## Not done
 def page(content: dict[str, Any]) -> str:
     """The page as Markdown."""
     parts = [INTRO.format(**content, tall=100 * round(0.78 * content["photo_px"] / 100))]
+    if content.get("note"):
+        parts.append(f"*{content['note']}*\n")
     for one in EXPERIMENTS:
         if one.key in content["experiments"]:
             parts.append(_section(one, content["experiments"][one.key]))
