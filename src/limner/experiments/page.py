@@ -39,8 +39,7 @@ NOT_DONE = """## Not done
 * *Before and after end-to-end fine-tuning.* limner's backbones are frozen and its regressors are trained one by
   one; there are no weights trained end to end, so there is nothing to compare.
 * *Accuracy of other backbones.* See above: without trained weights there is only their time.
-* *EHF itself.* limner's authors have no licence for it; `limner evaluate ehf PATH` runs its protocol for those
-  who have.
+* *EHF itself.* It needs a licence of its own; `limner evaluate ehf PATH` runs its protocol for those who have it.
 """
 
 
@@ -108,10 +107,10 @@ def _what_optimisation_lacks(means: dict[str, Any]) -> str:
     body, true = (_short(means[name][BODY_PA]["value"]) for name in (a.FIT_MEAN, a.FIT_MEAN_TRUE))
     hands, true_hands = (_short(means[name][HANDS_PA]["value"]) for name in (a.FIT_MEAN, a.FIT_MEAN_TRUE))
     return (
-        f"Optimisation alone takes {slower:.1f} times as long as regression here, not hundreds of times: limner's "
-        "optimiser takes Gauss-Newton steps and needs no general-purpose descent, and limner's regression ends with "
-        "such steps too (its refinement), so the two are nearer relatives than in the paper. With the true points in "
-        f"place of the networks' the same optimiser gets from {body} to {true} mm (body) and from {hands} to "
+        f"Optimisation alone takes {slower:.1f} times as long as regression here, less than between the paper's two "
+        "methods: limner's optimiser takes Gauss-Newton steps and needs no general-purpose descent, and limner's "
+        "regression ends with such steps too (its refinement), so the two are nearer relatives. With the true points "
+        f"in place of the networks' the same optimiser gets from {body} to {true} mm (body) and from {hands} to "
         f"{true_hands} mm (hands): the points decide, and beyond them the depth that no 2D point tells.\n"
     )
 

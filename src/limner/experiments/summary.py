@@ -75,7 +75,8 @@ EXPERIMENTS = (
         "Resolution is what the attention is for: more of it should help hands and face, and hardly the body.",
         (a.LIMNER, *reversed(SIZES)),
         WHOLE,
-        _all_of(a.LIMNER, SIZES[0], HANDS_PA, HANDS_LOCAL, FACE_PA, HANDS_2D, FACE_2D, BODY_PA),
+        _all_of(a.LIMNER, SIZES[0], HANDS_PA, HANDS_LOCAL, FACE_PA, HANDS_2D, FACE_2D, BODY_PA)
+        + _all_of(a.LIMNER, SIZES[1], HANDS_PA, HANDS_LOCAL, FACE_PA, HANDS_2D, FACE_2D),
     ),
     Experiment(
         "parts",
