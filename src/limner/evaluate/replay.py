@@ -83,6 +83,7 @@ def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Rep
         merged = merge(coarse, hands, head)
         joined = join_targets([targets, *part_targets(model, merged, hands, head)])
         limner = merge(refine(model, merged, camera, joined), hands, head)
+        assert head.points_px is not None
         limner, _ = refine_face(model, limner, camera, head.points_px, head.crops.squares.size_px, head.trusted)
     return Replay(body, unrefined, limner, hand, face)
 
