@@ -1,7 +1,10 @@
 """What several test files share: a small body model in SMPL-X's file format, random people, the shared data."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -89,6 +92,24 @@ def shared() -> Path:
     if not path.exists():
         pytest.skip(f"no shared data at {path}: set LIMNER_SHARED")
     return path
+
+
+@pytest.fixture(scope="session")
+def parity(shared: Path) -> Path:
+    """Numbers of the original ExPose network."""
+    return shared / "parity"
+
+
+@pytest.fixture(scope="session")
+def maker(parity: Path) -> ModuleType:
+    """The script that makes an official checkpoint by a rule."""
+    spec = importlib.util.spec_from_file_location("make_checkpoint", parity / "make_checkpoint.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder may be read-only
+    spec.loader.exec_module(module)
+    sys.dont_write_bytecode = before
+    return module
 
 
 @pytest.fixture(scope="session")

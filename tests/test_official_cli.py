@@ -3,11 +3,9 @@
 Checkpoint, golden numbers and tolerances are those of parity/README.md in the shared data.
 """
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -37,22 +35,6 @@ KEYS = {
     "crop_size_px": ("body_crop.size_px", 1e-3),
 }
 """Key of the demo's file: golden array and tolerance."""
-
-
-@pytest.fixture(scope="module")
-def parity(shared) -> Path:
-    return shared / "parity"
-
-
-@pytest.fixture(scope="module")
-def maker(parity) -> ModuleType:
-    """The script that makes the checkpoint."""
-    spec = importlib.util.spec_from_file_location("make_checkpoint", parity / "make_checkpoint.py")
-    module = importlib.util.module_from_spec(spec)
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder may be read-only
-    spec.loader.exec_module(module)
-    sys.dont_write_bytecode = before
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,9 @@ The numbers, the rule that makes the weights and the tolerances ("use") are thos
 data.
 """
 
-import importlib.util
 import json
-import sys
 from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -51,25 +48,9 @@ PARTS = ("right_hand", "left_hand", "head")
 
 
 @pytest.fixture(scope="module")
-def parity(shared) -> Path:
-    return shared / "parity"
-
-
-@pytest.fixture(scope="module")
 def golden(parity) -> dict[str, Tensor]:
     with np.load(parity / "golden_1.npz") as archive:
         return {k: torch.from_numpy(archive[k]) for k in archive.files if archive[k].dtype.kind == "f"}
-
-
-@pytest.fixture(scope="module")
-def maker(parity) -> ModuleType:
-    """The script that makes the checkpoint."""
-    spec = importlib.util.spec_from_file_location("make_checkpoint", parity / "make_checkpoint.py")
-    module = importlib.util.module_from_spec(spec)
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder may be read-only
-    spec.loader.exec_module(module)
-    sys.dont_write_bytecode = before
-    return module
 
 
 @pytest.fixture(scope="module")

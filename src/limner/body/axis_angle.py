@@ -40,3 +40,15 @@ def params_from_axis_angle(vectors: Mapping[str, Float[Tensor, "B N"]]) -> BodyP
         poses[name] = rotations[:, 0] if joints == 1 else rotations
     transl = vectors.get("transl", betas.new_zeros(len(betas), 3))
     return BodyParams(betas=betas, expression=vectors["expression"], transl=transl, **poses)
+
+
+def params_from_pose_vectors(
+    pose: Float[Tensor, "B 55 3"],
+    betas: Float[Tensor, "B S"],
+    expression: Float[Tensor, "B E"],
+    transl: Float[Tensor, "B 3"],
+) -> BodyParams:
+    """Parameters of axis-angle rotations (radians) in the order of the 55 joints."""
+    turns = rotation_from_axis_angle(pose).split([COUNTS[name] for name in POSE_FIELDS], 1)
+    poses = {name: turn[:, 0] if COUNTS[name] == 1 else turn for name, turn in zip(POSE_FIELDS, turns, strict=True)}
+    return BodyParams(betas=betas, expression=expression, transl=transl, **poses)

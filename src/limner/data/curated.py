@@ -14,10 +14,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.params import BodyParams
 from limner.errors import LimnerError
 from limner.geometry.camera import Camera
-from limner.geometry.rotation import rotation_from_axis_angle
 
 FORMAT, VERSION = "limner-curated", 1
 DESCRIPTION = "dataset.json"
@@ -116,19 +116,7 @@ def _photo(key: str, split: Split, files: dict[str, bytes]) -> CuratedPhoto:
     about = json.loads(files[".json"])
     with np.load(io.BytesIO(files[".npz"]), allow_pickle=False) as archive:
         t = {name: torch.from_numpy(archive[name]) for name in archive.files}
-    pose = rotation_from_axis_angle(t["pose"])
-    params = BodyParams(
-        global_orient=pose[:, 0],
-        body_pose=pose[:, 1:22],
-        jaw_pose=pose[:, 22],
-        leye_pose=pose[:, 23],
-        reye_pose=pose[:, 24],
-        left_hand_pose=pose[:, 25:40],
-        right_hand_pose=pose[:, 40:],
-        betas=t["betas"],
-        expression=t["expression"],
-        transl=t["transl"],
-    )
+    params = params_from_pose_vectors(t["pose"], t["betas"], t["expression"], t["transl"])
     return CuratedPhoto(
         key=key,
         split=split,

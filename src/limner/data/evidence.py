@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.params import BodyParams
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
-from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
+from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.atomic import atomic_write
 
 
@@ -74,19 +75,7 @@ def read_shards(paths: list[Path]) -> Evidence:
     """All shards as one record, float32."""
     parts = [load_file(path) for path in paths]
     t = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-    pose = rotation_from_axis_angle(t["pose"])
-    params = BodyParams(
-        global_orient=pose[:, 0],
-        body_pose=pose[:, 1:22],
-        jaw_pose=pose[:, 22],
-        leye_pose=pose[:, 23],
-        reye_pose=pose[:, 24],
-        left_hand_pose=pose[:, 25:40],
-        right_hand_pose=pose[:, 40:],
-        betas=t["betas"],
-        expression=t["expression"],
-        transl=t["transl"],
-    )
+    params = params_from_pose_vectors(t["pose"], t["betas"], t["expression"], t["transl"])
     return Evidence(
         pooled=t["pooled"].float(),
         keypoints=t["keypoints"],

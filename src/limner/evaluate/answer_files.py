@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.keypoints import KEYPOINT_NAMES, hand21
 from limner.body.model import BodyModel
-from limner.data.sources.fits import add_mean_hands, params_from_axis_angle
+from limner.data.sources.fits import add_mean_hands
 from limner.data.sources.meshes import read_mesh
 from limner.data.sources.now import read_points
 from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_pickle
@@ -362,7 +363,7 @@ def _needs_model(file: Path, model: BodyModel | None) -> BodyModel:
 @torch.no_grad()
 def _posed(model: BodyModel, pose: Tensor, betas: Tensor, expression: Tensor, transl: Tensor) -> Answer:
     transl = transl if transl.shape[1] == 3 else torch.zeros(1, 3)
-    params = params_from_axis_angle(pose, betas[:, : model.num_betas], expression[:, : model.num_expression], transl)
+    params = params_from_pose_vectors(pose, betas[:, : model.num_betas], expression[:, : model.num_expression], transl)
     return answer_of_params(model, params)
 
 

@@ -17,6 +17,7 @@ from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import pose_joints
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.pipeline.descent import damped_step, descend, projected_slopes
 
 NUM_JOINTS = len(BODY_JOINTS)
 
@@ -73,36 +74,39 @@ class _State:
     betas: Float[Tensor, "B S"]
     transl: Float[Tensor, "B 3"]
 
+    def flat(self) -> Float[Tensor, "B U"]:
+        """One vector a person."""
+        return torch.cat([self.turn.flatten(1), self.betas, self.transl], 1)
+
+    @classmethod
+    def of(cls, flat: Float[Tensor, "B U"]) -> "_State":
+        """Inverse of `flat`."""
+        turn, betas, transl = flat.split([3 * NUM_JOINTS, flat.shape[1] - 3 * NUM_JOINTS - 3, 3], -1)
+        return cls(turn.unflatten(-1, (-1, 3)), betas, transl)
+
 
 def refine(
     model: BodyModel, params: BodyParams, camera: Camera, targets: Targets, options: RefineOptions | None = None
 ) -> BodyParams:
     """The body moved onto its targets: a damped Gauss-Newton descent of a robust reprojection error plus the prior.
 
-    Each step that does not lower a person's objective is taken back for that person and its damping raised, so the
-    result is never worse than the start by the objective. Levenberg-Marquardt; Geman-McClure weights.
+    The result is never worse than the start by the objective (`descend`). Geman-McClure weights.
     """
     options = options or RefineOptions()
     start = params
     stiffness = _stiffness(options).to(params.betas)
     moves = _moves()[:, targets.joint]
-    state = _State(params.betas.new_zeros(len(params), NUM_JOINTS, 3), params.betas[:, :PERSON_BETAS], params.transl)
-    damping = params.betas.new_full((len(params), 1), options.damping)
-    value = _objective(model, start, state, camera, targets, options, stiffness)
-    for _ in range(options.steps):
-        step = _step(model, start, state, camera, targets, options, stiffness, moves, damping)
-        tried = _State(state.turn + step.turn, state.betas + step.betas, state.transl + step.transl)
-        new_value = _objective(model, start, tried, camera, targets, options, stiffness)
-        better = (new_value < value) & torch.isfinite(new_value)
-        keep = better[:, None]
-        state = _State(
-            torch.where(keep[..., None], tried.turn, state.turn),
-            torch.where(keep, tried.betas, state.betas),
-            torch.where(keep, tried.transl, state.transl),
-        )
-        value = torch.where(better, new_value, value)
-        damping = torch.where(keep, damping / 3, damping * 8).clamp(1e-5, 1e6)
-    return _apply(start, state)
+
+    def objective(unknown: Tensor) -> Tensor:
+        return _objective(model, start, _State.of(unknown), camera, targets, options, stiffness)
+
+    def step(unknown: Tensor, damping: Tensor) -> Tensor:
+        state = _State.of(unknown)
+        return _step(model, start, state, camera, targets, options, stiffness, moves, damping).flat()
+
+    turn = params.betas.new_zeros(len(params), NUM_JOINTS, 3)
+    unknown = _State(turn, params.betas[:, :PERSON_BETAS], params.transl).flat()
+    return _apply(start, _State.of(descend(unknown, objective, step, options.steps, options.damping)))
 
 
 def _apply(start: BodyParams, state: _State) -> BodyParams:
@@ -175,7 +179,6 @@ def _step(
     normal = torch.einsum("bnia,bnic->bac", scaled, jacobian)
     gradient = torch.einsum("bnia,bni->ba", scaled, residual)
 
-    num_betas = state.betas.shape[-1]
     relative_depth = options.depth_stiffness / start.transl[:, 2]
     diagonal = torch.cat(
         [
@@ -190,11 +193,8 @@ def _step(
         [state.turn.flatten(1), state.betas - start.betas[:, :PERSON_BETAS], state.transl - start.transl], -1
     )  # the depth term is linearised at the start, which is all a step needs
     gradient = gradient + diagonal * offset
-    normal = normal + torch.diag_embed(diagonal)
-    normal = normal + torch.diag_embed(damping * normal.diagonal(dim1=1, dim2=2) + 1e-6)
-    step = -torch.linalg.solve(normal, gradient)
-    turn, betas, transl = step.split([3 * NUM_JOINTS, num_betas, 3], -1)
-    return _State(turn.unflatten(-1, (-1, 3)).clamp(-0.7, 0.7), betas, transl)
+    moved = _State.of(damped_step(normal + torch.diag_embed(diagonal), gradient, damping))
+    return _State(moved.turn.clamp(-0.7, 0.7), moved.betas, moved.transl)
 
 
 def _jacobian(
@@ -215,10 +215,7 @@ def _jacobian(
     by_betas = _by_betas(model, params)[:, :, targets.joint].transpose(1, 2)  # B N S 3
     by_transl = torch.eye(3).to(points).expand(*points.shape[:2], 3, 3)
     by_all = torch.cat([by_turn, by_betas, by_transl], 2)
-    depth = points[..., 2].clamp_min(1e-4)
-    slope = by_all[..., :2] - by_all[..., 2:] * (points[..., :2] / depth[..., None])[:, :, None]
-    scale = camera.focal_px[:, None] / depth / targets.sigma_px
-    return (slope * scale[..., None, None]).mT
+    return projected_slopes(by_all, points, camera, targets.sigma_px).mT
 
 
 def _by_betas(model: BodyModel, params: BodyParams) -> Float[Tensor, "B S J 3"]:

@@ -18,6 +18,7 @@ from limner.body.skeleton import FACE_JOINTS, JOINT, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.pipeline.descent import damped_step, descend, projected_slopes
 
 LANDMARKS = list(indices_of(FACE68))
 NUM_CONTOUR = 17
@@ -74,20 +75,13 @@ def refine_face(
 
     `crop_px`: side of the face crop in the photo, the unit of the landmarks' errors. The second result is the shift of
     the whole face, metres, that the landmarks ask for beside all else; `params.transl` is not moved.
-    Only steps that lower a face's objective are taken, so it never ends worse than it starts.
+    It never ends worse than it starts (`descend`).
     """
     options = options or FaceRefineOptions()
     sizes = _Unknown(params.expression.shape[1], max(0, params.betas.shape[1] - PERSON_BETAS))
     problem = _Problem(model, params, camera, points_px, crop_px, options, sizes)
-    unknown = params.transl.new_zeros(len(params), 9 + sizes.expression + sizes.shape)
-    damping = unknown.new_full((len(params), 1), options.damping)
-    value = problem.objective(unknown)
-    for _ in range(options.steps):
-        tried = unknown + problem.step(unknown, damping)
-        new_value = problem.objective(tried)
-        better = ((new_value < value) & torch.isfinite(new_value))[:, None]
-        unknown, value = torch.where(better, tried, unknown), torch.where(better[:, 0], new_value, value)
-        damping = torch.where(better, damping / 3, damping * 8).clamp(1e-5, 1e6)
+    still = params.transl.new_zeros(len(params), 9 + sizes.expression + sizes.shape)
+    unknown = descend(still, problem.objective, problem.step, options.steps, options.damping)
     unknown = unknown * trusted[:, None]
     return problem.moved(unknown), sizes.split(unknown)[-1]
 
@@ -129,14 +123,11 @@ class _Problem:
         points, slopes = self._points_and_slopes(params, unknown[:, -3:])
         residual = self._residual(points)
         weight = 1 / (1 + residual.square().sum(-1) / self.options.robust_sigma**2).square()
-        depth = points[..., 2].clamp_min(1e-4)
-        flat = slopes[..., :2] - slopes[..., 2:] * (points[..., :2] / depth[..., None])[:, :, None]
-        jacobian = flat * (self.camera.focal_px[:, None] / depth / self._sigma_px())[..., None, None]  # B 68 U 2
+        jacobian = projected_slopes(slopes, points, self.camera, self._sigma_px())  # B 68 U 2
         scaled = jacobian * weight[..., None, None]
         normal = torch.einsum("nkai,nkbi->nab", scaled, jacobian) + torch.diag_embed(self._stiffness())
         gradient = torch.einsum("nkai,nki->na", scaled, residual) + self._stiffness() * unknown
-        normal = normal + torch.diag_embed(damping * normal.diagonal(dim1=1, dim2=2) + 1e-6)
-        step = -torch.linalg.solve(normal, gradient)
+        step = damped_step(normal, gradient, damping)
         return torch.cat([step[:, :6].clamp(-0.35, 0.35), step[:, 6:]], 1)
 
     def _points_and_slopes(self, params: BodyParams, shift: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """How is AGORA read, in the parsed form that Moon et al. hand out, and how is a submission to its server written?"""
 
 import io
-import json
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.params import BodyParams
-from limner.data.sources.fits import params_from_axis_angle
 from limner.data.sources.layout import Layout
 from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.atomic import atomic_write
@@ -54,7 +53,7 @@ class AgoraPerson:
     def params(self, hand_means: Float[Tensor, "2 45"]) -> BodyParams:
         """Whole rotations; `hand_means` come from the SMPL-X file."""
         pose = torch.cat([self.pose[:25], self.pose[25:] + hand_means.reshape(30, 3)])
-        return params_from_axis_angle(pose[None], self.betas[None], self.expression[None], self.transl[None])
+        return params_from_pose_vectors(pose[None], self.betas[None], self.expression[None], self.transl[None])
 
 
 def read_agora(folder: Path, split: Split = "validation") -> Iterator[AgoraPerson]:
@@ -124,13 +123,7 @@ def _intrinsics(camera: dict[str, Any], scale: float) -> Float[Tensor, "3 3"]:
 def _read(file: Path) -> dict[str, Any]:
     if not file.exists():
         raise LAYOUT.error(file, "there is no such file, but the annotations name it")
-    try:
-        content = json.loads(file.read_text())
-    except (ValueError, OSError) as error:
-        raise LAYOUT.unreadable(file, error) from error
-    if not isinstance(content, dict):
-        raise LAYOUT.unreadable(file, f"it holds a {type(content).__name__}, expected a dict")
-    return content
+    return LAYOUT.read_json(file)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.params import BodyParams
-from limner.geometry.rotation import rotation_from_axis_angle
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Fits:
         return Fit(
             name=self.names[row],
             photo=self.photos[row],
-            params=params_from_axis_angle(
+            params=params_from_pose_vectors(
                 self.pose[row : row + 1],
                 self.betas[row : row + 1],
                 self.expression[row : row + 1],
@@ -68,28 +68,6 @@ class Fits:
             point_names=self.point_names,
             box=None if self.boxes is None else self.boxes[row],
         )
-
-
-def params_from_axis_angle(
-    pose: Float[Tensor, "B 55 3"],
-    betas: Float[Tensor, "B S"],
-    expression: Float[Tensor, "B E"],
-    transl: Float[Tensor, "B 3"],
-) -> BodyParams:
-    """Parameters of axis-angle rotations (radians) in the order of the 55 joints."""
-    rotations = rotation_from_axis_angle(pose)
-    return BodyParams(
-        global_orient=rotations[:, 0],
-        body_pose=rotations[:, 1:22],
-        jaw_pose=rotations[:, 22],
-        leye_pose=rotations[:, 23],
-        reye_pose=rotations[:, 24],
-        left_hand_pose=rotations[:, 25:40],
-        right_hand_pose=rotations[:, 40:55],
-        betas=betas,
-        expression=expression,
-        transl=transl,
-    )
 
 
 def add_mean_hands(pose: Float[Tensor, "N 55 3"], hand_means: Float[Tensor, "2 45"]) -> Float[Tensor, "N 55 3"]:

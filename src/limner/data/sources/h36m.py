@@ -1,6 +1,5 @@
 """How is Human3.6M read, in the parsed form that Moon et al. hand out with SMPL-X fits (NeuralAnnot)?"""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +53,11 @@ def read_h36m(folder: Path, subject: int) -> Iterator[Frame]:
     """
     start = f"annotations/Human36M_subject{subject}_"
     LAYOUT.need(folder, *(f"{start}{what}.json" for what in ("data", "camera", "joint_3d")))
-    data, cameras, joints = (_read(folder / f"{start}{what}.json") for what in ("data", "camera", "joint_3d"))
+    data, cameras, joints = (
+        LAYOUT.read_json(folder / f"{start}{what}.json") for what in ("data", "camera", "joint_3d")
+    )
     fits = folder / f"{start}SMPLX_NeuralAnnot.json"
-    smplx = _read(fits) if fits.exists() else None
+    smplx = LAYOUT.read_json(fits) if fits.exists() else None
     images = {image["id"]: image for image in data["images"]}
     for entry in data["annotations"]:
         image = images[entry["image_id"]]
@@ -73,16 +74,6 @@ def read_h36m(folder: Path, subject: int) -> Iterator[Frame]:
             joints=torch.as_tensor((world @ rotation.reshape(3, 3).T + shift.reshape(3)) / 1000).float(),
             world_fit=None if smplx is None else smplx[action][subaction].get(frame),
         )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text())
-    except (ValueError, OSError) as error:
-        raise LAYOUT.unreadable(file, error) from error
-    if not isinstance(content, dict):
-        raise LAYOUT.unreadable(file, f"it holds a {type(content).__name__}, expected a dict")
-    return content
 
 
 def _intrinsics(camera: dict[str, Any]) -> Float[Tensor, "3 3"]:

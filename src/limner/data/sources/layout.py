@@ -1,7 +1,9 @@
 """Is a public data set where it should be, and if not: where does one get it, and what should it look like?"""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limner.errors import DataSetError
 
@@ -52,3 +54,13 @@ class Layout:
     def unreadable(self, file: Path, why: object) -> DataSetError:
         """An error for one file that is damaged, cut off, or holds something else."""
         return self.error(file, f"this file cannot be used ({why}); it may be cut off: copy or download it again")
+
+    def read_json(self, file: Path) -> dict[str, Any]:
+        """A JSON file that holds a dict; raises `unreadable` otherwise."""
+        try:
+            content = json.loads(file.read_text())
+        except (ValueError, OSError) as error:
+            raise self.unreadable(file, error) from error
+        if not isinstance(content, dict):
+            raise self.unreadable(file, f"it holds a {type(content).__name__}, expected a dict")
+        return content
