@@ -111,6 +111,7 @@ def harvest(
     poses: Path | None = None,
     hdri: Path | None = None,
     part: Literal["body", "hand", "face", "all"] = "all",
+    crops: bool = False,
 ) -> int:
     """Render synthetic people and keep what the frozen backbones see in them (step 1 of training).
 
@@ -121,10 +122,11 @@ def harvest(
         poses: captured key poses (.npz); without, everyday poses only.
         hdri: folder of panoramas for light and backgrounds; without, plain studios.
         part: only this part of the people; the same seed shows the same people.
+        crops: keep the pictures as well (2.5 MB a shard and part), to train backbones.
     """
     from limner.train.run import run_harvest
 
-    run_harvest(out, shards, seed, poses, hdri, part)
+    run_harvest(out, shards, seed, poses, hdri, part, crops)
     return 0
 
 

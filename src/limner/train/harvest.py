@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from limner.body.keypoints import indices_of
 from limner.body.params import BodyParams
+from limner.data.crop_shards import crops_path, write_crops
 from limner.data.evidence import Evidence, write_shard
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
@@ -69,9 +70,12 @@ def harvest(
     batch_size: int = 16,
     batches_a_shard: int = 8,
     supersample: float = 1.0,
+    crops: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write `shards` shards of evidence of each part into `folder`; those that exist are kept.
+
+    `crops`: keep the pictures too, in a file beside each shard (to train backbones).
 
     Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result, and
     parts harvested in runs of their own show the same people.
@@ -83,15 +87,19 @@ def harvest(
         missing = [part for part in parts if not paths[part].exists()]
         if missing:
             people = torch.Generator().manual_seed(seed * 1_000_003 + shard)
-            crops = {p: torch.Generator().manual_seed(people.initial_seed() * 7 + PARTS.index(p)) for p in missing}
+            places = {p: torch.Generator().manual_seed(people.initial_seed() * 7 + PARTS.index(p)) for p in missing}
             seen: dict[Part, list[Evidence]] = {part: [] for part in missing}
+            pictures: dict[Part, list[Tensor]] = {part: [] for part in missing}
             for _ in range(batches_a_shard):
                 batch = synthetic.batch(batch_size, people)
                 visible = synthetic.visible(batch)
                 for part in missing:
-                    look = _look(part, backbones[part], synthetic, batch, visible, crops[part], supersample)
+                    look, pixels = _look(part, backbones[part], synthetic, batch, visible, places[part], supersample)
                     seen[part].append(look)
+                    pictures[part].append(pixels)
             for part in missing:
+                if crops:  # first: a shard stands for both
+                    write_crops(crops_path(paths[part]), torch.cat(pictures[part]))
                 write_shard(paths[part], join_evidence(seen[part]))
         if progress:
             progress(shard + 1, shards)
@@ -105,18 +113,19 @@ def _look(
     visible: Tensor,
     generator: Generator,
     supersample: float,
-) -> Evidence:
+) -> tuple[Evidence, Tensor]:
+    """What the backbone reports of one crop of each person, and these crops (8 bits)."""
     count = len(batch)
     mirrored = torch.zeros(count, dtype=torch.bool)
     if part == "hand":  # the hand that is seen better, a coin decides ties
         shown = [part_points(visible[..., None].float(), f"{s}_hand").mean((1, 2)) for s in ("left", "right")]
         mirrored = shown[0] + 0.3 * torch.rand(count, generator=generator) > shown[1] + 0.15
     squares = jittered(true_squares(part, batch.keypoints_px, mirrored), JITTER[part], generator)
-    pixels = synthetic.render(batch, squares, backbone.crop_size, supersample, mirrored).float() / 255
-    features = backbone(pixels)
+    pixels = synthetic.render(batch, squares, backbone.crop_size, supersample, mirrored)
+    features = backbone(pixels.float() / 255)
     assert features.keypoints is not None and features.presence is not None
     image = features.pooled.new_zeros(count, 0) if features.image is None else features.image
-    return Evidence(
+    evidence = Evidence(
         pooled=features.pooled,
         keypoints=features.keypoints,
         presence=features.presence,
@@ -127,6 +136,7 @@ def _look(
         mirrored=mirrored,
         visible=visible,
     )
+    return evidence, pixels
 
 
 def join_evidence(parts: list[Evidence]) -> Evidence:

@@ -48,7 +48,9 @@ def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:
     return TrainOptions(steps, 256, crowd=CROWD[part], seed=seed, loss=loss)
 
 
-def run_harvest(out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None, part: str) -> None:
+def run_harvest(
+    out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None, part: str, crops: bool
+) -> None:
     """Render synthetic people and write what the frozen backbones see; resumes."""
     model = BodyModel.load()
     panoramas = None if hdri is None else read_panoramas(hdri, torch.device("cpu"))
@@ -56,7 +58,11 @@ def run_harvest(out: Path, shards: int, seed: int, poses: Path | None, hdri: Pat
     parts = tuple(p for p in PARTS if part in (p, "all"))
     with _progress() as progress:
         task = progress.add_task("harvesting shards", total=shards)
-        harvest(synthetic, out, shards, seed, parts, progress=lambda done, _: progress.update(task, completed=done))
+
+        def report(done: int, _: int) -> None:
+            progress.update(task, completed=done)
+
+        harvest(synthetic, out, shards, seed, parts, crops=crops, progress=report)
 
 
 def run_training(part: str, evidence: Path, out: Path, poses: Path | None, preset: Preset, seed: int) -> None:
