@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from limner.estimator import Estimator
-from limner.evaluate.metrics import mpjpe, pa_mpjpe
-from limner.experiments.errors import errors_of, truth_of
+from limner.experiments.errors import MPJPE, PA_MPJPE, errors_of, truth_of
 from limner.experiments.people import Shown, shown_people
 from limner.networks.regressor import decode_body
 from limner.synth.light import read_panoramas
@@ -22,25 +21,19 @@ from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 
 PHOTO_PX = 1024
-NUM_BODY_JOINTS = 22
-PARTS = ("PA-V2V all", "PA-V2V body", "hands PA-V2V", "face PA-V2V")
+PARTS = (PA_MPJPE, MPJPE, "PA-V2V all", "PA-V2V body", "hands PA-V2V", "face PA-V2V")
 
 
 @torch.no_grad()
 def measure(estimator: Estimator, person: Shown) -> dict[str, float]:
-    """All errors of one person, millimetres."""
+    """The errors of one person, millimetres (`limner.experiments.errors`)."""
     model = estimator.body_model
+    truth = truth_of(model, person.params, person.camera)
     people = estimator(person.photo, person.box)
-    true = model.joints(person.params)[:, :NUM_BODY_JOINTS]
-    joints = people.joints[:, :NUM_BODY_JOINTS]
+    errors = errors_of(model, people.params, people.camera, truth)
     mean, _ = decode_body(estimator.body_net.layout, estimator.body_net.regressor.mean[None])
-    errors = errors_of(model, people.params, people.camera, truth_of(model, person.params, person.camera))
-    return {
-        "PA-MPJPE body": 1000 * float(pa_mpjpe(joints, true)),
-        "MPJPE body": 1000 * float(mpjpe(joints, true)),
-        "PA-MPJPE body, mean pose": 1000 * float(pa_mpjpe(model.joints(mean)[:, :NUM_BODY_JOINTS], true)),
-        **{name: errors[name] for name in PARTS},
-    }
+    of_mean = errors_of(model, mean.replace(transl=people.params.transl), people.camera, truth)
+    return {name: errors[name] for name in PARTS} | {f"{PA_MPJPE}, mean pose": of_mean[PA_MPJPE]}
 
 
 def main() -> None:

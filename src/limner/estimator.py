@@ -1,5 +1,6 @@
 """Photo in, people out: the whole product, top to bottom."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,6 +32,31 @@ from limner.pipeline.refine_face import refine_face
 from limner.pipeline.unseen import with_unseen_at_ease
 
 
+@dataclass(frozen=True)
+class Coarse:
+    """What is known before anybody looks at hands and faces.
+
+    look     what the body network saw
+    body     its answer in the photo's camera, unseen limbs at ease
+    refined  the same, moved onto the 2D points that were seen
+    size_px  width and height of the photo
+    """
+
+    look: BodyLook
+    camera: Camera
+    body: BodyParams
+    refined: BodyParams
+    size_px: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the part networks saw: hands by side, and the face."""
+
+    hands: dict[str, HandLook]
+    face: FaceLook
+
+
 class Estimator:
     """One photo in, everybody in it out, as SMPL-X bodies with hands and faces (ExPose, ECCV 2020).
 
@@ -39,6 +65,8 @@ class Estimator:
 
     A body network sees each person in a low-resolution crop; its estimate says where hands and face are; those are cut
     again from the ORIGINAL photo; part networks refine them; all is merged into one body model.
+
+    Each step is a method of its own (`look_at_people`, `look_at_parts`, `join`): `limner.experiments` leaves some out.
     """
 
     def __init__(self, networks: Networks, person_net: PersonNet, body_model: BodyModel, refined: bool = True):
@@ -79,18 +107,33 @@ class Estimator:
         if not len(boxes):
             return nobody(self.body_model, camera)
 
-        body = look_at_bodies(self.body_net, pixels, squares)  # low resolution: the whole person
-        coarse = with_unseen_at_ease(self.keypoint_model, place(body, camera), body, width, height)
-        coarse = self._refine(coarse, camera, body, (width, height))
-        points_px = camera.project(self._keypoints(coarse))
-        # attention: the coarse body says where hands and face are in the original photo
-        hands = look_at_hands(self.hand_net, pixels, coarse, points_px, camera)
-        face = look_at_faces(self.face_net, pixels, coarse, points_px, camera)
-        params = merge(coarse, hands, face)
-        params = self._refine(params, camera, body, (width, height), hands, face)
-        params = merge(params, hands, face)  # arms and neck have moved: hands and face turn back to what was seen
-        params = self._refine_face(params, camera, face)
-        return self._people(params, camera, boxes, scores, body, hands, face)
+        coarse = self.look_at_people(pixels, squares, camera)
+        parts = self.look_at_parts(pixels, coarse.refined, camera)
+        params = self.join(coarse, parts)
+        return self._people(params, boxes, scores, coarse, parts)
+
+    @torch.no_grad()
+    def look_at_people(self, photo: UInt8[Tensor, "3 H W"], squares: Squares, camera: Camera) -> Coarse:
+        """Low resolution: whole people, one in each square."""
+        size_px = (photo.shape[-1], photo.shape[-2])
+        look = look_at_bodies(self.body_net, photo, squares)
+        body = with_unseen_at_ease(self.keypoint_model, place(look, camera), look, *size_px)
+        return Coarse(look, camera, body, self._refine(body, camera, look, size_px), size_px)
+
+    @torch.no_grad()
+    def look_at_parts(self, photo: UInt8[Tensor, "3 H W"], body: BodyParams, camera: Camera) -> Parts:
+        """Attention: the body says where hands and face are in the original photo; the part networks look there."""
+        points_px = camera.project(self._keypoints(body))
+        hands = look_at_hands(self.hand_net, photo, body, points_px, camera)
+        return Parts(hands, look_at_faces(self.face_net, photo, body, points_px, camera))
+
+    @torch.no_grad()
+    def join(self, coarse: Coarse, parts: Parts) -> BodyParams:
+        """Parts on the refined body, and all of it moved onto all points seen."""
+        params = merge(coarse.refined, parts.hands, parts.face)
+        params = self._refine(params, coarse.camera, coarse.look, coarse.size_px, parts)
+        params = merge(params, parts.hands, parts.face)  # arms and neck have moved: parts turn back to what was seen
+        return self._refine_face(params, coarse.camera, parts.face)
 
     def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor, Squares]:
         """Boxes, scores, and upright squares that hold the whole person."""
@@ -109,15 +152,14 @@ class Estimator:
         camera: Camera,
         body: BodyLook,
         photo_size: tuple[int, int],
-        hands: dict[str, HandLook] | None = None,
-        face: FaceLook | None = None,
+        parts: Parts | None = None,
     ) -> BodyParams:
         """Move the body onto the 2D points seen so far."""
         targets = body_targets(self.body_net, body, *photo_size)
         if not self.refined or targets is None:
             return params
-        parts = [] if hands is None or face is None else part_targets(self.keypoint_model, params, hands, face)
-        return refine(self.keypoint_model, params, camera, join_targets([targets, *parts]))
+        seen = [] if parts is None else part_targets(self.keypoint_model, params, parts.hands, parts.face)
+        return refine(self.keypoint_model, params, camera, join_targets([targets, *seen]))
 
     def _refine_face(self, params: BodyParams, camera: Camera, face: FaceLook) -> BodyParams:
         """Move each face's skin onto its landmarks."""
@@ -129,16 +171,15 @@ class Estimator:
     def _people(
         self,
         params: BodyParams,
-        camera: Camera,
         boxes: Tensor,
         scores: Tensor,
-        body: BodyLook,
-        hands: dict[str, HandLook],
-        face: FaceLook,
+        coarse: Coarse,
+        parts: Parts,
     ) -> People:
+        hands, face = parts.hands, parts.face
         mesh = self.body_model(params)
         keypoints = self.body_model.keypoints144(mesh, params)
-        keypoints_px = camera.project(keypoints)
+        keypoints_px = coarse.camera.project(keypoints)
         return People(
             params=params,
             vertices=mesh.vertices,
@@ -146,11 +187,11 @@ class Estimator:
             joints=mesh.joints,
             keypoints=keypoints,
             keypoints_px=keypoints_px,
-            confidence=keypoint_confidence(body, hands, face),
-            camera=camera,
+            confidence=keypoint_confidence(coarse.look, hands, face),
+            camera=coarse.camera,
             boxes=boxes,
             scores=scores,
-            body_square=body.crops.squares,
+            body_square=coarse.look.crops.squares,
             left_hand_square=hands["left"].crops.squares,
             right_hand_square=hands["right"].crops.squares,
             face_square=face.crops.squares,

@@ -7,7 +7,7 @@ import torch
 
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.estimator import Estimator
+from limner.estimator import Coarse, Estimator, Parts
 from limner.experiments import flow
 from limner.geometry.box import Squares
 from limner.io.image import read_photo
@@ -16,19 +16,19 @@ PHOTO = Path(__file__).parents[2] / "src" / "limner" / "assets" / "photos" / "ei
 
 
 @pytest.fixture(scope="module")
-def seen() -> tuple[Estimator, torch.Tensor, torch.Tensor, flow.Coarse, flow.Parts]:
+def seen() -> tuple[Estimator, torch.Tensor, torch.Tensor, Coarse, Parts]:
     """One person of a bundled photo, half as large."""
     torch.set_num_threads(1)
     net = Estimator.load()
     photo = flow.reduced(read_photo(PHOTO).pixels, 2)
     boxes = net.person_net(photo).boxes[:1]
     first = flow.coarse(net, photo, boxes)
-    return net, photo, boxes, first, flow.look_at_parts(net, photo, first.refined, first.camera)
+    return net, photo, boxes, first, net.look_at_parts(photo, first.refined, first.camera)
 
 
 def test_whole_flow_is_the_estimators(seen) -> None:
     net, photo, boxes, first, parts = seen
-    params = flow.finished(net, flow.merged(first.refined, parts), first, parts)
+    params = net.join(first, parts)
     expected = net(photo, boxes).params
     assert torch.allclose(params.full_pose(), expected.full_pose(), atol=1e-4)
     assert torch.allclose(params.expression, expected.expression, atol=1e-3)

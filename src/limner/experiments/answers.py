@@ -62,15 +62,15 @@ class Questioner:
         net = self.estimator
         first = flow.coarse(net, person.photo, person.box)
         small_photo = flow.through_body_crop(person.photo, first.look.crops.squares)
-        parts = flow.look_at_parts(net, person.photo, first.body, first.camera)
-        small = flow.look_at_parts(net, small_photo, first.body, first.camera)
-        refined_small = flow.look_at_parts(net, small_photo, first.refined, first.camera)
+        parts = net.look_at_parts(person.photo, first.body, first.camera)
+        small = net.look_at_parts(small_photo, first.body, first.camera)
+        refined_small = net.look_at_parts(small_photo, first.refined, first.camera)
         said = {
             NO_ATTENTION: first.refined,
             BODY: first.body,
             UNREFINED: flow.merged(first.body, parts),
             SMALL_UNREFINED: flow.merged(first.body, small),
-            SMALL: flow.finished(net, flow.merged(first.refined, refined_small), first, refined_small),
+            SMALL: net.join(first, refined_small),
             FINGERS: flow.fingers_only(first.body, parts),
             PASTED: flow.pasted(first.body, parts),
         }

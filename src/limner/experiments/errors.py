@@ -10,13 +10,16 @@ from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
-from limner.evaluate.metrics import pa_mpjpe
+from limner.evaluate.metrics import mpjpe, pa_mpjpe
 from limner.evaluate.synthetic import Posed, pose, zones
 from limner.geometry.align import procrustes
 from limner.geometry.box import bounds_of
 from limner.geometry.camera import Camera
 
 SIDES = ("left", "right")
+BODY_JOINTS = 22
+"""Pelvis to wrists: SMPL-X's joints without jaw, eyes and fingers."""
+PA_MPJPE, MPJPE = "PA-MPJPE body", "MPJPE body"
 BODY_POINTS = list(range(KEYPOINT_NAMES.index("jaw")))
 FACE_POINTS = list(indices_of(FACE68[17:]))
 WHOLE, LOCAL, ALIGNED, GLOBAL = "PA-V2V", "from its joint", "in the aligned body", "from the pelvis"
@@ -45,7 +48,10 @@ def errors_of(model: BodyModel, params: BodyParams, camera: Camera, truth: Truth
     mine, theirs = said.mesh.vertices, true.mesh.vertices
     aligned = procrustes(mine, theirs)
     pelvis_mine, pelvis_true = said.mesh.joints[:, :1], true.mesh.joints[:, :1]
+    joints, true_joints = (posed.mesh.joints[:, :BODY_JOINTS] for posed in (said, true))
     result = {
+        PA_MPJPE: 1000 * float(pa_mpjpe(joints, true_joints)),
+        MPJPE: 1000 * float(mpjpe(joints, true_joints)),
         "V2V": _mm(mine - pelvis_mine, theirs - pelvis_true),
         "PA-V2V all": _mm(aligned, theirs),
         "PA-V2V body": 1000 * float(pa_mpjpe(mine[:, where.body], theirs[:, where.body])),

@@ -31,10 +31,10 @@ def variants(estimator: Estimator) -> Callable[[Photo, Tensor], Answers]:
     @torch.no_grad()
     def person(photo: Photo, boxes: Tensor) -> Answers:
         first = flow.coarse(estimator, photo.pixels, boxes)
-        parts = flow.look_at_parts(estimator, photo.pixels, first.refined, first.camera)
-        plain = flow.look_at_parts(estimator, photo.pixels, first.body, first.camera)
+        parts = estimator.look_at_parts(photo.pixels, first.refined, first.camera)
+        plain = estimator.look_at_parts(photo.pixels, first.body, first.camera)
         said = {
-            a.LIMNER: flow.finished(estimator, flow.merged(first.refined, parts), first, parts),
+            a.LIMNER: estimator.join(first, parts),
             a.NO_ATTENTION: first.refined,
             a.UNREFINED: flow.merged(first.body, plain),
             a.BODY: first.body,
