@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from limner.body.params import BodyParams
@@ -45,6 +45,13 @@ class Attachment(nn.Module):
         self.register_buffer("offset", torch.zeros(count, 3))
         self.register_buffer("sigma", torch.full((count,), 0.02))
         self.register_buffer("used", torch.zeros(count))
+
+    def take(self, joint: Int[Tensor, "K"], offset: Float[Tensor, "K 3"], sigma: Float[Tensor, "K"]) -> None:
+        """Use these places for all points."""
+        self.joint.copy_(joint)
+        self.offset.copy_(offset)
+        self.sigma.copy_(sigma.clamp(0.008, 0.06))
+        self.used.fill_(1.0)
 
 
 @dataclass(frozen=True)

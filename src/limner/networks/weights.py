@@ -44,8 +44,8 @@ NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
 class NetSpec:
     """The numbers that build one part network; stored in its weights file.
 
-    backbone: blaze | compact | resnet18 | resnet50 | hrnet_w48. A blaze backbone is frozen: its own file is shipped
-    once and the part's file holds only the regressor.
+    backbone: blaze | blaze_tuned | compact | resnet18 | resnet50 | hrnet_w48. A blaze backbone is frozen: its own file
+    is shipped once and the part's file holds only the regressor; blaze_tuned is the same network, trained further.
     """
 
     part: Part
@@ -84,11 +84,11 @@ def weights_folder() -> Path:
 def build_backbone(spec: NetSpec) -> Backbone:
     """The backbone a spec names; blaze ones come with their shipped weights, others untrained."""
     match spec.backbone, spec.part:
-        case "blaze", "body":
-            return BlazePoseBackbone(BlazePose.load(), both_ways=True)
-        case "blaze", "hand":
+        case "blaze" | "blaze_tuned", "body":
+            return BlazePoseBackbone(BlazePose.load(), both_ways=True).eval()
+        case "blaze" | "blaze_tuned", "hand":
             return BlazeHandBackbone(BlazeHand.load())
-        case "blaze", "face":
+        case "blaze" | "blaze_tuned", "face":
             return BlazeFaceBackbone(BlazeFace.load())
         case "compact", part:
             return CompactBackbone(NUM_KEYPOINTS[part], crop_size=256 if part == "body" else 128)
@@ -96,7 +96,7 @@ def build_backbone(spec: NetSpec) -> Backbone:
             return ResNet(int(name.removeprefix("resnet")), 256 if spec.part == "body" else 224)
         case "hrnet_w48", _:
             return HRNet()
-    raise WeightsError(f"unknown backbone {spec.backbone!r}: known are blaze, compact, resnet18, resnet50, hrnet_w48.")
+    raise WeightsError(f"unknown backbone {spec.backbone!r}: known are blaze, blaze_tuned, compact, resnet18, resnet50, hrnet_w48.")
 
 
 CAMERA_SCALE: dict[Part, float] = {

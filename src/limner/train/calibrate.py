@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limner.body.model import BodyModel
+from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.body.skinning import pose_joints
 from limner.data.evidence import Evidence
@@ -40,6 +41,13 @@ class FittedAttachment:
     joint: Int[Tensor, "K"]
     offset: Float[Tensor, "K 3"]
     sigma: Float[Tensor, "K"]
+
+
+def attached_points(model: BodyModel, params: BodyParams, attachment: FittedAttachment) -> Float[Tensor, "B K 3"]:
+    """Where BlazePose's points lie on these people, camera axes, `transl` included, metres."""
+    absolute, joints = pose_joints(params.full_pose(), model.rest_joints(params))
+    offset = (absolute[:, attachment.joint] @ attachment.offset[..., None])[..., 0]
+    return joints[:, attachment.joint] + offset + params.transl[:, None]
 
 
 @torch.no_grad()

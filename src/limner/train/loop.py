@@ -1,6 +1,5 @@
 """How does a regressor learn? One loop for all parts: simulated and rendered evidence mixed, resumable, logged."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Generator, Tensor
 from limner.io.atomic import atomic_write
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import NetSpec, PartNet, net_to_bytes
+from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.losses import LossWeights, part_loss, point_error_mm
 from limner.train.predicted import PredictedPoints
 from limner.train.simulate import Simulator
@@ -69,9 +69,9 @@ def train_regressor(
     optimiser = torch.optim.AdamW(
         net.regressor.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, options.steps))
+    schedule = cosine_schedule(optimiser, options.steps)
     checkpoint = folder / f"{spec.part}_checkpoint.pt"
-    first = _resume(checkpoint, net, optimiser, schedule)
+    first = resume_state(checkpoint, net.regressor, optimiser, schedule)
     log = folder / f"{spec.part}_log.csv"
     for step in range(first, options.steps):
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
@@ -89,24 +89,15 @@ def train_regressor(
         if done % options.log_every == 0 or done == options.steps:
             row = {"step": float(done), "loss": float(loss.detach()), **terms}
             row |= evaluate_regressor(net, spec.layout(), held_out, points, start)
-            _append(log, row)
+            append_row(log, row)
             if progress:
                 progress(done, row)
         if done % options.save_every == 0 or done == options.steps:
-            _save(checkpoint, net, optimiser, schedule, done)
+            save_state(checkpoint, net.regressor, optimiser, schedule, done)
             with atomic_write(folder / f"{spec.part}.safetensors") as file:
                 file.write(net_to_bytes(spec, net))
     net.eval()
     return evaluate_regressor(net, spec.layout(), held_out, points, start)
-
-
-def _rate(step: int, steps: int) -> float:
-    """Warm-up over the first hundredth, then half a cosine down to one hundredth."""
-    warm = max(1, steps // 100)
-    if step < warm:
-        return (step + 1) / warm
-    share = (step - warm) / max(1, steps - warm)
-    return 0.01 + 0.99 * 0.5 * (1 + float(torch.cos(torch.tensor(share * torch.pi))))
 
 
 def _batch(
@@ -145,41 +136,3 @@ def evaluate_regressor(
         "start_mm": float(point_error_mm(begin, data.truth, points).mean()),
         "held_out_2d": float(error2d),
     }
-
-
-def _save(
-    path: Path,
-    net: PartNet,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    done: int,
-) -> None:
-    state = {
-        "regressor": net.regressor.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "done": done,
-    }
-    with atomic_write(path) as file:
-        torch.save(state, file)
-
-
-def _resume(
-    path: Path, net: PartNet, optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
-) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    net.regressor.load_state_dict(state["regressor"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
-    return int(state["done"])
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" for k, v in row.items()})

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import chain_to_root
-from limner.body.skinning import absolute_rotation, pose_joints
+from limner.body.skinning import absolute_rotation
 from limner.data.evidence import Evidence
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera, camera_from_crop
@@ -22,7 +22,7 @@ from limner.networks.blaze.backbones import body_evidence, face_evidence, hand_e
 from limner.networks.weights import Part
 from limner.pipeline.parts import part_points
 from limner.synth.sampler import PersonSampler
-from limner.train.calibrate import FittedAttachment
+from limner.train.calibrate import FittedAttachment, attached_points
 from limner.train.crowd import Crowd
 from limner.train.harvest import JITTER, jittered, true_squares
 from limner.train.truth import Truth, part_truth
@@ -113,10 +113,7 @@ class Simulator:
     def _points(self, params: BodyParams) -> Float[Tensor, "B P 3"]:
         """The points that the backbone reports of these people (of both hands: left, then right), `transl` included."""
         if self.part == "body":
-            absolute, joints = pose_joints(params.full_pose(), self.model.rest_joints(params))
-            a = self.attachment
-            points = joints[:, a.joint] + (absolute[:, a.joint] @ a.offset[..., None])[..., 0]
-            return points + params.transl[:, None]
+            return attached_points(self.model, params, self.attachment)
         if self.part == "hand":
             keypoints = self.model.keypoints144(self.model(params), params)
             return torch.cat([part_points(keypoints, f"{side}_hand") for side in ("left", "right")], 1)

@@ -52,8 +52,8 @@ def read_evidence(folder: Path, part: Part) -> tuple[Evidence, Evidence]:
     return read_shards(paths[held:]), read_shards(paths[:held])
 
 
-def rendered_set(part: Part, model: BodyModel, evidence: Evidence) -> RenderedSet:
-    """Rendered evidence with its truth, without crops in which the part cannot be seen."""
+def rendered_truth(part: Part, model: BodyModel, evidence: Evidence) -> tuple[Truth, Tensor]:
+    """The truth of the crops in which the part can be seen, and "N" which these are."""
     small, chunks = model.keypoints_only(), range(0, len(evidence), CHUNK)
     params = [evidence.params[slice(start, start + CHUNK)] for start in chunks]
     truth = part_truth(
@@ -66,12 +66,17 @@ def rendered_set(part: Part, model: BodyModel, evidence: Evidence) -> RenderedSe
         evidence.visible,
     )
     seen = (truth.visible.float().mean(-1) >= MIN_VISIBLE[part]) & (evidence.presence > 0.5)
-    return RenderedSet(evidence.pooled[seen], truth[seen])
+    return truth[seen], seen
 
 
-def mean_vector(layout: ParamLayout, part: Part, simulator: Simulator) -> Tensor:
-    """Where the regression starts: mean rotations of sampled people (as 6D, like ExPose's all_means)."""
-    truth = simulator.draw(4096, torch.Generator().manual_seed(99)).truth
+def rendered_set(part: Part, model: BodyModel, evidence: Evidence) -> RenderedSet:
+    """Rendered evidence with its truth, without crops in which the part cannot be seen."""
+    truth, seen = rendered_truth(part, model, evidence)
+    return RenderedSet(evidence.pooled[seen], truth)
+
+
+def mean_vector(layout: ParamLayout, part: Part, truth: Truth) -> Tensor:
+    """Where the regression starts: mean rotations of these people (as 6D, like ExPose's all_means)."""
     given = {}
     for name, rotations in truth.rotations.items():
         if name in ("global_orient", "wrist_pose", "neck_pose"):
@@ -109,14 +114,14 @@ def train_part(
     sampler = PersonSampler(body_model, recipe.poses)
     simulator = Simulator(part, body_model, sampler, training, attachment, face_vertices, recipe.options.crowd)
     layout = spec.layout()
-    mean = mean_vector(layout, part, simulator)
+    mean = mean_vector(layout, part, simulator.draw(4096, torch.Generator().manual_seed(99)).truth)
     torch.manual_seed(recipe.options.seed)  # the first weights
     net = build_net(spec, mean)
     statistics = simulator.draw(4096, torch.Generator().manual_seed(98)).pooled
     net.standardise.mean.copy_(statistics.mean(0))
     net.standardise.std.copy_(statistics.std(0).clamp_min(1e-2))
     if isinstance(net, BodyNet):
-        _attach(net, attachment)
+        net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
     return train_regressor(
         net,
         spec,
@@ -139,10 +144,3 @@ def _calibration(model: BodyModel, recipe: Recipe, training: Evidence) -> tuple[
     if recipe.part == "face":
         return nothing, fit_face_vertices(model, training)
     return nothing, torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
-
-
-def _attach(net: BodyNet, fitted: FittedAttachment) -> None:
-    net.attachment.joint.copy_(fitted.joint)
-    net.attachment.offset.copy_(fitted.offset)
-    net.attachment.sigma.copy_(fitted.sigma.clamp(0.008, 0.06))
-    net.attachment.used.fill_(1.0)

@@ -47,6 +47,14 @@ class Truth:
             rows[f.name] = {k: v[index] for k, v in value.items()} if isinstance(value, dict) else value[index]
         return Truth(**rows)
 
+    def to(self, device: torch.device) -> "Truth":
+        """All tensors on another device."""
+        rows: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            rows[f.name] = {k: v.to(device) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
+        return Truth(**rows)
+
 
 def part_truth(
     part: Part,

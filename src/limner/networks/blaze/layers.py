@@ -131,13 +131,16 @@ class Trunk(nn.Module):
         self.top_expand = Conv(channels, top, relu6=True)
         self.top_depthwise = Conv(top, top, 3, depthwise=True, relu6=True)
 
+    def outputs(self, x: Float[Tensor, "B 3 H W"], stages: int) -> list[Tensor]:
+        """Outputs at stride 2 and of the first `stages` stages."""
+        outputs = [self.first_project(self.first_depthwise(self.stem(x)))]
+        for stage in self.stages[:stages]:
+            outputs.append(stage(outputs[-1]))
+        return outputs
+
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> tuple[list[Tensor], Tensor]:
-        x = self.first_project(self.first_depthwise(self.stem(x)))
-        outputs = [x]
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs[:-1], self.top_depthwise(self.top_expand(x))
+        outputs = self.outputs(x, len(self.stages))
+        return outputs[:-1], self.top_depthwise(self.top_expand(outputs[-1]))
 
 
 # The trunk that the hand and the detection network share.
@@ -162,6 +165,6 @@ def depth_to_space(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
     return x.permute(0, 3, 4, 1, 5, 2).reshape(batch, channels // 4, 2 * height, 2 * width)
 
 
-def as_input(pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+def as_input(pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
     """Channels-last memory: 1x1 convolutions dominate and become plain matrix products."""
     return pixels.to(memory_format=torch.channels_last)

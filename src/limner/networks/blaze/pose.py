@@ -52,6 +52,7 @@ class PoseFeatures:
     world       metres, origin mid-hips, axes of the upright crop: x right, y down, z away from the camera
     presence    probability that there is a person in the crop, aligned as the network expects
     maps        decoder feature maps at strides 4, 8, 16 (48 channels each) and the encoder's top at 32 (864)
+    side16      the encoder's output at stride 16, before its last stage
     pooled      the flattened 2x2x288 tensor from which landmarks, world and presence are linear read-outs
     heatmaps    probability maps of the points (on request)
     mask        probability that a pixel belongs to the person (on request)
@@ -66,6 +67,7 @@ class PoseFeatures:
         Float[Tensor, "B 48 16 16"],
         Float[Tensor, "B 864 8 8"],
     ]
+    side16: Float[Tensor, "B 88 16 16"]
     pooled: Float[Tensor, "B 1152"]
     heatmaps: Float[Tensor, "B 39 64 64"] | None = None
     mask: Float[Tensor, "B 256 256"] | None = None
@@ -143,6 +145,10 @@ class BlazePose(nn.Module):
         """The network with the shipped weights (or those of `path`), in evaluation mode."""
         return load_weights(cls(), "blaze_pose", path)
 
+    def side16(self, pixels: Float[Tensor, "B 3 256 256"]) -> Float[Tensor, "B 88 16 16"]:
+        """Only the encoder's output at stride 16, before its last stage."""
+        return self.trunk.outputs(as_input(pixels), stages=3)[-1]
+
     def forward(self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False) -> PoseFeatures:
         """RGB crops in [0, 1] to PoseFeatures."""
         (side2, *sides), top = self.trunk(as_input(pixels))
@@ -154,6 +160,7 @@ class BlazePose(nn.Module):
             world=self.world_output(cells).flatten(1).unflatten(1, (39, 3)),
             presence=self.presence_output(cells).flatten().sigmoid(),
             maps=(maps[0], maps[1], maps[2], top),
+            side16=sides[-1],
             pooled=cells.flatten(1),
             heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
             mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,

@@ -1,0 +1,162 @@
+"""Teach BlazePose's top depth: features of rendered crops are computed once, the branch above them is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from limner.body.model import BodyModel
+from limner.data.crop_shards import CropPictures, crops_path
+from limner.data.evidence import read_shards
+from limner.errors import LimnerError
+from limner.geometry.camera import camera_from_crop
+from limner.io.atomic import atomic_write
+from limner.networks.blaze.depth import DepthBranch, unmirrored_world
+from limner.networks.blaze.pose import BlazePose
+from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
+from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+
+LOOK = 32  # crops the frozen part sees at once
+HIPS = slice(23, 25)
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """Numbers of one run. `dropped`: share of the feature maps that are blanked at each step."""
+
+    steps: int = 12_000
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    weight_decay: float = 1e-3
+    dropped: float = 0.05
+    seed: int = 0
+    log_every: int = 250
+    save_every: int = 250
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the frozen part saw in N crops, each also mirrored, and where the points truly are.
+
+    side16 float16; world: BlazePose's points about the mid-hips, axes of the crop as it was seen, metres.
+    """
+
+    side16: Float[Tensor, "N 88 16 16"]
+    world: Float[Tensor, "N 33 3"]
+
+    def __len__(self) -> int:
+        return len(self.world)
+
+
+def shards_with_crops(folder: Path) -> list[Path]:
+    """Body evidence whose pictures were kept; raises LimnerError with the cure if there are fewer than two."""
+    found = [path for path in sorted(folder.glob("body_*.safetensors")) if crops_path(path).exists()]
+    if len(found) < 2:
+        raise LimnerError(
+            f"{folder} holds {len(found)} shards of body evidence with their pictures, expected at least 2: make them "
+            "with `limner harvest --part body --crops`."
+        )
+    return found
+
+
+@torch.no_grad()
+def look(shard: Path, cache: Path, pose: BlazePose) -> Float[Tensor, "N 2 88 16 16"]:
+    """Stride-16 features of a shard's crops and of their mirror images, float16; kept in `cache`."""
+    file_of_shard = cache / f"side16_{shard.name}"
+    if not file_of_shard.exists():
+        pictures = CropPictures([crops_path(shard)])
+        seen = []
+        for rows in torch.arange(len(pictures)).split(LOOK):
+            pixels = pictures[rows]
+            both = [pose.side16(pixels), pose.side16(pixels.flip(-1))]
+            seen.append(torch.stack(both, 1).half())
+        with atomic_write(file_of_shard) as file:
+            file.write(save({"side16": torch.cat(seen)}))
+    return load_file(file_of_shard)["side16"]
+
+
+@torch.no_grad()
+def true_world(model: BodyModel, shard: Path, attachment: FittedAttachment) -> tuple[Tensor, Tensor]:
+    """Points of a shard's people "N 33 3" as BlazePose should report them, and "N" whether it saw anybody."""
+    evidence = read_shards([shard])
+    points = attached_points(model, evidence.params, attachment)
+    in_crop = camera_from_crop(evidence.squares, evidence.camera).mT
+    return (points - points[:, HIPS].mean(1, keepdim=True)) @ in_crop.mT, evidence.presence > 0.5
+
+
+def read_looks(
+    shards: list[Path], cache: Path, pose: BlazePose, model: BodyModel, attachment: FittedAttachment
+) -> Looks:
+    """Both looks at everybody who was seen: rows 2 i and 2 i + 1 are one crop and its mirror image."""
+    features, worlds = [], []
+    for shard in shards:
+        side16 = look(shard, cache, pose)
+        world, seen = true_world(model, shard, attachment)
+        features.append(side16[seen].flatten(0, 1))
+        worlds.append(torch.stack([world[seen], unmirrored_world(world[seen])], 1).flatten(0, 1))
+    return Looks(torch.cat(features), torch.cat(worlds))
+
+
+@torch.no_grad()
+def world_error_mm(branch: DepthBranch, held_out: Looks) -> float:
+    """Mean distance of the mean of both looks, millimetres."""
+    branch.eval()
+    worlds = torch.cat([branch(rows.float()) for rows in held_out.side16.split(64)])
+    both = (worlds[::2] + unmirrored_world(worlds[1::2])) / 2
+    return 1000 * float((both - held_out.world[::2]).norm(dim=-1).mean())
+
+
+def train_depth(
+    model: BodyModel,
+    evidence: Path,
+    folder: Path,
+    held_out_shards: int,
+    options: DepthOptions,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Train the branch; writes depth.safetensors, a checkpoint to go on from and depth_log.csv to `folder`.
+
+    On a CPU the same seed gives the same weights. Returns the held-out error, and BlazePose's own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = folder / "features"
+    cache.mkdir(exist_ok=True)
+    shards = shards_with_crops(evidence)
+    pose = BlazePose.load()
+    attachment = fit_attachment(model, read_shards(shards[held_out_shards:]))
+    training = read_looks(shards[held_out_shards:], cache, pose, model, attachment)
+    held_out = read_looks(shards[:held_out_shards], cache, pose, model, attachment)
+    branch = DepthBranch(pose)
+    before = world_error_mm(branch, held_out)
+    optimiser = torch.optim.AdamW(branch.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    schedule = cosine_schedule(optimiser, options.steps)
+    checkpoint = folder / "depth_checkpoint.pt"
+    first = resume_state(checkpoint, branch, optimiser, schedule)
+    for step in range(first, options.steps):
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+        branch.train()
+        rows = torch.randint(len(training), (options.batch_size,), generator=generator)
+        keep = torch.rand(options.batch_size, training.side16.shape[1], 1, 1, generator=generator) >= options.dropped
+        world = branch(training.side16[rows].float() * keep)
+        loss = (world - training.world[rows]).norm(dim=-1).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(branch.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        done = step + 1
+        if done % options.log_every == 0 or done == options.steps:
+            error = world_error_mm(branch, held_out)
+            row = {"step": float(done), "loss": float(loss.detach()), "held_out_mm": error, "blaze_pose_mm": before}
+            append_row(folder / "depth_log.csv", row)
+            if progress:
+                progress(done, row)
+        if done % options.save_every == 0 or done == options.steps:
+            save_state(checkpoint, branch, optimiser, schedule, done)
+            with atomic_write(folder / "depth.safetensors") as file:
+                file.write(save({name: value.half().contiguous() for name, value in branch.state_dict().items()}))
+    return {"held_out_mm": world_error_mm(branch, held_out), "blaze_pose_mm": before}

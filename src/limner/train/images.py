@@ -1,0 +1,252 @@
+"""How does a backbone learn? From pictures, end to end with its regressor: from scratch, or on from what it knows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from limner.body.model import BodyModel
+from limner.data.crop_shards import CropPictures, crops_path
+from limner.data.evidence import Evidence, read_shards
+from limner.errors import LimnerError
+from limner.io.atomic import atomic_write
+from limner.networks.backbone import Features
+from limner.networks.blaze.backbones import NUM_POSE_POINTS
+from limner.networks.body_net import BodyNet
+from limner.networks.weights import NetSpec, Part, PartNet, build_net, net_to_bytes
+from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
+from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+from limner.train.loop import RenderedSet, Start, evaluate_regressor
+from limner.train.losses import PART_WEIGHTS, part_loss
+from limner.train.predicted import PredictedPoints
+from limner.train.stages import mean_vector, rendered_truth, simulated_start
+
+Init = Literal["scratch", "tuned", "frozen"]
+"""A backbone from random numbers; on from its shipped weights; or as shipped, and only the regressor learns."""
+LOOK = 32  # pictures a backbone sees at once where nothing is learned
+KEYPOINT_WEIGHT = 2.0
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """Numbers of one run. `gentle`: the tuned backbone's rate as a share of the regressor's."""
+
+    steps: int = 2000
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    gentle: float = 0.2
+    weight_decay: float = 1e-4
+    seed: int = 0
+    log_every: int = 100
+    save_every: int = 100
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of one part with their truth; `points`: where the backbone's keypoints are ("N 0 2": it has none)."""
+
+    crops: CropPictures
+    rows: Tensor
+    seen: RenderedSet
+    points: Float[Tensor, "N K 2"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pixels(self, index: Tensor) -> Float[Tensor, "B 3 S S"]:
+        """Some of the pictures, RGB in [0, 1]."""
+        return self.crops[self.rows[index]]
+
+
+def read_pictures(part: Part, shards: list[Path], model: BodyModel, attachment: FittedAttachment) -> Pictures:
+    """Pictures in which the part is to be seen, with the truth and what BlazePose reports."""
+    evidence = read_shards(shards)
+    truth, seen = rendered_truth(part, model, evidence)
+    rows = seen.nonzero()[:, 0]
+    points = torch.zeros(len(rows), 0, 2)
+    if part == "body":
+        points = torch.cat([_points(model, evidence[r], attachment) for r in rows.split(256)])
+    crops = CropPictures([crops_path(path) for path in shards])
+    return Pictures(crops, rows, RenderedSet(evidence.pooled[rows], truth), points)
+
+
+def _points(model: BodyModel, evidence: Evidence, attachment: FittedAttachment) -> Float[Tensor, "B K 2"]:
+    points = attached_points(model, evidence.params, attachment)
+    return evidence.squares.unit_from_photo(evidence.camera.project(points))
+
+
+def train_on_images(
+    spec: NetSpec,
+    init: Init,
+    evidence: Path,
+    held_out_shards: int,
+    model: BodyModel,
+    folder: Path,
+    options: ImageOptions,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Train backbone and regressor on kept crops; writes {part}.safetensors, a checkpoint and {part}_log.csv.
+
+    Several GPUs and mixed precision by accelerate (`accelerate launch -m limner train ...`). On one CPU the same seed
+    gives the same weights. Returns the held-out errors. Raises LimnerError for data without pictures.
+    """
+    if init == "frozen" and spec.backbone != "blaze":
+        raise LimnerError(f"a frozen {spec.backbone} backbone knows nothing: frozen goes with the backbone blaze.")
+    accelerator = Accelerator(mixed_precision=options.mixed_precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = spec.part
+    shards = shards_with_crops(evidence, part)
+    attachment = fit_attachment(model, read_shards(shards[held_out_shards:])) if part == "body" else nowhere()
+    training = read_pictures(part, shards[held_out_shards:], model, attachment)
+    held_out = read_pictures(part, shards[:held_out_shards], model, attachment)
+    net = _first_net(spec, init, training, options)
+    if isinstance(net, BodyNet):
+        net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
+    layout, points = spec.layout(), PredictedPoints(part, model, spec.layout()).to(accelerator.device)
+    start = simulated_start(layout, part, net.regressor.mean)
+    optimiser = torch.optim.AdamW(_groups(net, init, options), weight_decay=options.weight_decay)
+    schedule = cosine_schedule(optimiser, options.steps)
+    checkpoint = folder / f"{part}_checkpoint.pt"
+    first = resume_state(checkpoint, net, optimiser, schedule)
+    learner, stepper = accelerator.prepare(_Learner(net, init), optimiser)
+    for step in range(first, options.steps):
+        generator = torch.Generator().manual_seed(
+            (options.seed * 1_000_003 + step) * accelerator.num_processes + accelerator.process_index
+        )
+        torch.manual_seed(generator.initial_seed())  # dropout
+        net.train()
+        index = torch.randint(len(training), (options.batch_size,), generator=generator)
+        truth = training.seen.truth[index]
+        begin = start(truth, generator).to(accelerator.device)
+        # a frozen backbone's report was kept with the crop
+        shown = training.seen.pooled[index] if init == "frozen" else recoloured(training.pixels(index), generator)
+        with accelerator.autocast():
+            features, vectors = learner(shown.to(accelerator.device), begin)
+        loss, terms = part_loss(vectors, truth.to(accelerator.device), layout, points, PART_WEIGHTS[part])
+        loss = loss + keypoint_loss(features, training.points[index].to(accelerator.device))
+        stepper.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(learner.parameters(), 1.0)
+        stepper.step()
+        schedule.step()
+        done = step + 1
+        if not accelerator.is_main_process:
+            continue
+        if done % options.log_every == 0 or done == options.steps:
+            row = {"step": float(done), "loss": float(loss.detach()), **terms}
+            append_row(folder / f"{part}_log.csv", row)
+            if progress:
+                progress(done, row)
+        if done % options.save_every == 0 or done == options.steps:
+            save_state(checkpoint, net, optimiser, schedule, done)
+            with atomic_write(folder / f"{part}.safetensors") as file:
+                file.write(net_to_bytes(spec, net))
+    return judged(net.cpu(), spec, held_out, points.cpu(), start)
+
+
+class _Learner(nn.Module):
+    """What is trained, as one module: accelerate wraps it for several GPUs."""
+
+    def __init__(self, net: PartNet, init: Init):
+        super().__init__()
+        self.net, self.frozen = net, init == "frozen"
+
+    def forward(self, shown: Tensor, start: Tensor) -> tuple[Features, tuple[Tensor, ...]]:
+        """`shown`: pictures, or what a frozen backbone said of them."""
+        features = Features(shown) if self.frozen else self.net.backbone(shown)
+        return features, self.net.regressor(self.net.standardise(features.pooled), start)
+
+
+def shards_with_crops(folder: Path, part: Part) -> list[Path]:
+    """Evidence whose pictures were kept; raises LimnerError with the cure if there are fewer than two."""
+    found = [path for path in sorted(folder.glob(f"{part}_*.safetensors")) if crops_path(path).exists()]
+    if len(found) < 2:
+        raise LimnerError(
+            f"{folder} holds {len(found)} shards of {part} evidence with their pictures, expected at least 2: make "
+            f"them with `limner harvest --part {part} --crops`."
+        )
+    return found
+
+
+def nowhere() -> FittedAttachment:
+    """Of parts whose backbones' points need no place on the body."""
+    return FittedAttachment(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3), torch.zeros(0))
+
+
+def _first_net(spec: NetSpec, init: Init, training: Pictures, options: ImageOptions) -> PartNet:
+    torch.manual_seed(options.seed)
+    net = build_net(spec, mean_vector(spec.layout(), spec.part, training.seen.truth))
+    assert isinstance(net.backbone, nn.Module)
+    if init == "scratch":
+        for module in net.backbone.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.reset_parameters()
+    if init == "frozen":
+        net.backbone.requires_grad_(False)
+    rows = torch.arange(min(8 * LOOK, len(training)))
+    pooled = pooled_features(net, training, rows)
+    net.standardise.mean.copy_(pooled.mean(0))
+    net.standardise.std.copy_(pooled.std(0).clamp_min(1e-2))
+    return net
+
+
+def _groups(net: PartNet, init: Init, options: ImageOptions) -> list[dict[str, object]]:
+    """A tuned backbone learns more slowly than the regressor, which knows nothing yet."""
+    share = options.gentle if init == "tuned" else 1.0
+    groups: list[dict[str, object]] = [{"params": list(net.regressor.parameters()), "lr": options.learning_rate}]
+    if init != "frozen":
+        assert isinstance(net.backbone, nn.Module)
+        groups.append({"params": list(net.backbone.parameters()), "lr": share * options.learning_rate})
+    return groups
+
+
+def recoloured(pixels: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:
+    """Other exposure, contrast and white balance for each picture, and a little noise."""
+    draw = torch.rand(len(pixels), 5, 1, 1, generator=generator)
+    gain = (1 + 0.15 * (2 * draw[:, :3] - 1)) * torch.exp(0.5 * (2 * draw[:, 3:4] - 1))
+    mean = pixels.mean((1, 2, 3), keepdim=True)
+    contrasted = mean + (pixels - mean) * (0.7 + 0.6 * draw[:, 4:5])
+    noise = torch.randn(pixels.shape, generator=generator)
+    return (contrasted * gain + 0.01 * noise).clamp(0, 1)
+
+
+def keypoint_loss(features: Features, points: Float[Tensor, "B K 2"]) -> Float[Tensor, ""]:
+    """Distance of the backbone's keypoints from where they are; points outside the crop do not count.
+
+    Where keypoints come from heat maps, these are taught too: cross-entropy against the true cell. Coordinates alone
+    teach an expectation over a map badly.
+    """
+    if features.keypoints is None or not points.shape[1]:
+        return features.pooled.new_zeros(())
+    inside = (points.abs() < 1).all(-1)
+    at = features.keypoints[:, :NUM_POSE_POINTS, :2]
+    loss = ((at - points).abs().sum(-1) * inside).sum() / inside.sum().clamp_min(1)
+    if features.heatmaps is not None:
+        size = features.heatmaps.shape[-1]
+        cell = ((points + 1) / 2 * size).floor().long().clamp(0, size - 1)
+        logits = features.heatmaps[:, : points.shape[1]].flatten(2)[inside]
+        target = (cell[..., 1] * size + cell[..., 0])[inside]
+        loss = loss + 0.2 * nn.functional.cross_entropy(logits, target)
+    return KEYPOINT_WEIGHT * loss
+
+
+@torch.no_grad()
+def pooled_features(net: PartNet, pictures: Pictures, rows: Tensor) -> Float[Tensor, "B F"]:
+    """What the backbone says of some pictures."""
+    was = net.training
+    net.eval()
+    pooled = torch.cat([net.backbone(pictures.pixels(some)).pooled for some in rows.split(LOOK)])
+    net.train(was)
+    return pooled
+
+
+def judged(net: PartNet, spec: NetSpec, held_out: Pictures, points: PredictedPoints, start: Start) -> dict[str, float]:
+    """Held-out errors of backbone and regressor together."""
+    pooled = pooled_features(net, held_out, torch.arange(len(held_out)))
+    return evaluate_regressor(net, spec.layout(), RenderedSet(pooled, held_out.seen.truth), points, start)
