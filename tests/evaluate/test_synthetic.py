@@ -10,7 +10,6 @@ from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.data.evidence import Evidence, write_shard
 from limner.errors import LimnerError
-from limner.evaluate.replay import HarvestedPeople, replay
 from limner.evaluate.synthetic import (
     BODY,
     LIMNER,
@@ -31,6 +30,7 @@ from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.networks.backbone import CompactBackbone
 from limner.networks.weights import NetSpec, Networks, build_net
+from limner.train.replay import HarvestedPeople, replay
 from tests.conftest import random_people
 
 COUNT = 5
@@ -192,4 +192,4 @@ def test_shards_of_different_people_are_refused(harvested: HarvestedPeople, tmp_
         for shard in range(2):
             write_shard(tmp_path / f"{part}_{shard:05d}.safetensors", given)
     with pytest.raises(LimnerError, match="same people"):
-        read_people(tmp_path)
+        read_people(tmp_path, held_out=True)

@@ -13,23 +13,21 @@ from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
 from limner.data.evidence import Evidence
-from limner.errors import LimnerError
 from limner.evaluate import metrics
 from limner.evaluate.parts_alone import head_points
-from limner.evaluate.replay import VIRTUAL_PHOTO_PX, HarvestedPeople, Replay, mean_people, replay
 from limner.evaluate.tables import Row, Table
 from limner.evaluate.tally import Tally, mean_of
 from limner.geometry.box import bounds_of, inside
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.weights import Networks
 from limner.train.predicted import PredictedPoints
-from limner.train.stages import MIN_VISIBLE, read_evidence
+from limner.train.replay import VIRTUAL_PHOTO_PX, HarvestedPeople, Replay, mean_people, read_people, replay
+from limner.train.stages import MIN_VISIBLE
 
 LIMNER, UNREFINED, PART, BODY, MEAN = "limner", "not refined", "part network", "body network", "mean"
 CHUNK = 32
 FACE_REGIONS = ("face", "lips", "eyebrow", "eyelid")
 INNER_FACE = list(indices_of(FACE68[17:]))
-SAME_PERSON_MM = 1.0
 
 Errors = dict[str, Float[Tensor, "P"]]
 """By metric, one number a person; NaN: not scored."""
@@ -150,22 +148,6 @@ def face_errors(said: Posed, true: Posed, where: Zones) -> Errors:
     return {"face PA-V2V, mm": 1000 * metrics.pa_mpjpe(mine, truth)} | points
 
 
-def read_people(folder: Path) -> HarvestedPeople:
-    """The held-out evidence of all three parts. Raises LimnerError unless rows of the parts show the same people."""
-    body, hand, face = (read_evidence(folder, part)[1] for part in ("body", "hand", "face"))
-    count = min(len(body), len(hand), len(face))
-    people = HarvestedPeople(body[:count], hand[:count], face[:count])
-    apart = [
-        (people.body.params.transl - part.params.transl).norm(dim=-1).amax() for part in (people.hand, people.face)
-    ]
-    if float(max(apart)) * 1000 > SAME_PERSON_MM:
-        raise LimnerError(
-            f"{folder}: rows of body, hand and face evidence do not show the same people. Harvest all parts in one run "
-            "(`limner harvest`), and do not evaluate while it writes."
-        )
-    return people
-
-
 def measure(
     networks: Networks,
     model: BodyModel,
@@ -271,7 +253,7 @@ def synthetic_tables(
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Table]:
     """Tables of the body, of hands and of faces. `limit`: so many people. Raises LimnerError for missing evidence."""
-    people = read_people(folder)
+    people = read_people(folder, held_out=True)
     people = people if limit is None else people[:limit]
     errors = measure(networks, model, people, advance)
     names = list(errors[LIMNER])

@@ -19,6 +19,7 @@ from limner.networks.blaze.depth import DepthBranch, unmirrored_world
 from limner.networks.blaze.pose import BlazePose
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
 from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+from limner.train.relative import RelativeAdamW
 
 LOOK = 32  # crops the frozen part sees at once
 HIPS = slice(23, 25)
@@ -132,7 +133,7 @@ def train_depth(
     held_out = read_looks(shards[:held_out_shards], cache, pose, model, attachment)
     branch = DepthBranch(pose)
     before = world_error_mm(branch, held_out)
-    optimiser = torch.optim.AdamW(branch.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimiser = RelativeAdamW(branch.parameters(), options.learning_rate, options.weight_decay)
     schedule = cosine_schedule(optimiser, options.steps)
     checkpoint = folder / "depth_checkpoint.pt"
     first = resume_state(checkpoint, branch, optimiser, schedule)

@@ -24,7 +24,8 @@ from limner.train.checkpoint import append_row, cosine_schedule, resume_state, s
 from limner.train.loop import RenderedSet, Start, evaluate_regressor
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.predicted import PredictedPoints
-from limner.train.stages import mean_vector, rendered_truth, simulated_start
+from limner.train.relative import RelativeAdamW
+from limner.train.stages import mean_vector, rendered_truth, simulated_start, well_seen
 
 Init = Literal["scratch", "tuned", "frozen"]
 """A backbone from random numbers; on from its shipped weights; or as shipped, and only the regressor learns."""
@@ -34,12 +35,12 @@ KEYPOINT_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """Numbers of one run. `gentle`: the tuned backbone's rate as a share of the regressor's."""
+    """Numbers of one run; `relative_rate`: of a tuned backbone (`RelativeAdamW`)."""
 
     steps: int = 2000
     batch_size: int = 32
     learning_rate: float = 5e-4
-    gentle: float = 0.2
+    relative_rate: float = 2e-3
     weight_decay: float = 1e-4
     seed: int = 0
     log_every: int = 100
@@ -67,13 +68,13 @@ class Pictures:
 def read_pictures(part: Part, shards: list[Path], model: BodyModel, attachment: FittedAttachment) -> Pictures:
     """Pictures in which the part is to be seen, with the truth and what BlazePose reports."""
     evidence = read_shards(shards)
-    truth, seen = rendered_truth(part, model, evidence)
-    rows = seen.nonzero()[:, 0]
+    truth = rendered_truth(part, model, evidence)
+    rows = well_seen(part, truth, evidence.presence).nonzero()[:, 0]
     points = torch.zeros(len(rows), 0, 2)
     if part == "body":
         points = torch.cat([_points(model, evidence[r], attachment) for r in rows.split(256)])
     crops = CropPictures([crops_path(path) for path in shards])
-    return Pictures(crops, rows, RenderedSet(evidence.pooled[rows], truth), points)
+    return Pictures(crops, rows, RenderedSet(evidence.pooled[rows], truth[rows]), points)
 
 
 def _points(model: BodyModel, evidence: Evidence, attachment: FittedAttachment) -> Float[Tensor, "B K 2"]:
@@ -110,7 +111,7 @@ def train_on_images(
         net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
     layout, points = spec.layout(), PredictedPoints(part, model, spec.layout()).to(accelerator.device)
     start = simulated_start(layout, part, net.regressor.mean)
-    optimiser = torch.optim.AdamW(_groups(net, init, options), weight_decay=options.weight_decay)
+    optimiser = _optimiser(net, init, options)
     schedule = cosine_schedule(optimiser, options.steps)
     checkpoint = folder / f"{part}_checkpoint.pt"
     first = resume_state(checkpoint, net, optimiser, schedule)
@@ -196,14 +197,16 @@ def _first_net(spec: NetSpec, init: Init, training: Pictures, options: ImageOpti
     return net
 
 
-def _groups(net: PartNet, init: Init, options: ImageOptions) -> list[dict[str, object]]:
-    """A tuned backbone learns more slowly than the regressor, which knows nothing yet."""
-    share = options.gentle if init == "tuned" else 1.0
-    groups: list[dict[str, object]] = [{"params": list(net.regressor.parameters()), "lr": options.learning_rate}]
-    if init != "frozen":
-        assert isinstance(net.backbone, nn.Module)
-        groups.append({"params": list(net.backbone.parameters()), "lr": share * options.learning_rate})
-    return groups
+def _optimiser(net: PartNet, init: Init, options: ImageOptions) -> torch.optim.Optimizer:
+    """A tuned backbone learns by relative steps, the rest as usual."""
+    assert isinstance(net.backbone, nn.Module)
+    if init == "tuned":
+        fresh = net.regressor.parameters()
+        return RelativeAdamW(
+            net.backbone.parameters(), options.relative_rate, options.weight_decay, fresh, options.learning_rate
+        )
+    learned = net.regressor if init == "frozen" else net
+    return torch.optim.AdamW(learned.parameters(), options.learning_rate, weight_decay=options.weight_decay)
 
 
 def recoloured(pixels: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:

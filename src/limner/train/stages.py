@@ -52,11 +52,11 @@ def read_evidence(folder: Path, part: Part) -> tuple[Evidence, Evidence]:
     return read_shards(paths[held:]), read_shards(paths[:held])
 
 
-def rendered_truth(part: Part, model: BodyModel, evidence: Evidence) -> tuple[Truth, Tensor]:
-    """The truth of the crops in which the part can be seen, and "N" which these are."""
+def rendered_truth(part: Part, model: BodyModel, evidence: Evidence) -> Truth:
+    """The truth of every crop."""
     small, chunks = model.keypoints_only(), range(0, len(evidence), CHUNK)
     params = [evidence.params[slice(start, start + CHUNK)] for start in chunks]
-    truth = part_truth(
+    return part_truth(
         part,
         torch.cat([small.keypoints144(small(p), p) for p in params]),
         evidence.params,
@@ -65,14 +65,18 @@ def rendered_truth(part: Part, model: BodyModel, evidence: Evidence) -> tuple[Tr
         evidence.mirrored,
         evidence.visible,
     )
-    seen = (truth.visible.float().mean(-1) >= MIN_VISIBLE[part]) & (evidence.presence > 0.5)
-    return truth[seen], seen
+
+
+def well_seen(part: Part, truth: Truth, presence: Tensor) -> Tensor:
+    """Which crops show the part, to us and to the backbone."""
+    return (truth.visible.float().mean(-1) >= MIN_VISIBLE[part]) & (presence > 0.5)
 
 
 def rendered_set(part: Part, model: BodyModel, evidence: Evidence) -> RenderedSet:
     """Rendered evidence with its truth, without crops in which the part cannot be seen."""
-    truth, seen = rendered_truth(part, model, evidence)
-    return RenderedSet(evidence.pooled[seen], truth)
+    truth = rendered_truth(part, model, evidence)
+    seen = well_seen(part, truth, evidence.presence)
+    return RenderedSet(evidence.pooled[seen], truth[seen])
 
 
 def mean_vector(layout: ParamLayout, part: Part, truth: Truth) -> Tensor:

@@ -5,6 +5,7 @@ attention's aim. One hand a person was harvested; the other one stays the body n
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.data.evidence import Evidence
+from limner.errors import LimnerError
 from limner.geometry.camera import camera_from_crop
 from limner.geometry.rotation import mirror_rotation
 from limner.geometry.warp import Crops
@@ -21,14 +23,16 @@ from limner.networks.body_net import BodyNet
 from limner.networks.face_net import FaceEstimate, FaceNet
 from limner.networks.hand_net import HandEstimate, HandNet
 from limner.networks.regressor import decode_body
-from limner.networks.weights import Networks
+from limner.networks.weights import PARTS, Networks
 from limner.pipeline.attention import MIN_PRESENCE, BodyLook, FaceLook, HandLook
 from limner.pipeline.merge import merge
 from limner.pipeline.parts import SIDES, face_start, hand_start, select
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
+from limner.train.stages import read_evidence
 
+SAME_PERSON_MM = 1.0
 VIRTUAL_PHOTO_PX = 1024
 """Side of the synthetic photos (`limner.synth.people`)."""
 
@@ -44,7 +48,7 @@ class HarvestedPeople:
     def __len__(self) -> int:
         return len(self.body)
 
-    def __getitem__(self, rows: slice) -> "HarvestedPeople":
+    def __getitem__(self, rows: slice | Tensor) -> "HarvestedPeople":
         return HarvestedPeople(self.body[rows], self.hand[rows], self.face[rows])
 
 
@@ -65,19 +69,35 @@ class Replay:
     face: FaceEstimate
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The networks' answers one after the other, and the person they make: differentiable down to the weights."""
+
+    look: BodyLook
+    body: BodyParams
+    hand: HandEstimate
+    face: FaceEstimate
+    merged: BodyParams
+
+
+def answers(networks: Networks, people: HarvestedPeople) -> Answers:
+    """Body, then parts started from it, then all merged; nothing refined."""
+    look = body_look(networks.body, people.body)
+    body = place(look, people.body.camera)
+    hand = _hand(networks.hand, people.hand, body)
+    face = _face(networks.face, people.face, body)
+    merged = merge(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
+    return Answers(look, body, hand, face, merged)
+
+
 @torch.no_grad()
 def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Replay:
     """The flow of `limner.estimator.Estimator` on kept features, with and without refinement."""
-    camera = people.body.camera
-    look = body_look(networks.body, people.body)
-    body = place(look, camera)
-    hand = _hand(networks.hand, people.hand, body)
-    face = _face(networks.face, people.face, body)
-    unrefined = merge(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
-    targets = body_targets(networks.body, look, VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX)
-    limner = unrefined
+    camera, said = people.body.camera, answers(networks, people)
+    targets = body_targets(networks.body, said.look, VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX)
+    limner = said.merged
     if targets is not None:
-        coarse = refine(model, body, camera, targets)
+        coarse = refine(model, said.body, camera, targets)
         hands = _hand_looks(people.hand, _hand(networks.hand, people.hand, coarse))
         head = _face_look(people.face, _face(networks.face, people.face, coarse))
         merged = merge(coarse, hands, head)
@@ -85,7 +105,7 @@ def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Rep
         limner = merge(refine(model, merged, camera, joined), hands, head)
         assert head.points_px is not None
         limner, _ = refine_face(model, limner, camera, head.points_px, head.crops.squares.size_px, head.trusted)
-    return Replay(body, unrefined, limner, hand, face)
+    return Replay(said.body, said.merged, limner, said.hand, said.face)
 
 
 def mean_people(net: BodyNet, evidence: Evidence) -> BodyParams:
@@ -155,3 +175,22 @@ def _face_look(evidence: Evidence, estimate: FaceEstimate) -> FaceLook:
         evidence.presence,
         evidence.presence > MIN_PRESENCE,
     )
+
+
+def read_people(folder: Path, held_out: bool) -> HarvestedPeople:
+    """Evidence of all three parts of the same people: those never trained on, or the others.
+
+    Raises LimnerError unless rows of the parts show the same people.
+    """
+    body, hand, face = (read_evidence(folder, part)[held_out] for part in PARTS)
+    count = min(len(body), len(hand), len(face))
+    people = HarvestedPeople(body[:count], hand[:count], face[:count])
+    apart = [
+        (people.body.params.transl - part.params.transl).norm(dim=-1).amax() for part in (people.hand, people.face)
+    ]
+    if float(max(apart)) * 1000 > SAME_PERSON_MM:
+        raise LimnerError(
+            f"{folder}: rows of body, hand and face evidence do not show the same people. Harvest all parts in one run "
+            "(`limner harvest`), and do not evaluate while it writes."
+        )
+    return people

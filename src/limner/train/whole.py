@@ -1,0 +1,178 @@
+"""Fine-tune body, hand and face networks together: errors of the merged person reach all three (ExPose, 3.3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from limner.body.keypoints import FACE68, hand21, indices_of
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+from limner.body.skeleton import BODY_JOINTS
+from limner.io.atomic import atomic_write
+from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, net_to_bytes
+from limner.pipeline.parts import select
+from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+from limner.train.losses import PART_WEIGHTS, part_loss
+from limner.train.predicted import PredictedPoints
+from limner.train.replay import HarvestedPeople, answers
+from limner.train.stages import rendered_truth, well_seen
+from limner.train.truth import Truth
+
+FACE = list(indices_of(FACE68[17:]))
+HANDS = {side: list(indices_of(hand21(side))) for side in ("left", "right")}
+NUM_BODY = len(BODY_JOINTS)
+
+
+@dataclass(frozen=True)
+class WholeOptions:
+    """Numbers of one run. The rate is small: three trained networks get used to each other."""
+
+    steps: int = 600
+    batch_size: int = 96
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    whole_weight: float = 10.0
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 100
+
+
+@dataclass(frozen=True)
+class WholeSet:
+    """People of whom body, hand and face were harvested, the truth of each crop, and all 144 keypoints (metres)."""
+
+    people: HarvestedPeople
+    truth: dict[Part, Truth]
+    shown: dict[Part, Bool[Tensor, "N"]]
+    keypoints: Float[Tensor, "N 144 3"]
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, rows: Tensor) -> "WholeSet":
+        return WholeSet(
+            self.people[rows],
+            {part: truth[rows] for part, truth in self.truth.items()},
+            {part: shown[rows] for part, shown in self.shown.items()},
+            self.keypoints[rows],
+        )
+
+
+@torch.no_grad()
+def whole_set(people: HarvestedPeople, model: BodyModel) -> WholeSet:
+    """Everything the losses need, computed once; people whose body is not seen are left out."""
+    small = model.keypoints_only()
+    people = people[(people.body.presence > 0.5).nonzero()[:, 0]]
+    truth: dict[Part, Truth] = {}
+    shown: dict[Part, Tensor] = {}
+    for part in PARTS:
+        evidence = getattr(people, part)
+        truth[part] = rendered_truth(part, model, evidence)
+        shown[part] = well_seen(part, truth[part], evidence.presence)
+    params = people.body.params
+    keypoints = torch.cat(
+        [small.keypoints144(small(params[r]), params[r]) for r in torch.arange(len(people)).split(256)]
+    )
+    return WholeSet(people, truth, shown, keypoints)
+
+
+def whole_loss(model: BodyModel, merged: BodyParams, batch: WholeSet) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    """Distances in the merged person, metres: from pelvis, the seen wrist, and head joint.
+
+    All in the photo's axes: part rotations are judged where they end up, on the body's arm and neck.
+    """
+    keypoints = model.keypoints144(model(merged), merged)
+    left = batch.people.hand.mirrored
+
+    def hand(points: Tensor) -> Tensor:
+        return select(left, points[:, HANDS["left"]], points[:, HANDS["right"]])
+
+    def far(said: Tensor, true: Tensor, shown: Tensor) -> Tensor:
+        error = (said - true).norm(dim=-1).mean(-1)
+        return (error * shown).sum() / shown.sum().clamp_min(1)
+
+    head = BODY_JOINTS.index("head")
+
+    def body_hand_face(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        body, wrist_first = points[:, :NUM_BODY], hand(points)
+        face = points[:, FACE] - points[:, head : head + 1]
+        return body - body[:, :1], wrist_first - wrist_first[:, :1], face
+
+    said, true = body_hand_face(keypoints), body_hand_face(batch.keypoints)
+    terms = {f"whole_{part}": far(said[i], true[i], batch.shown[part]) for i, part in enumerate(PARTS)}
+    return sum(terms.values(), keypoints.new_zeros(())), {name: float(value.detach()) for name, value in terms.items()}
+
+
+def train_whole(
+    specs: dict[Part, NetSpec],
+    networks: Networks,
+    model: BodyModel,
+    training: HarvestedPeople,
+    held_out: HarvestedPeople,
+    folder: Path,
+    options: WholeOptions,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Tune all three regressors; writes body, hand and face.safetensors, a checkpoint and whole_log.csv.
+
+    The frozen backbones' reports were kept, so no image is needed; the parts' losses of their own stay on. Returns the
+    held-out errors of the merged person, mm.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    small = model.keypoints_only()
+    train, held = whole_set(training, model), whole_set(held_out, model)
+    nets: dict[Part, PartNet] = {"body": networks.body, "hand": networks.hand, "face": networks.face}
+    points = {part: PredictedPoints(part, model, specs[part].layout()) for part in PARTS}
+    learned = nn.ModuleDict({part: nets[part].regressor for part in PARTS})
+    optimiser = torch.optim.AdamW(learned.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+    schedule = cosine_schedule(optimiser, options.steps)
+    checkpoint = folder / "whole_checkpoint.pt"
+    first = resume_state(checkpoint, learned, optimiser, schedule)
+    if first == 0:
+        append_row(folder / "whole_log.csv", {"step": 0.0, "loss": 0.0, **judged(networks, small, held)})
+    for step in range(first, options.steps):
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+        torch.manual_seed(generator.initial_seed())  # dropout
+        learned.train()
+        batch = train[torch.randint(len(train), (options.batch_size,), generator=generator)]
+        said = answers(networks, batch.people)
+        vectors = {"body": said.look.estimate.vectors, "hand": said.hand.vectors, "face": said.face.vectors}
+        loss, _ = whole_loss(small, said.merged, batch)
+        loss = options.whole_weight * loss
+        for part in PARTS:
+            rows = batch.shown[part].nonzero()[:, 0]
+            layout = specs[part].layout()
+            own = tuple(vector[rows] for vector in vectors[part])
+            loss = loss + part_loss(own, batch.truth[part][rows], layout, points[part], PART_WEIGHTS[part])[0]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        done = step + 1
+        if done % options.log_every == 0 or done == options.steps:
+            row = {"step": float(done), "loss": float(loss.detach()), **judged(networks, small, held)}
+            append_row(folder / "whole_log.csv", row)
+            if progress:
+                progress(done, row)
+        if done % options.save_every == 0 or done == options.steps:
+            save_state(checkpoint, learned, optimiser, schedule, done)
+            for part in PARTS:
+                with atomic_write(folder / f"{part}.safetensors") as file:
+                    file.write(net_to_bytes(specs[part], nets[part]))
+    learned.eval()
+    return judged(networks, small, held)
+
+
+@torch.no_grad()
+def judged(networks: Networks, model: BodyModel, held_out: WholeSet) -> dict[str, float]:
+    """Held-out errors of the merged person, mm."""
+    for net in (networks.body, networks.hand, networks.face):
+        net.eval()
+    merged = answers(networks, held_out.people).merged
+    _, terms = whole_loss(model, merged, held_out)
+    return {f"held_out_{name.removeprefix('whole_')}_mm": 1000 * value for name, value in terms.items()}
