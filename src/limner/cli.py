@@ -326,6 +326,8 @@ def experiments(
     photos: Path | None = None,
     photo_limit: int = 60,
     weights: str = "limner",
+    before: Path | None = None,
+    backbones: Path | None = None,
 ) -> int:
     """Repeat the paper's experiments on synthetic people and labelled photos: see docs/experiments.md.
 
@@ -339,10 +341,22 @@ def experiments(
         photos: labelled photos, as for `evaluate photos`; without, synthetic people only.
         photo_limit: at most this many people of each set of photos.
         weights: as for `estimate`; limner's networks only.
+        before: folder of weights from before end-to-end fine-tuning, to compare `weights` with.
+        backbones: JSON of trained backbones (bench/backbones.json), for the page.
     """
     from limner.experiments.run import Plan, run_experiments
 
-    plan = Plan(people, fits, seed, photo_limit=photo_limit, poses=poses, hdri=hdri, photos=photos)
+    plan = Plan(
+        people,
+        fits,
+        seed,
+        photo_limit=photo_limit,
+        poses=poses,
+        hdri=hdri,
+        photos=photos,
+        before=before,
+        backbones=backbones,
+    )
     run_experiments(out, plan, weights)
     return 0
 

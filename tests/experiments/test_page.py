@@ -1,9 +1,16 @@
 """The page says what the numbers say: what shows, what does not, and what was not done."""
 
+import importlib.util
+import json
 from pathlib import Path
 
+import pytest
+
+from limner.errors import DataSetError
 from limner.experiments import answers as a
-from limner.experiments.page import page, verdict
+from limner.experiments.backbones import read_backbones
+from limner.experiments.page import conclusion, page, verdict
+from limner.experiments.plots import draw_plots
 from limner.experiments.run import write_results
 from limner.experiments.summary import EXPERIMENTS, correlations, rank_correlation, summarise
 
@@ -79,7 +86,48 @@ def test_page_and_plots_are_written_from_the_numbers(tmp_path: Path) -> None:
     write_results(tmp_path, made)
     text = (tmp_path / "experiments.md").read_text()
     assert text == page(made)
-    assert "not measured" in text and "fine-tuning" in text
+    assert "Accuracy of the backbones trained with an equal budget: **not measured**" in text
     for one in EXPERIMENTS:
         assert (tmp_path / "images" / f"experiments_{one.key}.png").stat().st_size > 1000
         assert one.title in text
+
+
+ROW = {"init": "noise", "trained": "all", "images": 100, "minutes": 5.0, "ms_per_crop": 10.0}
+
+
+def test_weights_from_before_and_trained_backbones_are_told_when_they_are_there(tmp_path: Path) -> None:
+    made = content()
+    assert "## Before and after end-to-end fine-tuning" in page(made)
+    del made["experiments"]["finetuning"]
+    assert "**Not measured**: this run was given no weights from before" in page(made)
+    rows = [ROW | {"name": "small", "heldout_pa_mpjpe_mm": 90.0}, ROW | {"name": "large", "heldout_pa_mpjpe_mm": 80}]
+    rows[1]["ms_per_crop"] = 300
+    (tmp_path / "b.json").write_text(json.dumps({"rows": rows}))
+    made["trained_backbones"] = read_backbones(tmp_path / "b.json")
+    text = page(made)
+    assert "| large | noise | all | 100 | 5.0 | 300.0 | 80.0 |" in text
+    assert "The slowest is also the most accurate" in text and "images/experiments_backbones.png" in text
+    draw_plots(made | {"experiments": {}}, tmp_path)
+    assert (tmp_path / "experiments_backbones.png").stat().st_size > 1000
+    (tmp_path / "b.json").write_text('[{"name": "small"}]')
+    with pytest.raises(DataSetError, match="no table of trained backbones"):
+        read_backbones(tmp_path / "b.json")
+
+
+def test_the_conclusion_counts_what_shows() -> None:
+    shown = {"better": "p", "worse": "q", "metric": "m", "low": -2.0, "high": -1.0}
+    open_, opposite = shown | {"high": 1.0, "metric": "n"}, shown | {"low": 1.0, "high": 2.0, "metric": "o"}
+    assert conclusion([shown, shown]) == "**It shows here**, in all 2 comparisons."
+    text = conclusion([shown, open_, opposite])
+    assert text.startswith("**It shows here in 1 of 3 comparisons**: no difference is certain in n (p against q)")
+    assert text.endswith("the opposite shows in o (p against q).")
+    assert conclusion([open_]).startswith("**It does not show here**")
+
+
+def test_the_committed_page_is_what_the_numbers_make() -> None:
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("experiments_page", root / "tools" / "experiments_page.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert (root / "docs" / "experiments.md").read_text() == page(tool.read())

@@ -1,6 +1,7 @@
 """What does each variant of the flow say of one person, how wrong is it, and how long does it take?"""
 
 import time
+from typing import Literal
 
 import torch
 
@@ -21,8 +22,12 @@ FINGERS, PASTED = "fingers and face only", "rotations pasted"
 SMALL, SMALL_UNREFINED = "crops from the body image", "crops from the body image, not refined"
 FIT_MEAN, FIT_START = "optimised from typical poses", "regressed, then optimised"
 FIT_MEAN_TRUE, FIT_START_TRUE = f"{FIT_MEAN}, true points", f"{FIT_START}, true points"
+BEFORE, BEFORE_UNREFINED = "before fine-tuning", "before fine-tuning, not refined"
 REDUCTIONS = (8, 4, 2)
 SECONDS = "seconds"
+
+Group = Literal["flow", "sizes", "fits", "before"]
+"""Answers that are asked for together: stages and merging; photo sizes; optimisation; weights before fine-tuning."""
 
 Answers = dict[str, dict[str, float]]
 """Errors by answer and metric; `seconds` where time was taken."""
@@ -34,25 +39,37 @@ def of_size(px: int) -> str:
 
 
 class Questioner:
-    """Asks every variant about one person after the other."""
+    """Asks every variant about one person after the other, one group of answers at a time."""
 
-    def __init__(self, estimator: Estimator):
-        self.estimator, self.model = estimator, estimator.body_model
+    def __init__(self, estimator: Estimator, before: Estimator | None = None):
+        """`before`: the same flow with the weights before end-to-end fine-tuning, for the group of that name."""
+        self.estimator, self.model, self.before = estimator, estimator.body_model, before
         self.fitter = Fitter(self.model)
+        self._last: tuple[Shown, People, float] | None = None
 
     @torch.no_grad()
-    def ask(self, person: Shown, with_fits: bool) -> Answers:
-        """All answers about one person; `with_fits`: those by optimisation, too (some seconds each)."""
+    def ask(self, person: Shown, group: Group) -> Answers:
+        """One group of answers about one person."""
         truth = truth_of(self.model, person.params, person.camera)
-        started = time.process_time()
-        people = self.estimator(person.photo, person.box)
-        seconds = time.process_time() - started
-        answers = {LIMNER: self._scored(people.params, people.camera, truth) | {SECONDS: seconds}}
-        answers |= self._variants(person, truth)
-        answers |= self._sizes(person, truth)
-        if with_fits:
-            answers |= self._fits(person, people, truth, seconds)
-        return answers
+        match group:
+            case "flow":
+                people, seconds = self._regressed(person)
+                whole = {LIMNER: self._scored(people.params, people.camera, truth) | {SECONDS: seconds}}
+                return whole | self._variants(person, truth)
+            case "sizes":
+                return self._sizes(person, truth)
+            case "fits":
+                return self._fits(person, truth)
+            case "before":
+                return self._before(person, truth)
+
+    def _regressed(self, person: Shown) -> tuple[People, float]:
+        """limner's people and the CPU seconds they took; the last person's are kept."""
+        if self._last is None or self._last[0] is not person:
+            started = time.process_time()
+            people = self.estimator(person.photo, person.box)
+            self._last = person, people, time.process_time() - started
+        return self._last[1:]
 
     def _scored(self, params: BodyParams, camera: Camera, truth: Truth) -> dict[str, float]:
         return errors_of(self.model, params, camera, truth)
@@ -85,8 +102,19 @@ class Questioner:
             answers[of_size(person.photo.shape[-1] // factor)] = self._scored(people.params, camera, truth)
         return answers
 
-    def _fits(self, person: Shown, people: People, truth: Truth, regression_s: float) -> Answers:
+    def _before(self, person: Shown, truth: Truth) -> Answers:
+        """The whole flow, and the networks alone, with the weights before fine-tuning."""
+        net = self.before
+        assert net is not None
+        first = flow.coarse(net, person.photo, person.box)
+        parts = net.look_at_parts(person.photo, first.refined, first.camera)
+        plain = net.look_at_parts(person.photo, first.body, first.camera)
+        said = {BEFORE: net.join(first, parts), BEFORE_UNREFINED: flow.merged(first.body, plain)}
+        return {name: self._scored(params, first.camera, truth) for name, params in said.items()}
+
+    def _fits(self, person: Shown, truth: Truth) -> Answers:
         """Optimisation onto the networks' 2D points and onto the true ones, with the camera that limner assumes."""
+        people, regression_s = self._regressed(person)
         px, confidence = seen_points(self.estimator, as_photo(person.photo), people)
         seen = FitTargets(px, confidence, people.camera, people.boxes)
         true = FitTargets(person.keypoints_px, torch.ones_like(confidence), people.camera, people.boxes)

@@ -4,7 +4,17 @@ from typing import Any
 
 from limner.experiments import answers as a
 from limner.experiments.plots import plot_name
-from limner.experiments.summary import BODY_PA, EXPERIMENTS, HANDS_PA, Experiment
+from limner.experiments.summary import (
+    ALL_PA,
+    BODY_PA,
+    EXPERIMENTS,
+    FACE_LOCAL,
+    HANDS_LOCAL,
+    HANDS_PA,
+    SIZES,
+    WAYS,
+    Experiment,
+)
 
 INTRO = """# The paper's experiments, on limner's own data
 
@@ -34,13 +44,9 @@ lies below zero, as expected; **the opposite shows**: above zero; **does not sho
 many people.
 """
 
-NOT_DONE = """## Not done
-
-* *Before and after end-to-end fine-tuning.* limner's backbones are frozen and its regressors are trained one by
-  one; there are no weights trained end to end, so there is nothing to compare.
-* *Accuracy of other backbones.* See above: without trained weights there is only their time.
-* *EHF itself.* It needs a licence of its own; `limner evaluate ehf PATH` runs its protocol for those who have it.
-"""
+EHF_LEFT = (
+    "* *EHF itself.* It needs a licence of its own; `limner evaluate ehf PATH` runs its protocol for those who have it."
+)
 
 
 def page(content: dict[str, Any]) -> str:
@@ -51,41 +57,93 @@ def page(content: dict[str, Any]) -> str:
     for one in EXPERIMENTS:
         if one.key in content["experiments"]:
             parts.append(_section(one, content["experiments"][one.key]))
-            if one.key == "alignment":
-                parts.append(_why_they_disagree(content))
-            if one.key == "optimisation":
-                parts.append(_what_optimisation_lacks(content["experiments"][one.key]["means"]))
-    parts.append(_backbones(content["backbones"]))
+            parts += _remarks(one.key, content)
+    parts.append(backbones_section(content["backbones"], content.get("trained_backbones", [])))
     if content.get("photos"):
         parts.append(_photos(content["photos"]))
-    return "\n".join([*parts, NOT_DONE])
+    return "\n".join([*parts, _not_done(content)])
+
+
+def _remarks(key: str, content: dict[str, Any]) -> list[str]:
+    """What the numbers of an experiment say beyond its expectations."""
+    means = content["experiments"][key]["means"]
+    match key:
+        case "sizes":
+            return [_what_resolution_does(means, content["photo_px"])]
+        case "optimisation":
+            return [_what_optimisation_lacks(means)]
+        case "alignment":
+            return [_why_they_disagree(means, content["correlations"])]
+    return []
+
+
+def _not_done(content: dict[str, Any]) -> str:
+    """What the run was not given, and what nobody can give."""
+    lines = ["## Not done\n"]
+    if "finetuning" not in content["experiments"]:
+        lines.append(
+            "* *Before and after end-to-end fine-tuning.* **Not measured**: this run was given no weights from before "
+            "(`--before FOLDER`)."
+        )
+    if not content.get("trained_backbones"):
+        lines.append("* *Accuracy of other backbones.* **Not measured**: see above.")
+    return "\n".join([*lines, EHF_LEFT]) + "\n"
 
 
 def _section(one: Experiment, found: dict[str, Any]) -> str:
     lines = [f"## {one.title}\n", f"{one.question}\n", f"*The paper's idea: {one.claim}*\n"]
+    lines += [conclusion(found["differences"]), ""]
     lines += [verdict(found["means"], d) for d in found["differences"]]
     lines += ["", f"![{one.title}](images/{plot_name(one.key)})\n", f"{found['people']} people:\n"]
     lines += table(one.metrics, one.answers, found["means"])
     return "\n".join(lines) + "\n"
 
 
+def conclusion(differences: list[dict[str, Any]]) -> str:
+    """One paragraph: in how many comparisons the idea shows, and in which it does not."""
+    shown, count = sum(_word(one) == SHOWS for one in differences), len(differences)
+    if shown == count:
+        return f"**It shows here**, in all {count} comparisons."
+    start = "**It does not show here**" if not shown else f"**It shows here in {shown} of {count} comparisons**"
+    rest = []
+    for word, words in ((SHOWS_NOT, "no difference is certain"), (OPPOSITE, "the opposite shows")):
+        by_pair: dict[str, list[str]] = {}
+        for one in differences:
+            if _word(one) == word:
+                by_pair.setdefault(f"{one['better']} against {one['worse']}", []).append(one["metric"])
+        if by_pair:
+            rest.append(f"{words} in {' and '.join(f'{_listed(m)} ({pair})' for pair, m in by_pair.items())}")
+    return f"{start}: {'; '.join(rest)}."
+
+
+def _listed(names: list[str]) -> str:
+    return "; ".join(names) if any("," in name for name in names) else ", ".join(names)
+
+
+SHOWS, SHOWS_NOT, OPPOSITE = "shows", "does not show", "the opposite shows"
+
+
+def _word(difference: dict[str, Any]) -> str:
+    """What the interval of a difference that should be negative says."""
+    return SHOWS if difference["high"] < 0 else OPPOSITE if difference["low"] > 0 else SHOWS_NOT
+
+
 def verdict(means: dict[str, Any], difference: dict[str, Any]) -> str:
     """One line on one expected difference."""
     better, worse, metric = difference["better"], difference["worse"], difference["metric"]
-    word = "the opposite shows" if difference["low"] > 0 else "does not show"
-    word = "shows" if difference["high"] < 0 else word
     first, second = (_short(means[name][metric]["value"]) for name in (better, worse))
     bounds = f"{_short(difference['low'])} to {_short(difference['high'])}"
     by = _short(difference["value"])
-    return f"* {metric}: {better} {first}, {worse} {second}, difference {by} ({bounds}): **{word}**"
+    return f"* {metric}: {better} {first}, {worse} {second}, difference {by} ({bounds}): **{_word(difference)}**"
 
 
 def table(metrics: tuple[str, ...], answers: tuple[str, ...], means: dict[str, Any]) -> list[str]:
     """Rows are metrics, columns answers."""
     lines = ["| | " + " | ".join(answers) + " |", "|---|" + "---:|" * len(answers)]
     return lines + [
-        f"| {metric}{_unit(metric)} | " + " | ".join(_cell(means[answer][metric]) for answer in answers) + " |"
+        f"| {metric}{_unit(metric)} | " + " | ".join(_cell(means[answer].get(metric)) for answer in answers) + " |"
         for metric in metrics
+        if any(metric in means[answer] for answer in answers)
     ]
 
 
@@ -93,7 +151,9 @@ def _unit(metric: str) -> str:
     return "" if "%" in metric else ", CPU" if metric == a.SECONDS else ", mm"
 
 
-def _cell(estimate: dict[str, float]) -> str:
+def _cell(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return "not measured"
     return f"{_short(estimate['value'])} ({_short(estimate['low'])} to {_short(estimate['high'])})"
 
 
@@ -101,55 +161,128 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _what_optimisation_lacks(means: dict[str, Any]) -> str:
-    """Where the optimiser's errors come from: said with the numbers of the run."""
-    slower = means[a.FIT_MEAN][a.SECONDS]["value"] / means[a.LIMNER][a.SECONDS]["value"]
-    body, true = (_short(means[name][BODY_PA]["value"]) for name in (a.FIT_MEAN, a.FIT_MEAN_TRUE))
-    hands, true_hands = (_short(means[name][HANDS_PA]["value"]) for name in (a.FIT_MEAN, a.FIT_MEAN_TRUE))
+def _change(means: dict[str, Any], after: str, before: str, metric: str) -> float:
+    """By how many per cent an answer's error is below another's (negative: above)."""
+    first, second = means[after][metric]["value"], means[before][metric]["value"]
+    return 100 * (second - first) / second if second else 0.0
+
+
+def _lower(per_cent: float) -> str:
+    return f"{abs(per_cent):.0f} % {'lower' if per_cent >= 0 else 'higher'}"
+
+
+def _what_resolution_does(means: dict[str, Any], photo_px: int) -> str:
+    """What is resolution good for: in per cent, part by part, step by step."""
+    steps = [*SIZES, a.LIMNER]
+    gains = {
+        part: [_change(means, after, before, metric) for before, after in zip(steps, steps[1:], strict=False)]
+        for part, metric in (("hands", HANDS_LOCAL), ("face", FACE_LOCAL), ("body", BODY_PA))
+    }
+    whole = {
+        part: _change(means, a.LIMNER, SIZES[0], metric)
+        for part, metric in (("hands", HANDS_LOCAL), ("face", FACE_LOCAL), ("body", BODY_PA))
+    }
+    sides = [photo_px // 8, photo_px // 4, photo_px // 2, photo_px]
+    largest = max(range(3), key=lambda step: gains["hands"][step])
+    last = gains["hands"][2]
+    more = "the last step still helps" if last > 2 else "the last step does not help any more"
+    parts_gain = max(whole["hands"], whole["face"])
+    body = "the body gains less than they do" if whole["body"] < parts_gain else "the body gains as much as they do"
     return (
-        f"Optimisation alone takes {slower:.1f} times as long as regression here, less than between the paper's two "
-        "methods: limner's optimiser takes Gauss-Newton steps and needs no general-purpose descent, and limner's "
-        "regression ends with such steps too (its refinement), so the two are nearer relatives. With the true points "
-        f"in place of the networks' the same optimiser gets from {body} to {true} mm (body) and from {hands} to "
-        f"{true_hands} mm (hands): the points decide, and beyond them the depth that no 2D point tells.\n"
+        f"From {sides[0]} to {photo_px} px the error of the hands from their joint becomes {_lower(whole['hands'])}, "
+        f"of the face {_lower(whole['face'])}, of the body (PA-V2V) {_lower(whole['body'])}: {body}. Most of it comes "
+        f"between {sides[largest]} and {sides[largest + 1]} px; from {sides[2]} to {sides[3]} px the hands become "
+        f"{_lower(last)}: {more}.\n"
     )
 
 
-def _why_they_disagree(content: dict[str, Any]) -> str:
-    """Where errors come from: said with the numbers of the run."""
-    means = content["experiments"]["alignment"]["means"][a.LIMNER]
-    local, wrist, pelvis = (means[f"hands {way}"]["value"] for way in ("PA-V2V", "from its joint", "from the pelvis"))
-    agree = content["correlations"]
-    shown = ", ".join(f"{value} for {part}" for part, value in agree.items() if value is not None)
+def _what_optimisation_lacks(means: dict[str, Any]) -> str:
+    """Where the optimiser's errors come from: said with the numbers of the run."""
+    ratio = means[a.FIT_MEAN][a.SECONDS]["value"] / means[a.LIMNER][a.SECONDS]["value"]
+    body, true = (means[name][BODY_PA]["value"] for name in (a.FIT_MEAN, a.FIT_MEAN_TRUE))
+    hands, true_hands = (means[name][HANDS_PA]["value"] for name in (a.FIT_MEAN, a.FIT_MEAN_TRUE))
+    near = (
+        "less than between the paper's two methods: limner's optimiser takes Gauss-Newton steps and needs no "
+        "general-purpose descent, and limner's regression ends with such steps too (its refinement), so the two are "
+        "nearer relatives"
+    )
+    far = "and the two differ as much in time as the paper's methods do"
+    start = _change(means, a.FIT_START, a.FIT_MEAN, ALL_PA)
+    points = "the points decide" if true < 0.8 * body else "the points are not what it lacks"
     return (
-        f"Of the {_short(pelvis)} mm that limner's hands are off from the pelvis, {_short(wrist)} are left "
-        "when the wrists are "
-        f"brought together and {_short(local)} when the hands themselves are aligned. The rest is where "
-        "shoulder, elbow and "
-        "the trunk have carried the hand: a metre of limbs that turn by a degree moves it by 17 mm, so a "
-        "global error is "
-        "mostly the body's, and a better hand network hardly moves it. A wrist turned the right way on a "
-        "wrong forearm can "
-        "even look worse after Procrustes of the whole person, because it no longer shares the forearm's "
-        "error. Who has the "
-        f"worst hand by one measure need not by the other: rank correlation over people {shown or 'not measured'} "
+        f"Optimisation alone takes {ratio:.1f} times as long as regression here, {near if ratio < 30 else far}. "
+        f"Started from regression its error (PA-V2V all) is {_lower(start)} than from typical poses. With the "
+        f"true points in place of the networks' the same optimiser gets from {_short(body)} to {_short(true)} mm "
+        f"(body) and from {_short(hands)} to {_short(true_hands)} mm (hands): {points}, and beyond "
+        "them the depth that no 2D point tells.\n"
+    )
+
+
+def _why_they_disagree(means: dict[str, Any], correlations: dict[str, float | None]) -> str:
+    """Where errors come from: said with the numbers of the run."""
+    of = means[a.LIMNER]
+    local, wrist, pelvis = (of[f"hands {way}"]["value"] for way in (WAYS[0], WAYS[1], WAYS[3]))
+    known = {part: value for part, value in correlations.items() if value is not None}
+    shown = ", ".join(f"{value} for {part}" for part, value in known.items())
+    same = "is mostly the one with the worst by the other" if min(known.values(), default=0.0) > 0.7 else "need not be"
+    gain, carried = (_change(means, a.UNREFINED, a.BODY, f"hands {way}") for way in (WAYS[0], WAYS[3]))
+    share = 100 * (pelvis - wrist) / pelvis
+    mostly = "mostly the body's" if share > 50 else "only in part the body's"
+    return (
+        f"Of the {_short(pelvis)} mm that limner's hands are off from the pelvis, {_short(wrist)} are left when the "
+        f"wrists are brought together and {_short(local)} when the hands themselves are aligned. The rest, {share:.0f} "
+        "%, is where shoulder, elbow and the trunk have carried the hand: a metre of limbs that turn by a degree moves "
+        f"it by 17 mm. So a global error is {mostly}: the part networks make the hands' own error {_lower(gain)} than "
+        f"the body network's, and the error from the pelvis {_lower(carried)}. A wrist turned the right way on a wrong "
+        "forearm can even look worse after Procrustes of the whole person, because it no longer shares the forearm's "
+        f"error. Who has the worst hand by one measure {same}: rank correlation over people {shown or 'not measured'} "
         "(limner's answers, aligned on the part against from the pelvis).\n"
     )
 
 
-def _backbones(rows: list[dict[str, Any]]) -> str:
+def backbones_section(rows: list[dict[str, Any]], trained: list[dict[str, Any]]) -> str:
+    """Times of all backbones, and the accuracy of those that were trained with an equal budget."""
     lines = [
         "## Backbones: accuracy against time\n",
-        "One body crop of 256 x 256 px forward, CPU time of one thread. Only BlazePose has weights in "
-        "limner, seen both ways "
-        "(two passes); of the others accuracy is **not measured**, because none is trained.\n",
-        "| backbone | CPU ms | parameters, millions | accuracy |",
-        "|---|---:|---:|---|",
+        "One body crop of 256 x 256 px forward, CPU time of one thread. limner's own weights stand on BlazePose, seen "
+        "both ways (two passes).\n",
+        "| backbone | CPU ms | parameters, millions |",
+        "|---|---:|---:|",
     ]
-    for row in rows:
-        accuracy = "all numbers of this page" if row["backbone"] == "blaze" else "not measured"
-        lines.append(f"| {row['backbone']} | {row['ms']} | {row['parameters'] / 1e6:.1f} | {accuracy} |")
-    return "\n".join(lines) + "\n"
+    lines += [f"| {row['backbone']} | {row['ms']} | {row['parameters'] / 1e6:.1f} |" for row in rows]
+    if not trained:
+        lines.append("\nAccuracy of the backbones trained with an equal budget: **not measured** (no table was given).")
+        return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_trained(trained)]) + "\n"
+
+
+def _trained(rows: list[dict[str, Any]]) -> list[str]:
+    """The table of trained backbones, its plot, and what it says."""
+    best, fastest = min(rows, key=lambda row: row["error_mm"]), min(rows, key=lambda row: row["ms_per_crop"])
+    slowest = max(rows, key=lambda row: row["ms_per_crop"])
+    lines = [
+        "Trained with an equal budget of CPU time, asked about people never trained on "
+        "([bench/backbones.json](../bench/backbones.json)):\n",
+        "| backbone | starts from | trained | images | CPU minutes | ms a crop | held-out PA-MPJPE, mm |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for row in sorted(rows, key=lambda row: float(row["error_mm"])):
+        cells = (row["name"], row["init"], row["trained"], row["images"], row["minutes"])
+        lines.append(f"| {' | '.join(map(str, cells))} | {row['ms_per_crop']:.1f} | {row['error_mm']:.1f} |")
+    if best is slowest:
+        words = "The slowest is also the most accurate"
+    elif best is fastest:
+        words = "The fastest is also the most accurate"
+    else:
+        words = "The most accurate is neither the fastest nor the slowest"
+    return [
+        *lines,
+        f"\n![Accuracy of backbones against their time](images/{plot_name('backbones')})\n",
+        f"{words} with this budget: {best['name']}, {best['error_mm']:.1f} mm at {best['ms_per_crop']:.1f} ms; the "
+        f"slowest, {slowest['name']}, has {slowest['error_mm']:.1f} mm at {slowest['ms_per_crop']:.1f} ms, the "
+        f"fastest, {fastest['name']}, {fastest['error_mm']:.1f} mm at {fastest['ms_per_crop']:.1f} ms. A small "
+        "budget favours small networks and those that start from something: it says nothing of where each would end.",
+    ]
 
 
 def _photos(rows: list[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from limner.body.keypoints import indices_of
 from limner.body.params import BodyParams
 from limner.estimator import Estimator
 from limner.evaluate.metrics import Estimate
-from limner.evaluate.photo_sets import POINT_NAMES, read_photo_sets
+from limner.evaluate.photo_sets import POINT_NAMES, PhotoSet, read_photo_sets
 from limner.evaluate.photos import score_set
 from limner.evaluate.rivals import Answer, Answers, Rivals, estimator_rivals
 from limner.evaluate.tally import BODY_ERROR, BY_JOINT, FACE_NME, HAND_ERROR, HAND_PA, HAND_PCK, INNER_NME, PCK_TORSO
@@ -54,25 +54,27 @@ def _points(estimator: Estimator, params: BodyParams, camera: Camera) -> Answer:
     return Answer(camera.project(points))
 
 
+def chosen_sets(folder: Path, limit: int) -> list[PhotoSet]:
+    """The sets that the page shows, at most `limit` people each. Raises LimnerError without labelled photos."""
+    return [photo_set for photo_set in read_photo_sets(folder, limit) if photo_set.name in SETS]
+
+
 def score_photos(
-    folder: Path, estimator: Estimator, limit: int, advance: Callable[[int], None] = lambda count: None
+    photo_set: PhotoSet, estimator: Estimator, advance: Callable[[int], None] = lambda count: None
 ) -> list[dict[str, object]]:
-    """One record a set and metric, with the values of every answer. Raises LimnerError without labelled photos."""
+    """One record a metric, with the values of every answer."""
     usual = estimator_rivals(estimator)
     rivals = Rivals(variants(estimator), usual.hand, usual.face)
     rows: list[dict[str, object]] = []
-    for photo_set in read_photo_sets(folder, limit):
-        if photo_set.name not in SETS:
-            continue
-        for scores in score_set(photo_set, rivals, advance)[0]:
-            for metric in METRICS:
-                values = {
-                    name: _plain(tallies[metric].estimate(scores.groups))
-                    for name, tallies in scores.tallies.items()
-                    if metric in tallies
-                }
-                if values:
-                    rows.append({"set": scores.name, "people": len(scores.people), "metric": metric, "values": values})
+    for scores in score_set(photo_set, rivals, advance)[0]:
+        for metric in METRICS:
+            values = {
+                name: _plain(tallies[metric].estimate(scores.groups))
+                for name, tallies in scores.tallies.items()
+                if metric in tallies
+            }
+            if values:
+                rows.append({"set": scores.name, "people": len(scores.people), "metric": metric, "values": values})
     return rows
 
 

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from limner.experiments import answers as a
+from limner.experiments.errors import PA_MPJPE
 from limner.experiments.summary import (
     ALL_PA,
     EXPERIMENTS,
@@ -28,6 +29,7 @@ BARS = {
     "attention": (ALL_PA, HANDS_PA, HANDS_LOCAL, FACE_PA),
     "crops": (HANDS_PA, HANDS_LOCAL, FACE_PA),
     "parts": (HANDS_PA, HANDS_LOCAL, FACE_PA),
+    "finetuning": (PA_MPJPE, HANDS_PA, HANDS_LOCAL, FACE_PA),
     "merge": (ALL_PA, HANDS_LOCAL),
     "alignment": tuple(f"hands {way}" for way in WAYS),
 }
@@ -56,10 +58,30 @@ def draw_plots(content: Content, folder: Path) -> list[Path]:
             figure = _lines(means, int(content["photo_px"]))
         else:
             figure = _scatter(means)
-        files.append(folder / plot_name(one.key))
-        with atomic_write(files[-1]) as file:
-            figure.savefig(file, format="png", dpi=DPI)
+        files.append(_saved(figure, folder / plot_name(one.key)))
+    if content.get("trained_backbones"):
+        files.append(_saved(_backbones(content["trained_backbones"]), folder / plot_name("backbones")))
     return files
+
+
+def _saved(figure: matplotlib.figure.Figure, path: Path) -> Path:
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)
+    return path
+
+
+def _backbones(rows: list[Content]) -> matplotlib.figure.Figure:
+    """Error over the time of a crop, a point a trained backbone."""
+    figure = matplotlib.figure.Figure(figsize=(6.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for row in rows:
+        axes.plot([row["ms_per_crop"]], [row["error_mm"]], marker="o", color=COLORS[0])
+        label = f"{row['name']} ({row['init']})"
+        axes.annotate(label, (row["ms_per_crop"], row["error_mm"]), xytext=(5, 5), textcoords="offset points", size=8)
+    axes.set(xlabel="CPU ms a crop", ylabel="held-out PA-MPJPE, mm", xscale="log")
+    axes.margins(x=0.25, y=0.15)
+    axes.grid(alpha=0.3)
+    return figure
 
 
 def _bars(one: Experiment, means: Content, metrics: tuple[str, ...]) -> matplotlib.figure.Figure:
@@ -67,6 +89,8 @@ def _bars(one: Experiment, means: Content, metrics: tuple[str, ...]) -> matplotl
     figure = matplotlib.figure.Figure(figsize=(8.5, 3.2), layout="constrained")
     for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
         for row, answer in enumerate(one.answers):
+            if metric not in means[answer]:
+                continue
             value, below, above = _with_errors([means[answer][metric]])
             axes.bar([row], value, yerr=[below, above], capsize=2, color=COLORS[row], label=answer)
         axes.set_xticks([])

@@ -1,8 +1,8 @@
 """`limner experiments`: ask about everybody, add up, write numbers, plots and the page."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.estimator import Estimator
-from limner.experiments.answers import Answers, Questioner
-from limner.experiments.backbones import backbone_times
+from limner.evaluate.resume import fingerprint, folder_fingerprint, stamp, weights_fingerprint
+from limner.experiments.answers import Answers, Group, Questioner
+from limner.experiments.backbones import backbone_times, read_backbones
 from limner.experiments.page import page
 from limner.experiments.people import Shown, shown_people
-from limner.experiments.photos import score_photos
+from limner.experiments.photos import chosen_sets, score_photos
 from limner.experiments.plots import draw_plots, side_by_side
 from limner.experiments.summary import correlations, summarise
 from limner.geometry.box import Squares
@@ -34,9 +35,16 @@ THUMB_PX = 320
 SHOWN, COLUMNS = 8, 4
 
 
+FORM = 2
+"""Of what is kept of a person; other forms are asked for again."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: so many people, the first `fits` of them with optimisation; so many people of each photo set."""
+    """What a run does: so many people, the first `fits` of them with optimisation; so many people of each photo set.
+
+    before: weights before end-to-end fine-tuning, compared with those of the run; backbones: JSON of trained backbones.
+    """
 
     people: int = 40
     fits: int = 20
@@ -46,6 +54,8 @@ class Plan:
     poses: Path | None = None
     hdri: Path | None = None
     photos: Path | None = None
+    before: Path | None = None
+    backbones: Path | None = None
 
     def command(self) -> str:
         """How to make the same numbers again."""
@@ -53,24 +63,48 @@ class Plan:
             ("--poses", self.poses, "cmu_poses.npz"),
             ("--hdri", self.hdri, "HDRI"),
             ("--photos", self.photos, "PHOTOS"),
+            ("--before", self.before, "WEIGHTS"),
+            ("--backbones", self.backbones, "bench/backbones.json"),
         )
         options = "".join(f" {name} {stand_in}" for name, path, stand_in in given if path is not None)
         return f"limner experiments --out DIR --people {self.people} --fits {self.fits} --seed {self.seed}{options}"
 
+    def groups(self, number: int) -> tuple[Group, ...]:
+        """What this person is asked about."""
+        given: tuple[Group, ...] = ("flow", "sizes")
+        if number < self.fits:
+            given = (*given, "fits")
+        return given if self.before is None else (*given, "before")
+
+    def keys(self, weights: str) -> dict[Group, str]:
+        """By group, what its answers depend on: with the same key they need not be asked for again."""
+        who = fingerprint(FORM, self.seed, self.photo_px, stamp(self.poses), self.hdri and folder_stamps(self.hdri))
+        now = fingerprint(who, weights_fingerprint(weights))
+        before = fingerprint(who, self.before and weights_fingerprint(self.before))
+        return {"flow": now, "sizes": now, "fits": now, "before": before}
+
+
+def folder_stamps(folder: Path) -> list[tuple[str, int]]:
+    """Names and sizes of the files in a folder."""
+    return [(file.name, file.stat().st_size) for file in sorted(folder.iterdir()) if file.is_file()]
+
 
 def run_experiments(out: Path, plan: Plan, weights: str = "limner") -> None:
-    """Everything, into `out`: experiments.json, experiments.md, images/; answers stay in people/ and photos.json.
+    """Everything, into `out`: experiments.json, experiments.md, images/; answers stay in people/ and photos/.
 
-    Who and what was measured there already is not measured again. Raises LimnerError for missing data or weights.
+    What is there already, of the same weights and people, is not asked for again: a run can be stopped at any moment.
+    Raises LimnerError for missing data or weights.
     """
     torch.set_num_threads(1)  # times are CPU times of one thread
+    trained = [] if plan.backbones is None else read_backbones(plan.backbones)
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
     estimator = Estimator.load(weights)
+    before = None if plan.before is None else Estimator.load(plan.before)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        people = ask_everybody(out / "people", estimator, plan, progress)
-        photos = _photo_rows(out / "photos.json", estimator, plan, progress)
+        people = ask_everybody(out / "people", Questioner(estimator, before), plan, plan.keys(weights), progress)
+        photos = _photo_rows(out / "photos", estimator, plan, weights, progress)
     content = {
         "what": "ExPose's experiments on limner's data",
         "command": plan.command(),
@@ -79,9 +113,11 @@ def run_experiments(out: Path, plan: Plan, weights: str = "limner") -> None:
         "seed": plan.seed,
         "photo_px": plan.photo_px,
         "weights": weights,
+        "weights_fingerprint": weights_fingerprint(weights),
         "experiments": summarise(people),
         "correlations": correlations(people),
         "backbones": backbone_times(),
+        "trained_backbones": trained,
         "photos": photos,
     }
     write_results(out, content)
@@ -98,22 +134,50 @@ def write_results(out: Path, content: dict[str, Any]) -> None:
     draw_plots(content, out / "images")
 
 
-def ask_everybody(folder: Path, estimator: Estimator, plan: Plan, progress: Progress) -> list[Answers]:
-    """Everybody's answers; who is in `folder` already is not asked again."""
+def ask_everybody(
+    folder: Path, questioner: Questioner, plan: Plan, keys: dict[Group, str], progress: Progress
+) -> list[Answers]:
+    """Everybody's answers; a person is not asked again for a group that is in `folder` under the same key."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"person_{number:04d}.json" for number in range(plan.people)]
-    done = frozenset(number for number, file in enumerate(files) if file.exists())
-    task = progress.add_task("people", total=plan.people, completed=len(done))
+    known = [_known(folder / f"person_{number:04d}.json", keys) for number in range(plan.people)]
+    wanted = [plan.groups(number) for number in range(plan.people)]
+    done = frozenset(number for number, groups in enumerate(wanted) if set(groups) <= known[number].keys())
+    tasks = {
+        group: progress.add_task(
+            f"people: {group}",
+            total=sum(group in groups for groups in wanted),
+            completed=sum(group in groups and group in had for groups, had in zip(wanted, known, strict=True)),
+        )
+        for group in dict.fromkeys(group for groups in wanted for group in groups)
+    }
     if len(done) < plan.people:
-        questioner = Questioner(estimator)
-        synthetic = _synthetic(estimator.body_model, plan)
+        synthetic = _synthetic(questioner.model, plan)
         for person in shown_people(synthetic, plan.people, plan.seed, done):
-            answers = questioner.ask(person, with_fits=person.number < plan.fits)
-            write_image(folder / f"person_{person.number:04d}.png", _thumb(person))
-            with atomic_write(files[person.number]) as file:
-                file.write(json.dumps(answers, indent=1).encode())
-            progress.advance(task)
-    return [json.loads(file.read_text()) for file in files]
+            file = folder / f"person_{person.number:04d}.json"
+            write_image(file.with_suffix(".png"), _thumb(person))
+            for group in wanted[person.number]:
+                if group not in known[person.number]:
+                    known[person.number][group] = questioner.ask(person, group)
+                    _keep(file, known[person.number], keys)
+                    progress.advance(tasks[group])
+    return [
+        {name: errors for group in groups for name, errors in had[group].items()}
+        for groups, had in zip(wanted, known, strict=True)
+    ]
+
+
+def _known(file: Path, keys: dict[Group, str]) -> dict[Group, Answers]:
+    """Groups of answers in a person's file that were given under today's keys."""
+    if not file.exists():
+        return {}
+    content = json.loads(file.read_text())
+    return {group: content[group]["answers"] for group in keys if content.get(group, {}).get("key") == keys[group]}
+
+
+def _keep(file: Path, answers: dict[Group, Answers], keys: dict[Group, str]) -> None:
+    content = {group: {"key": keys[group], "answers": given} for group, given in answers.items()}
+    with atomic_write(file) as stream:
+        stream.write(json.dumps(content, indent=1).encode())
 
 
 def _synthetic(model: BodyModel, plan: Plan) -> SyntheticPeople:
@@ -127,17 +191,25 @@ def _thumb(person: Shown) -> UInt8[Tensor, "3 S S"]:
     return (crop(person.photo, whole, THUMB_PX).pixels[0] * 255).round().to(torch.uint8)
 
 
-def _photo_rows(cache: Path, estimator: Estimator, plan: Plan, progress: Progress) -> Sequence[dict[str, object]]:
-    """Scores on labelled photos, from the cache where they are there already."""
+def _photo_rows(
+    folder: Path, estimator: Estimator, plan: Plan, weights: str, progress: Progress
+) -> list[dict[str, object]]:
+    """Scores on labelled photos, a file a set; a set is not scored again where it was with the same weights."""
     if plan.photos is None:
         return []
-    if not cache.exists():
-        task = progress.add_task("people in photos", total=None)
-        rows = score_photos(plan.photos, estimator, plan.photo_limit, lambda count: progress.advance(task, count))
-        with atomic_write(cache) as file:
-            file.write(json.dumps(rows, indent=1).encode())
-    found: list[dict[str, object]] = json.loads(cache.read_text())
-    return found
+    key = fingerprint(FORM, weights_fingerprint(weights), plan.photo_limit, folder_fingerprint(plan.photos))
+    rows: list[dict[str, object]] = []
+    for photo_set in chosen_sets(plan.photos, plan.photo_limit):
+        cache = folder / f"{photo_set.name}.json"
+        kept = json.loads(cache.read_text()) if cache.exists() else {}
+        task = progress.add_task(f"photos: {photo_set.name}", total=len(photo_set.people))
+        if kept.get("key") != key:
+            kept = {"key": key, "rows": score_photos(photo_set, estimator, partial(progress.advance, task))}
+            with atomic_write(cache) as file:
+                file.write(json.dumps(kept, indent=1).encode())
+        progress.update(task, completed=len(photo_set.people))
+        rows += kept["rows"]
+    return rows
 
 
 def _write_thumbs(folder: Path, picture: Path, people: int) -> None:

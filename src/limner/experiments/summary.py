@@ -76,8 +76,8 @@ EXPERIMENTS = (
         "Resolution is what the attention is for: more of it should help hands and face, and hardly the body.",
         (a.LIMNER, *reversed(SIZES)),
         WHOLE,
-        _all_of(a.LIMNER, SIZES[0], HANDS_PA, HANDS_LOCAL, FACE_PA, HANDS_2D, FACE_2D, BODY_PA)
-        + _all_of(a.LIMNER, SIZES[1], HANDS_PA, HANDS_LOCAL, FACE_PA, HANDS_2D, FACE_2D),
+        _all_of(a.LIMNER, SIZES[0], HANDS_PA, HANDS_LOCAL, FACE_PA, FACE_LOCAL, HANDS_2D, FACE_2D)
+        + _all_of(a.LIMNER, SIZES[1], HANDS_PA, HANDS_LOCAL, FACE_PA, FACE_LOCAL, HANDS_2D, FACE_2D),
     ),
     Experiment(
         "parts",
@@ -111,6 +111,17 @@ EXPERIMENTS = (
         _all_of(a.LIMNER, a.FIT_MEAN, PA_MPJPE, ALL_PA, V2V, HANDS_PA, FACE_PA, a.SECONDS)
         + _all_of(a.FIT_START, a.FIT_MEAN, ALL_PA, HANDS_PA, a.SECONDS)
         + _all_of(a.FIT_START, a.LIMNER, PA_MPJPE, ALL_PA, V2V),
+    ),
+    Experiment(
+        "finetuning",
+        "Before and after end-to-end fine-tuning",
+        "The same flow with the weights before the networks were trained on together, and after. First the whole flow, "
+        "then the networks alone.",
+        "Training body, hands and face end to end makes the whole person better than parts that were trained apart.",
+        (a.LIMNER, a.BEFORE, a.UNREFINED, a.BEFORE_UNREFINED),
+        WHOLE,
+        _all_of(a.LIMNER, a.BEFORE, PA_MPJPE, ALL_PA, HANDS_PA, HANDS_LOCAL, FACE_PA, FACE_LOCAL)
+        + _all_of(a.UNREFINED, a.BEFORE_UNREFINED, PA_MPJPE, ALL_PA, HANDS_PA, FACE_PA),
     ),
     Experiment(
         "alignment",
