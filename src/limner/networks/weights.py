@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limner.errors import WeightsError
 from limner.networks.backbone import Backbone, CompactBackbone
 from limner.networks.blaze.backbones import BlazeFaceBackbone, BlazeHandBackbone, BlazePoseBackbone
+from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.face import BlazeFace
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.pose import BlazePose
@@ -33,6 +34,7 @@ from limner.networks.regressor import (
 )
 from limner.networks.resnet import ResNet
 
+BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48")
 Part = Literal["body", "hand", "face"]
 PARTS: tuple[Part, ...] = ("body", "hand", "face")
 PartNet = BodyNet | HandNet | FaceNet
@@ -44,8 +46,9 @@ NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
 class NetSpec:
     """The numbers that build one part network; stored in its weights file.
 
-    backbone: blaze | blaze_tuned | compact | resnet18 | resnet50 | hrnet_w48. A blaze backbone is frozen: its own file
-    is shipped once and the part's file holds only the regressor; blaze_tuned is the same network, trained further.
+    backbone: one of BACKBONES. A blaze backbone is frozen: its own file is shipped once and the part's file holds only
+    the regressor; blaze_depth (body) has our own branch for depth beside it, frozen as well; blaze_tuned is the same
+    network as blaze, trained further.
     """
 
     part: Part
@@ -86,6 +89,8 @@ def build_backbone(spec: NetSpec) -> Backbone:
     match spec.backbone, spec.part:
         case "blaze" | "blaze_tuned", "body":
             return BlazePoseBackbone(BlazePose.load(), both_ways=True).eval()
+        case "blaze_depth", "body":
+            return BlazePoseBackbone(BlazePose.load(), both_ways=True, depth=DepthBranch.load()).eval()
         case "blaze" | "blaze_tuned", "hand":
             return BlazeHandBackbone(BlazeHand.load())
         case "blaze" | "blaze_tuned", "face":
@@ -96,7 +101,7 @@ def build_backbone(spec: NetSpec) -> Backbone:
             return ResNet(int(name.removeprefix("resnet")), 256 if spec.part == "body" else 224)
         case "hrnet_w48", _:
             return HRNet()
-    raise WeightsError(f"unknown backbone {spec.backbone!r}: known are blaze, blaze_tuned, compact, resnet18, resnet50, hrnet_w48.")
+    raise WeightsError(f"unknown backbone {spec.backbone!r} of the {spec.part}: known are {', '.join(BACKBONES)}.")
 
 
 CAMERA_SCALE: dict[Part, float] = {
@@ -122,7 +127,7 @@ def build_net(spec: NetSpec, mean: Tensor | None = None) -> PartNet:
 
 def _own_tensors(spec: NetSpec, net: nn.Module) -> dict[str, Tensor]:
     """What a weights file holds: everything, but not a frozen backbone that is shipped in a file of its own."""
-    frozen = "backbone." if spec.backbone == "blaze" else None
+    frozen = "backbone." if spec.backbone in ("blaze", "blaze_depth") else None
     return {k: v for k, v in net.state_dict().items() if frozen is None or not k.startswith(frozen)}
 
 

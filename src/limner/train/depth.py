@@ -131,7 +131,7 @@ def train_depth(
     attachment = fit_attachment(model, read_shards(shards[held_out_shards:]))
     training = read_looks(shards[held_out_shards:], cache, pose, model, attachment)
     held_out = read_looks(shards[:held_out_shards], cache, pose, model, attachment)
-    branch = DepthBranch(pose)
+    branch = DepthBranch.copy_of(pose)
     before = world_error_mm(branch, held_out)
     optimiser = RelativeAdamW(branch.parameters(), options.learning_rate, options.weight_decay)
     schedule = cosine_schedule(optimiser, options.steps)

@@ -1,15 +1,17 @@
 """How deep is each point of the body? BlazePose's last stage once more, trained on people whose depth is known."""
 
-import copy
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.blaze.layers import as_input
-from limner.networks.blaze.pose import MIRRORED_POINT, BlazePose
+from limner.networks.blaze.layers import Conv, InvertedBottleneck, as_input
+from limner.networks.blaze.pose import MIRRORED_POINT, POSE_STAGES, BlazePose, PointHead
+from limner.networks.blaze.weights import load_weights
 
 NUM_POINTS = 33
+BELOW = 88  # channels of the stage below, at stride 16
 
 
 class DepthBranch(nn.Module):
@@ -19,20 +21,37 @@ class DepthBranch(nn.Module):
     output at stride 16, stays as real photos made it, and so do BlazePose's own points in the image.
     """
 
-    def __init__(self, pose: BlazePose):
-        """`pose` gives the layers' shapes and first weights."""
+    def __init__(self) -> None:
         super().__init__()
-        self.stage = copy.deepcopy(pose.trunk.stages[-1])
-        self.top_expand = copy.deepcopy(pose.trunk.top_expand)
-        self.top_depthwise = copy.deepcopy(pose.trunk.top_depthwise)
-        self.point_head = copy.deepcopy(pose.point_head)
-        whole = pose.world_output
-        self.output = nn.Conv2d(whole.in_channels, 3 * NUM_POINTS, 2)
-        with torch.no_grad():
-            self.output.weight.copy_(whole.weight[: 3 * NUM_POINTS])
-            assert self.output.bias is not None and whole.bias is not None
-            self.output.bias.copy_(whole.bias[: 3 * NUM_POINTS])
+        blocks, channels = [], BELOW
+        for spec in POSE_STAGES[-1]:
+            blocks.append(InvertedBottleneck(channels, spec, tf_same=False))
+            channels = spec.outputs
+        self.stage = nn.Sequential(*blocks)
+        top = 6 * channels
+        self.top_expand = Conv(channels, top, relu6=True)
+        self.top_depthwise = Conv(top, top, 3, depthwise=True, relu6=True)
+        self.point_head = PointHead()
+        self.output = nn.Conv2d(288, 3 * NUM_POINTS, 2)
         self.to(memory_format=torch.channels_last)  # trains in half the time
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "DepthBranch":
+        """The branch with the shipped weights (or those of `path`), in evaluation mode. Raises WeightsError."""
+        return load_weights(cls(), "limner_depth", path)
+
+    @classmethod
+    @torch.no_grad()
+    def copy_of(cls, pose: BlazePose) -> "DepthBranch":
+        """A branch that says what BlazePose itself says: where training starts."""
+        branch, trunk = cls(), pose.trunk
+        branch.stage.load_state_dict(trunk.stages[-1].state_dict())
+        branch.top_expand.load_state_dict(trunk.top_expand.state_dict())
+        branch.top_depthwise.load_state_dict(trunk.top_depthwise.state_dict())
+        branch.point_head.load_state_dict(pose.point_head.state_dict())
+        count = 3 * NUM_POINTS  # the six points after these place crops
+        branch.output.load_state_dict({key: value[:count] for key, value in pose.world_output.state_dict().items()})
+        return branch
 
     def forward(self, side16: Float[Tensor, "B 88 16 16"]) -> Float[Tensor, "B 33 3"]:
         """BlazePose's features at stride 16 to its points in metres, origin mid-hips, axes of the upright crop."""
