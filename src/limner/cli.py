@@ -100,7 +100,7 @@ def evaluate(
     else:
         from limner.evaluate.benchmark_run import evaluate_benchmark
 
-        evaluate_benchmark(what, path, out, weights, limit, predictions, body_model)
+        return evaluate_benchmark(what, path, out, weights, limit, predictions, body_model)
     return 0
 
 
@@ -112,6 +112,8 @@ def harvest(
     hdri: Path | None = None,
     part: Literal["body", "hand", "face", "all"] = "all",
     crops: bool = False,
+    again: Path | None = None,
+    depth: Path | None = None,
 ) -> int:
     """Render synthetic people and keep what the frozen backbones see in them (step 1 of training).
 
@@ -123,35 +125,62 @@ def harvest(
         hdri: folder of panoramas for light and backgrounds; without, plain studios.
         part: only this part of the people; the same seed shows the same people.
         crops: keep the pictures as well (2.5 MB a shard and part), to train backbones.
+        again: render nobody; look again at the crops kept in this folder.
+        depth: depth branch (`limner train depth`) to look with, instead of the shipped one.
     """
-    from limner.train.run import run_harvest
+    from limner.train.run import run_harvest, run_looks
 
-    run_harvest(out, shards, seed, poses, hdri, part, crops)
+    if again is not None:
+        run_looks(again, out, part, depth)
+    else:
+        run_harvest(out, shards, seed, poses, hdri, part, crops, depth)
     return 0
 
 
 def train(
-    part: Annotated[Literal["body", "hand", "face", "all"], tyro.conf.Positional],
+    part: Annotated[Literal["body", "hand", "face", "all", "depth", "whole"], tyro.conf.Positional],
     /,
     evidence: Path,
     out: Path = Path("runs/limner"),
     poses: Path | None = None,
     preset: Literal["limner", "smoke"] = "limner",
     seed: int = 0,
+    backbone: Literal["", "blaze", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48"] = "",
+    init: Literal["frozen", "tuned", "scratch"] = "scratch",
+    steps: int | None = None,
+    weights: str = "limner",
+    real_2d: Path | None = None,
 ) -> int:
-    """Train the regressors on harvested evidence (step 2 of training); resumes where it stopped.
+    """Train networks on harvested evidence (step 2 of training); resumes where it stopped.
 
     Args:
-        part: which network.
-        evidence: folder made by `limner harvest`.
+        part: the regressor of one part or of all; depth (BlazePose's branch for depth); whole (all three regressors
+            together, through the merge).
+        evidence: folder made by `limner harvest`; for depth and backbones with `--crops`.
         out: folder of weights, checkpoints and logs; usable with `limner estimate --weights`.
         poses: captured key poses (.npz) for the simulated people.
         preset: limner (the shipped weights' recipe) or smoke (a minute, to see that it learns).
         seed: seed of everything random.
+        backbone: train this backbone and its regressor on kept crops instead.
+        init: of the backbone: as shipped and frozen, tuned from there, or from scratch.
+        steps: instead of the preset's (depth, whole and backbones).
+        weights: where `whole` starts: `limner` or a folder.
+        real_2d: real photos with 2D joints, for the body: weights trained with them carry their licence.
     """
-    from limner.train.run import run_training
+    from limner.train import run
 
-    run_training(part, evidence, out, poses, preset, seed)
+    if part == "depth":
+        run.run_depth(evidence, out, steps, preset, seed)
+    elif part == "whole":
+        run.run_whole(evidence, weights, out, steps, preset, seed)
+    elif backbone:
+        if part == "all":
+            raise LimnerError("--backbone trains one part at a time: say body, hand or face instead of all.")
+        from limner.train.backbone_run import run_backbone
+
+        run_backbone(part, backbone, init, evidence, out, steps, preset, seed)
+    else:
+        run.run_training(part, evidence, out, poses, preset, seed, real_2d)
     return 0
 
 

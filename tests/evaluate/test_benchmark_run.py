@@ -17,11 +17,13 @@ from limner.data.sources.agora import Submitted, write_submission
 from limner.data.sources.threedpw import SMPL_JOINTS
 from limner.errors import DataSetError
 from limner.evaluate import benchmark_run
+from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import AnswerFileError
-from limner.evaluate.benchmark_run import evaluate_benchmark, open_benchmarks, pooled_statistics
+from limner.evaluate.benchmark_run import FromFiles, evaluate_benchmark, open_benchmarks, pooled_statistics
 from limner.evaluate.benchmarks import point_metrics
 from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
+from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.topology import J14_FILE, find_smplx_files
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from tests.conftest import random_people
@@ -165,6 +167,58 @@ def test_a_broken_metric_stops_the_run(tmp_path: Path, ehf_set: Path, monkeypatc
     with pytest.raises(SelfCheckError, match="10 mm aside scores 10.0000 in 'PA-V2V all, mm', expected 0"):
         evaluate_benchmark("ehf", ehf_set, tmp_path / "out", predictions=tmp_path / "mine")
     assert not (tmp_path / "out").exists()
+
+
+class CutOff(FromFiles):
+    """Answers twice in all, then the run is killed."""
+
+    asked: list[str] = []
+
+    def answer(self, case: Case) -> Answer | None:
+        if len(self.asked) == 2:
+            raise KeyboardInterrupt
+        self.asked.append(case.name)
+        return super().answer(case)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    joints = G.normal(size=(2, 3, 24, 3))
+    cameras = write_threedpw(tmp_path / "3DPW", joints)
+    said = tmp_path / "mine" / "yard_00"
+    said.mkdir(parents=True)
+    for person, frame in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2)):
+        points = joints[person, frame] @ cameras[frame, :3, :3].T + G.normal(size=(24, 3)) * 0.02
+        content = {"joints": points.tolist(), "joint_names": SMPL_JOINTS}
+        (said / f"image_{frame:05d}_{person}.json").write_text(json.dumps(content))
+    evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "whole", predictions=tmp_path / "mine")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(benchmark_run, "FromFiles", CutOff)
+        evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine")
+    assert len(CutOff.asked) == 2 and not (tmp_path / "out" / "results.json").exists()
+    later: list[str] = []
+    answer = FromFiles.answer
+    monkeypatch.setattr(FromFiles, "answer", lambda self, case: later.append(case.name) or answer(self, case))
+    assert evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine") == 0
+    # the other three are scored; the two known ones are asked again for the picture of the worst only
+    assert len(later) == 5 and later[:3] == [name for name in sorted(later) if name not in CutOff.asked]
+    for name in ("results.json", "results.md", "people.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / "out" / "progress").exists()
+
+
+def test_a_damaged_file_is_named_and_the_rest_goes_on(tmp_path: Path, ehf_set: Path):
+    frames = list(ehf.read_ehf(ehf_set))
+    for frame in frames:
+        save(tmp_path / "mine", frame.name, frame.registration()[0])
+    whole = (tmp_path / "mine" / "02.npz").read_bytes()
+    (tmp_path / "mine" / "02.npz").write_bytes(whole[:200])
+    assert evaluate_benchmark("ehf", ehf_set, tmp_path / "out", predictions=tmp_path / "mine") == 1
+    content = json.loads((tmp_path / "out" / "results.json").read_text())
+    (left_out,) = content["left_out"]
+    assert left_out["name"] == "02" and "02.npz" in left_out["why"]
+    assert "LEFT OUT, a file cannot be read: 1, 02" in note(tmp_path / "out")
+    assert content["tables"][0]["rows"][0]["people"] == 1
+    assert (tmp_path / "out" / "progress").exists()  # when the file is mended, the rest need not be scored again
 
 
 def test_predictions_of_other_photos(tmp_path: Path, ehf_set: Path):

@@ -96,7 +96,8 @@ class AnswerBook:
 def read_answers(path: Path, model: BodyModel | None = None) -> list[FileAnswer]:
     """Everybody in a file, or in all files below a folder.
 
-    `model`: SMPL-X, needed for files that hold parameters and no mesh. Raises AnswerFileError for what cannot be read.
+    `model`: SMPL-X, needed for files that hold parameters and no mesh. Raises AnswerFileError for what no system writes;
+    damaged files of a folder raise DataSetError when they are asked for.
     """
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS) if path.is_dir() else [path]
     if path.is_dir() and not files:
@@ -108,7 +109,22 @@ def read_answers(path: Path, model: BodyModel | None = None) -> list[FileAnswer]
         whole = {f.parent for f in files if f.name.endswith(("_params.npz", "params.npz"))}
         files = [f for f in files if f.parent not in whole or f.name.endswith("params.npz")]
         files = [f for f in files if not _is_landmarks(f)]
-    return [answer for file in files for answer in people_of(file, model)]
+        return [answer for file in files for answer in _people_or_reason(file, model)]
+    return people_of(path, model)
+
+
+def _people_or_reason(file: Path, model: BodyModel | None) -> list[FileAnswer]:
+    """As `people_of`; who is in a damaged file cannot be told, so whoever asks for it is told why."""
+    try:
+        return people_of(file, model)
+    except AnswerFileError:
+        raise  # not damaged, but of no system: so are all
+    except DataSetError as error:
+        return [FileAnswer(keys_of(file), partial(_refuse, error), file)]
+
+
+def _refuse(error: DataSetError) -> Answer:
+    raise error
 
 
 def people_of(file: Path, model: BodyModel | None = None) -> list[FileAnswer]:
@@ -232,7 +248,7 @@ def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text())
     except (ValueError, OSError) as error:
-        raise AnswerFileError(f"{file} is no readable JSON ({error}). Copy it again.") from error
+        raise DataSetError(f"{file} is no readable JSON ({error}). Copy it again.") from error
 
 
 def _freihand_people(file: Path) -> list[FileAnswer]:

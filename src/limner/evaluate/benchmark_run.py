@@ -3,8 +3,9 @@
 import csv
 import io
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,26 +13,27 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.data.sources.agora import FULL_WIDTH, write_submission
+from limner.data.sources.agora import FULL_WIDTH, write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
 from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import AnswerBook, AnswerFileError, read_answers
-from limner.evaluate.benchmarks.agora import MPJPE, MVE, Found, agora_benchmark, match_people
+from limner.evaluate.answer_files import AnswerBook, read_answers
+from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
 from limner.evaluate.benchmarks.curated import curated_benchmark
 from limner.evaluate.benchmarks.ehf import ehf_benchmark
 from limner.evaluate.benchmarks.face_scans import now_benchmark, stirling_benchmark
 from limner.evaluate.benchmarks.freihand import freihand_benchmark
-from limner.evaluate.benchmarks.point_metrics import Metric
-from limner.evaluate.benchmarks.record import Benchmark, Case, System, check_metrics, score
+from limner.evaluate.benchmarks.record import Benchmark, Case, System, check_metrics
 from limner.evaluate.benchmarks.threedpw import threedpw_benchmark
 from limner.evaluate.case_sheets import draw_case, error_curves
 from limner.evaluate.metrics import Estimate
 from limner.evaluate.own_answers import OwnAnswers, submission
+from limner.evaluate.resume import Ledger, fingerprint, folder_fingerprint, stamp, weights_fingerprint
+from limner.evaluate.scoring import Scored, Unit, keys_of_case, score_benchmark, units_of
 from limner.evaluate.sheets import Tile, contact_sheet
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
 from limner.evaluate.tally import mean_of
@@ -40,32 +42,12 @@ from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
-SEED, WORST = 0, 10
+SEED = 0
+SUBMITTED = "predictions"
+"""Folder of a run in progress: what goes to AGORA's server."""
 SIDE_FOLDERS = ("", "models", "smplx", "models/smplx")
 """Below the data, where SMPL-X's files are looked for; and beside the file of --body-model."""
 BIN_MM, BINS, RESAMPLES = 0.005, 8000, 1000
-
-
-@dataclass(frozen=True)
-class Scored:
-    """All that is known after a run: a row for each case that was answered.
-
-    worst: rows and answers of the cases with the largest first error, that one first; distances: groups and mm
-    """
-
-    benchmark: Benchmark
-    cases: tuple[Case, ...]
-    values: dict[str, Float[Tensor, "P"]]
-    worst: tuple[tuple[int, Answer], ...]
-    distances: tuple[tuple[str, Float[Tensor, "_"]], ...]
-    reasons: dict[str, str]
-    unanswered: tuple[str, ...]
-    found: Found | None = None
-
-    @property
-    def groups(self) -> list[str]:
-        """Each case's group, for intervals."""
-        return [case.group for case in self.cases]
 
 
 def open_benchmarks(what: What, path: Path, files: SmplxFiles, model: BodyModel | None) -> list[Benchmark]:
@@ -97,45 +79,101 @@ def evaluate_benchmark(
     limit: int | None = None,
     predictions: Path | None = None,
     body_model: Path | None = None,
-) -> None:
+) -> int:
     """Score limner, or the outputs in `predictions`, on a public data set in `path`; write to `out`.
 
     results.json and results.md: every metric with its 95 % interval; people.csv: every number; errors_SET.png: curves;
     worst_SET.png: the ten worst. `limit`: so many cases, a fixed choice. Nothing is scored before the self-check has
-    passed. Raises LimnerError for missing data, weights or files, and when a metric does not score known cases rightly.
+    passed. A run that was cut off goes on when it is started again (`OUT/progress`). A case of which a file cannot be
+    read is named and left out, and the returned exit code is 1. Raises LimnerError for missing data, weights or files,
+    and when a metric does not score known cases rightly.
     """
     files = find_smplx_files([path / folder for folder in SIDE_FOLDERS], body_model)
     model = None if files.model_file is None else BodyModel.load(files.model_file)
     benchmarks = [_limited(benchmark, limit) for benchmark in open_benchmarks(what, path, files, model)]
     checked = [check_metrics(benchmark) for benchmark in benchmarks]
     system, column = _system(predictions, model, weights, body_model)
-    console = Console()
-    results = []
+    subject = weights_fingerprint(weights) if predictions is None else folder_fingerprint(predictions)
+    run = fingerprint(what, subject, stamp(body_model), folder_fingerprint(path, without=[out]))
+    console, results = Console(), []
     for benchmark, (metrics, reasons) in zip(benchmarks, checked, strict=True):
-        if benchmark.crowd:
-            scored = score_crowd(benchmark, metrics, system)
-        else:
-            cases = track(benchmark.cases, benchmark.name, console=console, transient=True)
-            scored = score_cases(benchmark, metrics, system, cases)
-        results.append(replace(scored, reasons=reasons | scored.reasons))
-    tables = [result_table(result, column, files) for result in results]
-    out.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger(
+            out / "progress" / _file_name(benchmark), fingerprint(run, [metric.names for metric in metrics])
+        )
+        with _Watch(benchmark, ledger, system, None if body_model is None else model, console) as watch:
+            scored = score_benchmark(benchmark, metrics, system, ledger, watch)
+        results.append((replace(scored, reasons=reasons | scored.reasons), ledger))
     facts: dict[str, object] = {
         "data": path,
         "weights": None if predictions else weights,
         "predictions": predictions,
         "limit": limit,
+        "left_out": [asdict(one) for scored, _ in results for one in scored.failed],
     }
-    write_tables(out, tables, f"{column} on {benchmarks[0].name.split()[0]}", facts)
-    _write_people(out / "people.csv", results)
-    for result in results:
-        _write_pictures(out, result, column)
-    if isinstance(system, OwnAnswers) and system.seen and model is not None and body_model is not None:
-        write_submission(out / "predictions.zip", submission(system.seen), model.hand_means)
+    _write(out, results, column, files, facts, console)
+    return 1 if facts["left_out"] else 0
+
+
+def _write(
+    out: Path,
+    results: list[tuple[Scored, Ledger]],
+    column: str,
+    files: SmplxFiles,
+    facts: dict[str, object],
+    console: Console,
+) -> None:
+    """Tables, numbers, pictures; the ledger of a run without failures is not needed any more."""
+    everything = [scored for scored, _ in results]
+    tables = [result_table(scored, column, files) for scored in everything]
+    write_tables(out, tables, f"{column} on {everything[0].benchmark.name.split()[0]}", facts)
+    _write_people(out / "people.csv", everything)
+    for scored, ledger in results:
+        _write_pictures(out, scored, column)
+        if (ledger.folder / SUBMITTED).is_dir():
+            zip_submission(out / "predictions.zip", ledger.folder / SUBMITTED)
+        if not scored.failed:
+            ledger.remove()
+    if not any(scored.failed for scored in everything):
+        with suppress(OSError):
+            (out / "progress").rmdir()
     print_tables(tables, console)
     for table in tables:
         console.print(table.note, soft_wrap=True)
+    for one in (one for scored in everything for one in scored.failed):
+        console.print(f"[red]left out[/red] {one.name}: {one.why}", soft_wrap=True)
     console.print(f"Results are in {out.resolve()}", soft_wrap=True)
+
+
+class _Watch:
+    """Shows how far a run is, and keeps what limner submits to AGORA's server as it goes: a callback of each unit."""
+
+    def __init__(
+        self, benchmark: Benchmark, ledger: Ledger, system: System, submitting: BodyModel | None, console: Console
+    ):
+        """`submitting`: SMPL-X, by which limner answered."""
+        self.ledger, self.system, self.submitting = ledger, system, submitting
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=console, transient=True)
+        self.task = self.progress.add_task(benchmark.name, total=len(units_of(benchmark)))
+        if len(ledger):
+            console.print(f"{benchmark.name}: {len(ledger)} were scored earlier by the same weights or files; going on")
+
+    def __enter__(self) -> "_Watch":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, unit: Unit) -> None:
+        self.progress.advance(self.task)
+        if isinstance(self.system, OwnAnswers) and self.submitting is not None and unit.name in self.system.seen:
+            people = submission({unit.name: self.system.seen[unit.name]})
+            write_submission_files(self.ledger.folder / SUBMITTED, people, self.submitting.hand_means)
+
+
+def _file_name(benchmark: Benchmark) -> str:
+    return benchmark.name.replace(" ", "_").replace(",", "")
 
 
 def _system(
@@ -174,93 +212,6 @@ def _limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
     return replace(benchmark, cases=cases, notes=(*benchmark.notes, note))
 
 
-def keys_of_case(case: Case) -> tuple[str, ...]:
-    """Under which names a prediction of the case is looked for, the exact one first."""
-    person = "#" + case.name.split("#")[1] if "#" in case.name else ""
-    return (case.name, f"{case.name}#0", case.photo.stem + person, f"{case.photo.stem}{person or '#0'}")
-
-
-def score_cases(benchmark: Benchmark, metrics: list[Metric], system: System, cases: Iterable[Case]) -> Scored:
-    """Every case with its own answer. Raises AnswerFileError when no case has one, or two files could be one's."""
-    gathered = _Gathered()
-    for case in cases:
-        said = system.answer(case)
-        if said is None or not said.is_finite():
-            gathered.unanswered.append(case.name)
-            continue
-        gathered.add(metrics, case, said, case.truth())
-    if not gathered.cases:
-        keys = ", ".join(keys_of_case(benchmark.cases[0]))
-        raise AnswerFileError(
-            f"none of {len(benchmark.cases)} cases of {benchmark.name} has a prediction: the first one was looked for "
-            f"under {keys}. Name the files, or their folders, after the photos."
-        )
-    return gathered.scored(benchmark, metrics)
-
-
-def score_crowd(benchmark: Benchmark, metrics: list[Metric], system: System) -> Scored:
-    """Photo by photo: everybody who was found is matched to the people by their joints in the photo."""
-    by_photo: dict[str, list[Case]] = {}
-    for case in benchmark.cases:
-        by_photo.setdefault(case.group, []).append(case)
-    gathered, predictions = _Gathered(), 0
-    for name, cases in by_photo.items():
-        truths = [case.truth() for case in cases]
-        said = [one for one in system.crowd(name, cases[0].photo) if one.is_finite()]
-        predictions += len(said)
-        points = [one.points_px for one in said if one.points_px is not None]
-        pairs = match_people(points, [true.points_px for true in truths if true.points_px is not None])
-        matched = {j: said[i] for i, j in pairs}
-        for j, (case, true) in enumerate(zip(cases, truths, strict=True)):
-            if j in matched:
-                gathered.add(metrics, case, matched[j], true)
-            else:
-                gathered.unanswered.append(case.name)
-    if not gathered.cases:
-        raise AnswerFileError(f"{benchmark.name}: none of {predictions} predictions lies near a person in the photos.")
-    scored = gathered.scored(benchmark, metrics)
-    return replace(scored, found=Found(len(gathered.cases), len(benchmark.cases), predictions))
-
-
-class _Gathered:
-    """Scores of the cases so far; answers are kept of the worst only: all meshes of a set may not fit into memory."""
-
-    def __init__(self) -> None:
-        self.cases: list[Case] = []
-        self.worst: list[tuple[float, int, Answer]] = []
-        self.values: list[dict[str, float]] = []
-        self.distances: list[tuple[str, Tensor]] = []
-        self.reasons: dict[str, str] = {}
-        self.unanswered: list[str] = []
-
-    def add(self, metrics: list[Metric], case: Case, said: Answer, true: Answer) -> None:
-        scores, reasons = score(metrics, said, true)
-        if scores.values:
-            self.worst.append((next(iter(scores.values.values())), len(self.cases), said))
-            self.worst = sorted(self.worst, key=lambda row: -row[0])[:WORST]
-        self.cases.append(case)
-        self.values.append(scores.values)
-        self.reasons |= reasons
-        if scores.distances_mm is not None:
-            self.distances.append((case.group, scores.distances_mm.float()))
-
-    def scored(self, benchmark: Benchmark, metrics: list[Metric]) -> Scored:
-        names = [name for metric in metrics for name in metric.names]
-        values = {name: torch.tensor([row.get(name, torch.nan) for row in self.values]) for name in names}
-        if not self.worst:
-            why = "; ".join(sorted(set(self.reasons.values())))
-            raise AnswerFileError(f"{benchmark.name}: nothing can be compared. {why}.")
-        return Scored(
-            benchmark,
-            tuple(self.cases),
-            values,
-            tuple((row, answer) for _, row, answer in self.worst),
-            tuple(self.distances),
-            self.reasons,
-            tuple(self.unanswered),
-        )
-
-
 def result_table(result: Scored, column: str, files: SmplxFiles) -> Table:
     """One row a metric, with what could not be compared and why."""
     benchmark, groups = result.benchmark, result.groups
@@ -279,6 +230,9 @@ def result_table(result: Scored, column: str, files: SmplxFiles) -> Table:
             f"NOT ANSWERED (or with numbers that are not finite): {len(result.unanswered)} of {len(benchmark.cases)} "
             f"cases, {', '.join(result.unanswered[:3])}, ...; published numbers count all."
         )
+    if result.failed:
+        names = ", ".join(one.name for one in result.failed[:3])
+        notes.append(f"LEFT OUT, a file cannot be read: {len(result.failed)}, {names}, ... (see left_out).")
     notes += _reasons(result.reasons, files)
     return Table(benchmark.name, (column,), tuple(rows), note=" ".join(notes))
 
@@ -356,7 +310,7 @@ def _write_people(path: Path, results: Sequence[Scored]) -> None:
 
 def _write_pictures(out: Path, result: Scored, column: str) -> None:
     """Curves of all errors, and the cases with the largest first metric that could be computed."""
-    name = result.benchmark.name.replace(" ", "_").replace(",", "")
+    name = _file_name(result.benchmark)
     write_image(out / f"errors_{name}.png", error_curves(result.values, f"{column} on {result.benchmark.name}"))
     first, errors = next((n, v) for n, v in result.values.items() if not bool(v.isnan().all()))
     tiles = []

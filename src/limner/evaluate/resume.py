@@ -1,11 +1,19 @@
-"""What must be the same for half a run to be gone on with? Fingerprints of weights, data and options."""
+"""What of a long run is done already? A ledger of it, and fingerprints of what must be the same to go on."""
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
 from limner import __version__
+from limner.io.atomic import atomic_write
 from limner.io.image import PHOTO_ENDINGS
 from limner.networks.weights import weights_folder
 
@@ -52,3 +60,85 @@ def folder_fingerprint(folder: Path, without: Iterable[Path] = ()) -> str:
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix.lower() not in PHOTO_ENDINGS]
     counted = [file for file in files if not any(file.resolve().is_relative_to(path) for path in left_out)]
     return fingerprint([(str(file.relative_to(folder)), stamp(file)) for file in counted])
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is known of a case, or of everybody in one photo of a crowd, once it has been scored.
+
+    name, key   which one, and a fingerprint of its photo and boxes: a changed photo is scored anew
+    values      by case, and number by row title; reasons: of the rows that could not be computed
+    unanswered  cases without a prediction; predictions: how many people were found
+    distances   whether a tensor of scan distances belongs to it
+    """
+
+    name: str
+    key: str
+    values: dict[str, dict[str, float]]
+    reasons: dict[str, str] = field(default_factory=dict)
+    unanswered: tuple[str, ...] = ()
+    predictions: int = 0
+    distances: bool = False
+
+
+class Ledger:
+    """One line a case in FOLDER/cases.jsonl, scan distances as safetensors beside it; read again when a run goes on.
+
+    A line is written when all of a case is known, so a run can be killed at any moment.
+    """
+
+    def __init__(self, folder: Path, run: str):
+        """`run`: fingerprint of weights, data and options; what another run has left in the folder is thrown away."""
+        self.folder, self.file = folder, folder / "cases.jsonl"
+        self._done = {one.name: one for one in self._read(run)}
+        lines = [json.dumps({"run": run}), *(json.dumps(asdict(one)) for one in self._done.values())]
+        if len(lines) == 1:
+            self.remove()
+        with atomic_write(self.file) as file:  # without the line in which an earlier run was cut off
+            file.write(("\n".join(lines) + "\n").encode())
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def _read(self, run: str) -> list[Done]:
+        if not self.file.exists():
+            return []
+        lines = self.file.read_text().split("\n")
+        found = []
+        for line in lines[1:] if lines[0] == json.dumps({"run": run}) else []:
+            try:
+                content = json.loads(line)
+                found.append(Done(**content | {"unanswered": tuple(content["unanswered"])}))
+            except (ValueError, TypeError, KeyError):
+                continue  # cut off while it was written
+        return found
+
+    def find(self, name: str, key: str) -> Done | None:
+        """What is known of a case, if it is still the same."""
+        done = self._done.get(name)
+        if done is None or done.key != key or (done.distances and self.distances(done) is None):
+            return None
+        return done
+
+    def add(self, done: Done, distances_mm: Float[Tensor, "_"] | None = None) -> None:
+        """Keep what is known of a case. Raises OutputError."""
+        if distances_mm is not None:
+            with atomic_write(self._tensor_file(done)) as file:
+                file.write(save({"distances_mm": distances_mm.contiguous()}))
+        self._done[done.name] = done
+        with open(self.file, "a") as lines:
+            lines.write(json.dumps(asdict(done)) + "\n")
+
+    def distances(self, done: Done) -> Float[Tensor, "_"] | None:
+        """The scan distances of a case, mm; None where the file is gone or damaged."""
+        try:
+            return load_file(self._tensor_file(done))["distances_mm"]
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def _tensor_file(self, done: Done) -> Path:
+        return self.folder / f"{fingerprint(done.name)}.safetensors"
+
+    def remove(self) -> None:
+        """Forget everything: the results are written."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -3,7 +3,7 @@
 import io
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -143,14 +143,35 @@ def write_submission(path: Path, people: list[Submitted], hand_means: Float[Tens
     as the server's SMPL-X layer adds it). The 24 joints only match people to the truth; limner writes the first 24 of
     SMPL-X. Raises OutputError.
     """
+    _zip(path, _named_files(people, hand_means))
+
+
+def write_submission_files(folder: Path, people: list[Submitted], hand_means: Float[Tensor, "2 45"]) -> None:
+    """The files of a submission, for everybody in some photos: long runs write them as they go. Raises OutputError."""
+    for name, content in _named_files(people, hand_means):
+        with atomic_write(folder / name) as file:
+            file.write(content)
+
+
+def zip_submission(path: Path, folder: Path) -> None:
+    """predictions.zip of all files that `write_submission_files` has put into a folder. Raises OutputError."""
+    _zip(path, ((file.name, file.read_bytes()) for file in sorted(folder.glob("*_personId_*.pkl"))))
+
+
+def _named_files(people: list[Submitted], hand_means: Tensor) -> Iterator[tuple[str, bytes]]:
     numbers: dict[str, int] = {}
+    for person in people:
+        number = numbers.get(person.image, 0)
+        numbers[person.image] = number + 1
+        content = io.BytesIO()
+        pickle.dump(_submission(person, hand_means), content, protocol=2)
+        yield f"{person.image}_personId_{number}.pkl", content.getvalue()
+
+
+def _zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for person in people:
-            number = numbers.get(person.image, 0)
-            numbers[person.image] = number + 1
-            content = io.BytesIO()
-            pickle.dump(_submission(person, hand_means), content, protocol=2)
-            archive.writestr(f"predictions/{person.image}_personId_{number}.pkl", content.getvalue())
+        for name, content in files:
+            archive.writestr(f"predictions/{name}", content)
 
 
 def _submission(person: Submitted, hand_means: Tensor) -> dict[str, Any]:
