@@ -6,7 +6,7 @@ import torch
 from limner.data.evidence import write_shard
 from limner.errors import LimnerError
 from limner.networks.weights import NetSpec, load_net
-from limner.train.calibrate import FittedAttachment
+from limner.train.calibrate import nowhere
 from limner.train.loop import TrainOptions
 from limner.train.stages import HELD_OUT_SHARDS, Recipe, read_evidence, train_part
 from tests.train.test_simulate import Rig
@@ -18,9 +18,8 @@ STEPS = 90
 def shards(body, tmp_path_factory):
     """Two shards of hands as a backbone without errors would report them."""
     folder = tmp_path_factory.mktemp("shards")
-    nothing = FittedAttachment(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3), torch.zeros(0))
     for shard in range(2):
-        write_shard(folder / f"hand_{shard:05d}.safetensors", Rig(body, "hand", nothing, seed=shard).evidence)
+        write_shard(folder / f"hand_{shard:05d}.safetensors", Rig(body, "hand", nowhere(), seed=shard).evidence)
     return folder
 
 

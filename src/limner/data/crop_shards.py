@@ -21,6 +21,17 @@ def crops_path(shard: Path) -> Path:
     return shard.with_name(f"crops_{shard.name}")
 
 
+def shards_with_crops(folder: Path, part: str) -> list[Path]:
+    """Evidence whose pictures were kept; raises LimnerError with the cure if there are fewer than two."""
+    found = [path for path in sorted(folder.glob(f"{part}_*.safetensors")) if crops_path(path).exists()]
+    if len(found) < 2:
+        raise LimnerError(
+            f"{folder} holds {len(found)} shards of {part} evidence with their pictures, expected at least 2: make "
+            f"them with `limner harvest --part {part} --crops`."
+        )
+    return found
+
+
 def write_crops(path: Path, pixels: UInt8[Tensor, "N 3 S S"]) -> None:
     """All crops of a shard in one safetensors file, whole or not at all."""
     codes = [_encode(picture) for picture in pixels]

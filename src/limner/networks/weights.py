@@ -37,7 +37,11 @@ from limner.networks.resnet import ResNet
 BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48")
 Part = Literal["body", "hand", "face"]
 PARTS: tuple[Part, ...] = ("body", "hand", "face")
+BACKBONE: dict[Part, str] = {"body": "blaze", "hand": "blaze", "face": "blaze"}
+"""What the shipped networks look with."""
 PartNet = BodyNet | HandNet | FaceNet
+DEPTH_FILE = "depth.safetensors"
+"""A depth branch of one's own, beside the body.safetensors that was trained with it."""
 NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
 """Keypoints of a backbone that has heat-maps of our own training."""
 
@@ -84,13 +88,16 @@ def weights_folder() -> Path:
     return Path(str(files("limner.assets") / "weights"))
 
 
-def build_backbone(spec: NetSpec) -> Backbone:
-    """The backbone a spec names; blaze ones come with their shipped weights, others untrained."""
+def build_backbone(spec: NetSpec, depth: Path | None = None) -> Backbone:
+    """The backbone a spec names; blaze ones come with their shipped weights, others untrained.
+
+    `depth`: file of another depth branch than the shipped one, for blaze_depth.
+    """
     match spec.backbone, spec.part:
         case "blaze" | "blaze_tuned", "body":
             return BlazePoseBackbone(BlazePose.load(), both_ways=True).eval()
         case "blaze_depth", "body":
-            return BlazePoseBackbone(BlazePose.load(), both_ways=True, depth=DepthBranch.load()).eval()
+            return BlazePoseBackbone(BlazePose.load(), both_ways=True, depth=DepthBranch.load(depth)).eval()
         case "blaze" | "blaze_tuned", "hand":
             return BlazeHandBackbone(BlazeHand.load())
         case "blaze" | "blaze_tuned", "face":
@@ -111,9 +118,12 @@ CAMERA_SCALE: dict[Part, float] = {
 }
 
 
-def build_net(spec: NetSpec, mean: Tensor | None = None) -> PartNet:
-    """One part network, its regressor untrained; `mean` is where the regression starts (default: rest pose)."""
-    backbone, layout = build_backbone(spec), spec.layout()
+def build_net(spec: NetSpec, mean: Tensor | None = None, depth: Path | None = None) -> PartNet:
+    """One part network, its regressor untrained; `mean` is where the regression starts (default: rest pose).
+
+    `depth`: as for `build_backbone`.
+    """
+    backbone, layout = build_backbone(spec, depth), spec.layout()
     start = layout.mean(CAMERA_SCALE[spec.part]) if mean is None else mean
     regressor = IterativeRegressor(backbone.num_features, start, spec.hidden, "relu", spec.dropout, spec.stages)
     match spec.part:
@@ -146,7 +156,7 @@ def net_to_bytes(spec: NetSpec, net: PartNet) -> bytes:
 
 
 def load_net(path: Path) -> tuple[NetSpec, PartNet]:
-    """A part network from its file, strict, in evaluation mode.
+    """A part network from its file, strict, in evaluation mode; with the depth.safetensors beside it, if it needs one.
 
     Raises WeightsError for a missing, truncated or altered file, or one that is not limner's.
     """
@@ -163,7 +173,8 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
         raise WeightsError(f"{path} is cut off, damaged or no weights file of limner ({error}). {cure}") from error
     if _digest(tensors) != header["sha256"]:
         raise WeightsError(f"{path}: the tensors do not match the file's hash: it was altered or damaged. {cure}")
-    net = build_net(spec)
+    depth = path.with_name(DEPTH_FILE)
+    net = build_net(spec, depth=depth if depth.exists() else None)
     wanted = _own_tensors(spec, net)
     if wanted.keys() != tensors.keys() or any(wanted[k].shape != tensors[k].shape for k in wanted):
         odd = sorted(wanted.keys() ^ tensors.keys())[:5] or [k for k in wanted if wanted[k].shape != tensors[k].shape]
@@ -173,24 +184,32 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
     return spec, net.eval()
 
 
-def load_networks(weights: str | Path = "limner") -> Networks:
-    """Body, hand and face network: "limner" (shipped), or a folder with body/hand/face.safetensors."""
+def weights_paths(weights: str | Path = "limner") -> dict[Part, Path]:
+    """Files of the body, hand and face network: "limner" (shipped), or a folder with body/hand/face.safetensors."""
     folder = Path(weights).expanduser()
     if str(weights) == "limner":
-        paths = [weights_folder() / f"limner_{part}.safetensors" for part in PARTS]
-    elif folder.is_dir():
-        paths = [folder / f"{part}.safetensors" for part in PARTS]
-    else:
-        raise WeightsError(
-            f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
-            "body.safetensors, hand.safetensors and face.safetensors."
-        )
-    nets = {}
-    for part, path in zip(PARTS, paths, strict=True):
+        return {part: weights_folder() / f"limner_{part}.safetensors" for part in PARTS}
+    if folder.is_dir():
+        return {part: folder / f"{part}.safetensors" for part in PARTS}
+    raise WeightsError(
+        f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
+        "body.safetensors, hand.safetensors and face.safetensors."
+    )
+
+
+def load_networks(weights: str | Path = "limner") -> Networks:
+    """Body, hand and face network; `weights` as for `weights_paths`."""
+    nets: dict[Part, PartNet] = {}
+    for part, path in weights_paths(weights).items():
         spec, net = load_net(path)
         if spec.part != part:
             raise WeightsError(f"{path} holds a {spec.part} network, expected {part}: are two files swapped?")
         nets[part] = net
+    return networks_of(nets)
+
+
+def networks_of(nets: dict[Part, PartNet]) -> Networks:
+    """The three as one record."""
     body, hand, face = nets["body"], nets["hand"], nets["face"]
     assert isinstance(body, BodyNet) and isinstance(hand, HandNet) and isinstance(face, FaceNet)
     return Networks(body, hand, face)

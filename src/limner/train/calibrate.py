@@ -43,6 +43,11 @@ class FittedAttachment:
     sigma: Float[Tensor, "K"]
 
 
+def nowhere() -> FittedAttachment:
+    """Of parts whose backbone's points ride on no joints."""
+    return FittedAttachment(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3), torch.zeros(0))
+
+
 def attached_points(model: BodyModel, params: BodyParams, attachment: FittedAttachment) -> Float[Tensor, "B K 3"]:
     """Where BlazePose's points lie on these people, camera axes, `transl` included, metres."""
     absolute, joints = pose_joints(params.full_pose(), model.rest_joints(params))

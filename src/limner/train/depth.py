@@ -10,9 +10,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.data.crop_shards import CropPictures, crops_path
+from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import read_shards
-from limner.errors import LimnerError
 from limner.geometry.camera import camera_from_crop
 from limner.io.atomic import atomic_write
 from limner.networks.blaze.depth import DepthBranch, unmirrored_world
@@ -20,6 +19,7 @@ from limner.networks.blaze.pose import BlazePose
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
 from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.relative import RelativeAdamW
+from limner.train.stages import split_shards
 
 LOOK = 32  # crops the frozen part sees at once
 HIPS = slice(23, 25)
@@ -27,13 +27,16 @@ HIPS = slice(23, 25)
 
 @dataclass(frozen=True)
 class DepthOptions:
-    """Numbers of one run. `dropped`: share of the feature maps that are blanked at each step."""
+    """Numbers of one run.
 
-    steps: int = 12_000
+    learning_rate: relative (`RelativeAdamW`). dropped: share of the feature maps that are blanked at each step.
+    """
+
+    steps: int = 4000
     batch_size: int = 32
-    learning_rate: float = 3e-4
-    weight_decay: float = 1e-3
-    dropped: float = 0.05
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.0
+    dropped: float = 0.02
     seed: int = 0
     log_every: int = 250
     save_every: int = 250
@@ -51,17 +54,6 @@ class Looks:
 
     def __len__(self) -> int:
         return len(self.world)
-
-
-def shards_with_crops(folder: Path) -> list[Path]:
-    """Body evidence whose pictures were kept; raises LimnerError with the cure if there are fewer than two."""
-    found = [path for path in sorted(folder.glob("body_*.safetensors")) if crops_path(path).exists()]
-    if len(found) < 2:
-        raise LimnerError(
-            f"{folder} holds {len(found)} shards of body evidence with their pictures, expected at least 2: make them "
-            "with `limner harvest --part body --crops`."
-        )
-    return found
 
 
 @torch.no_grad()
@@ -115,7 +107,6 @@ def train_depth(
     model: BodyModel,
     evidence: Path,
     folder: Path,
-    held_out_shards: int,
     options: DepthOptions,
     progress: Callable[[int, dict[str, float]], None] | None = None,
 ) -> dict[str, float]:
@@ -126,11 +117,11 @@ def train_depth(
     folder.mkdir(parents=True, exist_ok=True)
     cache = folder / "features"
     cache.mkdir(exist_ok=True)
-    shards = shards_with_crops(evidence)
+    train_shards, held_out_shards = split_shards(shards_with_crops(evidence, "body"))
     pose = BlazePose.load()
-    attachment = fit_attachment(model, read_shards(shards[held_out_shards:]))
-    training = read_looks(shards[held_out_shards:], cache, pose, model, attachment)
-    held_out = read_looks(shards[:held_out_shards], cache, pose, model, attachment)
+    attachment = fit_attachment(model, read_shards(train_shards))
+    training = read_looks(train_shards, cache, pose, model, attachment)
+    held_out = read_looks(held_out_shards, cache, pose, model, attachment)
     branch = DepthBranch.copy_of(pose)
     before = world_error_mm(branch, held_out)
     optimiser = RelativeAdamW(branch.parameters(), options.learning_rate, options.weight_decay)

@@ -1,20 +1,21 @@
 """What do frozen backbones see in synthetic people? Rendered once, written as shards, resumed at any minute."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Generator, Tensor
 
 from limner.body.keypoints import indices_of
 from limner.body.params import BodyParams
-from limner.data.crop_shards import crops_path, write_crops
-from limner.data.evidence import Evidence, write_shard
+from limner.data.crop_shards import CropPictures, crops_path, write_crops
+from limner.data.evidence import Evidence, read_shards, write_shard
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
-from limner.networks.backbone import Backbone
-from limner.networks.weights import PARTS, NetSpec, Part, build_backbone
+from limner.networks.backbone import Backbone, Features
+from limner.networks.weights import BACKBONE, PARTS, NetSpec, Part, build_backbone
 from limner.pipeline.parts import body_squares, face_squares, hand_squares, part_points
 from limner.synth.people import SynthBatch, SyntheticPeople
 
@@ -71,17 +72,19 @@ def harvest(
     batches_a_shard: int = 8,
     supersample: float = 1.0,
     crops: bool = False,
+    depth: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write `shards` shards of evidence of each part into `folder`; those that exist are kept.
 
-    `crops`: keep the pictures too, in a file beside each shard (to train backbones).
+    `crops`: keep the pictures too, in a file beside each shard (to train backbones). `depth`: another depth branch than
+    the shipped one.
 
     Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result, and
     parts harvested in runs of their own show the same people.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    backbones = {part: build_backbone(NetSpec(part)) for part in parts}
+    backbones = {part: build_backbone(NetSpec(part, BACKBONE[part]), depth) for part in parts}
     for shard in range(shards):
         paths = {part: folder / f"{part}_{shard:05d}.safetensors" for part in parts}
         missing = [part for part in parts if not paths[part].exists()]
@@ -123,13 +126,8 @@ def _look(
     squares = jittered(true_squares(part, batch.keypoints_px, mirrored), JITTER[part], generator)
     pixels = synthetic.render(batch, squares, backbone.crop_size, supersample, mirrored)
     features = backbone(pixels.float() / 255)
-    assert features.keypoints is not None and features.presence is not None
-    image = features.pooled.new_zeros(count, 0) if features.image is None else features.image
     evidence = Evidence(
-        pooled=features.pooled,
-        keypoints=features.keypoints,
-        presence=features.presence,
-        image=image,
+        **_reported([features]),
         params=batch.params,
         camera=batch.camera,
         squares=squares,
@@ -137,6 +135,50 @@ def _look(
         visible=visible,
     )
     return evidence, pixels
+
+
+@torch.no_grad()
+def look_again(
+    source: Path,
+    folder: Path,
+    parts: tuple[Part, ...] = PARTS,
+    depth: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """The shards of `source` as today's backbones see their kept pictures, written to `folder`; existing ones stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = [(part, path) for part in parts for path in sorted(source.glob(f"{part}_*.safetensors"))]
+    backbones = {part: build_backbone(NetSpec(part, BACKBONE[part]), depth) for part in parts}
+    for done, (part, path) in enumerate(shards):
+        target = folder / path.name
+        if not target.exists():
+            pictures = CropPictures([crops_path(path)])
+            looks = [backbones[part](pictures[rows]) for rows in torch.arange(len(pictures)).split(16)]
+            write_shard(target, replace(read_shards([path]), **_reported(looks)))
+        if progress:
+            progress(done + 1, len(shards))
+
+
+class _Reported(TypedDict):
+    """What evidence keeps of a backbone's reports."""
+
+    pooled: Tensor
+    keypoints: Tensor
+    presence: Tensor
+    image: Tensor
+
+
+def _reported(looks: list[Features]) -> _Reported:
+    pooled = torch.cat([look.pooled for look in looks])
+    image = [pooled.new_zeros(len(look), 0) if look.image is None else look.image for look in looks]
+    keypoints = [look.keypoints for look in looks if look.keypoints is not None]
+    presence = [look.presence for look in looks if look.presence is not None]
+    return {
+        "pooled": pooled,
+        "keypoints": torch.cat(keypoints),
+        "presence": torch.cat(presence),
+        "image": torch.cat(image),
+    }
 
 
 def join_evidence(parts: list[Evidence]) -> Evidence:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from limner.body.model import BodyModel
-from limner.data.crop_shards import CropPictures, crops_path
+from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import Evidence, read_shards
 from limner.errors import LimnerError
 from limner.io.atomic import atomic_write
@@ -19,13 +18,13 @@ from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.body_net import BodyNet
 from limner.networks.weights import NetSpec, Part, PartNet, build_net, net_to_bytes
-from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
+from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment, nowhere
 from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.loop import RenderedSet, Start, evaluate_regressor
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.predicted import PredictedPoints
 from limner.train.relative import RelativeAdamW
-from limner.train.stages import mean_vector, rendered_truth, simulated_start, well_seen
+from limner.train.stages import mean_vector, rendered_truth, simulated_start, split_shards, well_seen
 
 Init = Literal["scratch", "tuned", "frozen"]
 """A backbone from random numbers; on from its shipped weights; or as shipped, and only the regressor learns."""
@@ -86,7 +85,6 @@ def train_on_images(
     spec: NetSpec,
     init: Init,
     evidence: Path,
-    held_out_shards: int,
     model: BodyModel,
     folder: Path,
     options: ImageOptions,
@@ -99,13 +97,17 @@ def train_on_images(
     """
     if init == "frozen" and spec.backbone != "blaze":
         raise LimnerError(f"a frozen {spec.backbone} backbone knows nothing: frozen goes with the backbone blaze.")
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise LimnerError("training a backbone needs accelerate: pip install 'limner[train]'.") from error
     accelerator = Accelerator(mixed_precision=options.mixed_precision)
     folder.mkdir(parents=True, exist_ok=True)
     part = spec.part
-    shards = shards_with_crops(evidence, part)
-    attachment = fit_attachment(model, read_shards(shards[held_out_shards:])) if part == "body" else nowhere()
-    training = read_pictures(part, shards[held_out_shards:], model, attachment)
-    held_out = read_pictures(part, shards[:held_out_shards], model, attachment)
+    train_shards, held_out_shards = split_shards(shards_with_crops(evidence, part))
+    attachment = fit_attachment(model, read_shards(train_shards)) if part == "body" else nowhere()
+    training = read_pictures(part, train_shards, model, attachment)
+    held_out = read_pictures(part, held_out_shards, model, attachment)
     net = _first_net(spec, init, training, options)
     if isinstance(net, BodyNet):
         net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
@@ -162,22 +164,6 @@ class _Learner(nn.Module):
         """`shown`: pictures, or what a frozen backbone said of them."""
         features = Features(shown) if self.frozen else self.net.backbone(shown)
         return features, self.net.regressor(self.net.standardise(features.pooled), start)
-
-
-def shards_with_crops(folder: Path, part: Part) -> list[Path]:
-    """Evidence whose pictures were kept; raises LimnerError with the cure if there are fewer than two."""
-    found = [path for path in sorted(folder.glob(f"{part}_*.safetensors")) if crops_path(path).exists()]
-    if len(found) < 2:
-        raise LimnerError(
-            f"{folder} holds {len(found)} shards of {part} evidence with their pictures, expected at least 2: make "
-            f"them with `limner harvest --part {part} --crops`."
-        )
-    return found
-
-
-def nowhere() -> FittedAttachment:
-    """Of parts whose backbones' points need no place on the body."""
-    return FittedAttachment(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3), torch.zeros(0))
 
 
 def _first_net(spec: NetSpec, init: Init, training: Pictures, options: ImageOptions) -> PartNet:

@@ -13,13 +13,14 @@ from limner.networks.weights import NetSpec, PartNet, net_to_bytes
 from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.losses import LossWeights, part_loss, point_error_mm
 from limner.train.predicted import PredictedPoints
+from limner.train.real import Real2D, real_loss
 from limner.train.simulate import Simulator
 from limner.train.truth import Truth
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Numbers of one training run."""
+    """Numbers of one training run; `real_*`: real crops with 2D labels at each step, where there are any."""
 
     steps: int = 20_000
     batch_size: int = 384
@@ -31,6 +32,8 @@ class TrainOptions:
     log_every: int = 200
     save_every: int = 500
     loss: LossWeights = LossWeights()
+    real_size: int = 64
+    real_weight: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def train_regressor(
     folder: Path,
     options: TrainOptions,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    real: Real2D | None = None,
 ) -> dict[str, float]:
     """Train `net.regressor` on frozen evidence; writes weights, a checkpoint to resume from, and log.csv to `folder`.
 
@@ -80,6 +84,10 @@ def train_regressor(
         pooled, truth = _batch(simulator, rendered, options, generator)
         vectors = net.regressor(net.standardise(pooled), start(truth, generator))
         loss, terms = part_loss(vectors, truth, spec.layout(), points, options.loss)
+        if real is not None:
+            batch = real.some(options.real_size, generator)
+            vector = net.regressor(net.standardise(batch.pooled))[-1]
+            loss = loss + options.real_weight * real_loss(vector, batch, spec.layout(), points)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.regressor.parameters(), 1.0)

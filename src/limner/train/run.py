@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from limner.body.model import BodyModel
 from limner.io.atomic import atomic_write
-from limner.networks.weights import PARTS, NetSpec, Part
+from limner.networks.weights import BACKBONE, DEPTH_FILE, PARTS, NetSpec, Part, load_net, weights_paths
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
-from limner.train.harvest import harvest
+from limner.train.depth import DepthOptions, train_depth
+from limner.train.harvest import harvest, look_again
 from limner.train.loop import TrainOptions
 from limner.train.losses import PART_WEIGHTS
+from limner.train.replay import read_people
 from limner.train.stages import Recipe, train_part
+from limner.train.whole import WholeOptions, train_whole
 
 Preset = Literal["limner", "smoke"]
 
@@ -27,6 +31,14 @@ HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "
 CROWD: dict[Part, int] = {"body": 65_536, "hand": 32_768, "face": 8_192}
 HEAD_BETAS = 40
 """The embedded body's shape numbers, those of the head included."""
+DEPTH_OPTIONS: dict[Preset, DepthOptions] = {
+    "limner": DepthOptions(),
+    "smoke": DepthOptions(30, batch_size=16, log_every=30, save_every=30),
+}
+WHOLE_OPTIONS: dict[Preset, WholeOptions] = {
+    "limner": WholeOptions(),
+    "smoke": WholeOptions(10, batch_size=16, log_every=10, save_every=10),
+}
 STEPS: dict[Preset, dict[Part, int]] = {
     "limner": {"body": 12_000, "hand": 3000, "face": 1500},
     "smoke": {"body": 60, "hand": 60, "face": 40},
@@ -36,7 +48,7 @@ STEPS: dict[Preset, dict[Part, int]] = {
 def spec_of(part: Part, preset: Preset) -> NetSpec:
     """The network of a preset."""
     hidden = HIDDEN[part] if preset == "limner" else (128, 128)
-    return NetSpec(part, hidden=hidden, dropout=0.0, num_betas=HEAD_BETAS if part == "face" else 10)
+    return NetSpec(part, BACKBONE[part], hidden=hidden, dropout=0.0, num_betas=HEAD_BETAS if part == "face" else 10)
 
 
 def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:
@@ -49,63 +61,128 @@ def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:
 
 
 def run_harvest(
-    out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None, part: str, crops: bool
+    out: Path,
+    shards: int,
+    seed: int,
+    poses: Path | None,
+    hdri: Path | None,
+    part: str,
+    crops: bool,
+    depth: Path | None,
 ) -> None:
     """Render synthetic people and write what the frozen backbones see; resumes."""
     model = BodyModel.load()
     panoramas = None if hdri is None else read_panoramas(hdri, torch.device("cpu"))
     synthetic = SyntheticPeople(model, PersonSampler(model, poses), panoramas)
     parts = tuple(p for p in PARTS if part in (p, "all"))
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("harvesting shards", total=shards)
 
         def report(done: int, _: int) -> None:
             progress.update(task, completed=done)
 
-        harvest(synthetic, out, shards, seed, parts, crops=crops, progress=report)
+        harvest(synthetic, out, shards, seed, parts, crops=crops, depth=_keep_depth(depth, out), progress=report)
 
 
-def run_training(part: str, evidence: Path, out: Path, poses: Path | None, preset: Preset, seed: int) -> None:
-    """Train one part or all; writes weights, log and loss plot to `out`; resumes."""
+def run_looks(source: Path, out: Path, part: str, depth: Path | None) -> None:
+    """Write what today's backbones see in the kept crops of another folder; resumes."""
+    parts = tuple(p for p in PARTS if part in (p, "all"))
+    with progress_bar() as progress:
+        task = progress.add_task("looking again", total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        look_again(source, out, parts, _keep_depth(depth, out), report)
+
+
+def _keep_depth(depth: Path | None, out: Path) -> Path | None:
+    """A depth branch of one's own goes with all that was seen through it, and with the weights trained on that."""
+    if depth is None:
+        return None
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out / DEPTH_FILE) as file:
+        file.write(depth.read_bytes())
+    return out / DEPTH_FILE
+
+
+def run_training(
+    part: str, evidence: Path, out: Path, poses: Path | None, preset: Preset, seed: int, real_2d: Path | None
+) -> None:
+    """Train the regressor of one part or of all; writes weights, log and loss plot to `out`; resumes."""
     model = BodyModel.load()
-    console = Console()
     chosen: list[Part] = [p for p in PARTS if part in (p, "all")]
+    _keep_depth(evidence / DEPTH_FILE if (evidence / DEPTH_FILE).exists() else None, out)
     for name in chosen:
-        recipe = Recipe(name, evidence, poses, spec_of(name, preset), options_of(name, preset, seed))
-        with _progress() as progress:
-            report = _reporter(progress, name, recipe.options.steps)
+        recipe = Recipe(name, evidence, poses, spec_of(name, preset), options_of(name, preset, seed), real_2d)
+        with progress_bar() as progress:
+            report = reporter(progress, name, recipe.options.steps)
             errors = train_part(recipe, model, out, report)
-        shown = "  ".join(f"{key} {value:.4g}" for key, value in errors.items())
-        console.print(f"{name}: {shown}")
-        plot_log(out / f"{name}_log.csv", out / f"{name}_loss.png")
+        show_result(name, errors, out, ("loss", "rotation", "points3d", "points2d"), "held_out_mm")
 
 
-def _reporter(progress: Progress, name: str, steps: int) -> Callable[[int, dict[str, float]], None]:
+def run_depth(evidence: Path, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
+    """Train the depth branch on kept crops; resumes."""
+    options = DEPTH_OPTIONS[preset]
+    options = replace(options, steps=steps or options.steps, seed=seed)
+    with progress_bar() as progress:
+        errors = train_depth(BodyModel.load(), evidence, out, options, reporter(progress, "depth", options.steps))
+    show_result("depth", errors, out, ("loss",), "held_out_mm")
+
+
+def run_whole(evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
+    """Fine-tune the regressors of all three networks together; resumes."""
+    options = WHOLE_OPTIONS[preset]
+    options = replace(options, steps=steps or options.steps, seed=seed)
+    model, paths = BodyModel.load(), weights_paths(weights)
+    loaded = {part: load_net(path) for part, path in paths.items()}
+    depth = paths["body"].with_name(DEPTH_FILE)
+    _keep_depth(depth if depth.exists() else None, out)
+    people = read_people(evidence, held_out=False), read_people(evidence, held_out=True)
+    with progress_bar() as progress:
+        report = reporter(progress, "whole", options.steps)
+        errors = train_whole(loaded, model, *people, out, options, report)
+    show_result("whole", errors, out, ("loss",), "held_out_body_mm")
+
+
+def show_result(
+    name: str, errors: dict[str, float], out: Path, losses: tuple[str, ...], held_out: str | None = None
+) -> None:
+    shown = "  ".join(f"{key} {value:.4g}" for key, value in errors.items())
+    Console().print(f"{name}: {shown}")
+    plot_log(out / f"{name}_log.csv", out / f"{name}_loss.png", losses, held_out)
+
+
+def reporter(progress: Progress, name: str, steps: int) -> Callable[[int, dict[str, float]], None]:
     task = progress.add_task(name, total=steps)
 
     def report(done: int, row: dict[str, float]) -> None:
-        held = f"loss {row['loss']:.3f}  held out {row['held_out_mm']:.1f} mm"
-        progress.update(task, completed=done, description=f"{name}  {held}")
+        held = [
+            f"{key.removeprefix('held_out_')} {value:.1f}" for key, value in row.items() if key.startswith("held_out")
+        ]
+        told = f"loss {row['loss']:.3f}" + (f"  held out {' '.join(held[:3])}" if held else "")
+        progress.update(task, completed=done, description=f"{name}  {told}")
 
     return report
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-def plot_log(log: Path, picture: Path) -> None:
+def plot_log(log: Path, picture: Path, losses: tuple[str, ...], held_out: str | None) -> None:
     """The loss and the held-out error over the steps of a run."""
     with log.open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     figure = matplotlib.figure.Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = [row["step"] for row in rows]
-    for term in ("loss", "rotation", "points3d", "points2d"):
+    for term in losses:
         left.plot(steps, [row[term] for row in rows], label=term)
     left.set(xlabel="step", ylabel="training loss", yscale="log")
     left.legend()
-    right.plot(steps, [row["held_out_mm"] for row in rows])
-    right.set(xlabel="step", ylabel="held-out point error (mm)", ylim=(0, None))
+    if held_out is not None:
+        right.plot(steps, [row[held_out] for row in rows])
+    right.set(xlabel="step", ylabel="held-out error (mm)", ylim=(0, None))
     with atomic_write(picture) as file:
         figure.savefig(file, format="png", dpi=110)

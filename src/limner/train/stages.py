@@ -14,11 +14,12 @@ from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_6d
 from limner.networks.blaze.backbones import NUM_FACE_POINTS
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
-from limner.networks.weights import CAMERA_SCALE, NetSpec, Part, build_net
+from limner.networks.weights import CAMERA_SCALE, DEPTH_FILE, NetSpec, Part, build_net
 from limner.synth.sampler import PersonSampler
-from limner.train.calibrate import FittedAttachment, fit_attachment, fit_face_vertices
+from limner.train.calibrate import FittedAttachment, fit_attachment, fit_face_vertices, nowhere
 from limner.train.loop import RenderedSet, Start, TrainOptions, train_regressor
 from limner.train.predicted import PredictedPoints
+from limner.train.real import look_at_real
 from limner.train.simulate import Simulator
 from limner.train.truth import Truth, part_truth
 
@@ -31,13 +32,14 @@ START_NOISE_DEG: dict[Part, float] = {"body": 0.0, "hand": 25.0, "face": 12.0}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What trains one part: evidence shards, pose library, and numbers."""
+    """What trains one part: evidence shards, pose library, numbers; of bodies, real photos with 2D labels too."""
 
     part: Part
     evidence: Path
     poses: Path | None
     spec: NetSpec
     options: TrainOptions
+    real: Path | None = None
 
 
 def read_evidence(folder: Path, part: Part) -> tuple[Evidence, Evidence]:
@@ -48,8 +50,14 @@ def read_evidence(folder: Path, part: Part) -> tuple[Evidence, Evidence]:
             f"{folder} holds {len(paths)} shards of {part} evidence, expected at least 2: make them with "
             "`limner harvest --out FOLDER --shards 40`."
         )
+    training, held_out = split_shards(paths)
+    return read_shards(training), read_shards(held_out)
+
+
+def split_shards(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Shards to train on, and those held out."""
     held = HELD_OUT_SHARDS if len(paths) >= 2 * HELD_OUT_SHARDS else 1
-    return read_shards(paths[held:]), read_shards(paths[:held])
+    return paths[held:], paths[:held]
 
 
 def rendered_truth(part: Part, model: BodyModel, evidence: Evidence) -> Truth:
@@ -120,12 +128,16 @@ def train_part(
     layout = spec.layout()
     mean = mean_vector(layout, part, simulator.draw(4096, torch.Generator().manual_seed(99)).truth)
     torch.manual_seed(recipe.options.seed)  # the first weights
-    net = build_net(spec, mean)
+    depth = recipe.evidence / DEPTH_FILE
+    net = build_net(spec, mean, depth if depth.exists() else None)
     statistics = simulator.draw(4096, torch.Generator().manual_seed(98)).pooled
     net.standardise.mean.copy_(statistics.mean(0))
     net.standardise.std.copy_(statistics.std(0).clamp_min(1e-2))
     if isinstance(net, BodyNet):
         net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
+    real = None
+    if recipe.real is not None and isinstance(net, BodyNet):
+        real = look_at_real(recipe.real, net, folder / "real_2d.safetensors")
     return train_regressor(
         net,
         spec,
@@ -137,14 +149,14 @@ def train_part(
         folder,
         recipe.options,
         progress,
+        real,
     )
 
 
 def _calibration(model: BodyModel, recipe: Recipe, training: Evidence) -> tuple[FittedAttachment, Tensor]:
     """What the part needs: where BlazePose's points, or the face mesh's points, lie on our body."""
-    nothing = FittedAttachment(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3), torch.zeros(0))
     if recipe.part == "body":
         return fit_attachment(model, training), torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
     if recipe.part == "face":
-        return nothing, fit_face_vertices(model, training)
-    return nothing, torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
+        return nowhere(), fit_face_vertices(model, training)
+    return nowhere(), torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)

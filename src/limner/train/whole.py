@@ -13,7 +13,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
 from limner.io.atomic import atomic_write
-from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, net_to_bytes
+from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, net_to_bytes, networks_of
 from limner.pipeline.parts import select
 from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.losses import PART_WEIGHTS, part_loss
@@ -108,8 +108,7 @@ def whole_loss(model: BodyModel, merged: BodyParams, batch: WholeSet) -> tuple[F
 
 
 def train_whole(
-    specs: dict[Part, NetSpec],
-    networks: Networks,
+    loaded: dict[Part, tuple[NetSpec, PartNet]],
     model: BodyModel,
     training: HarvestedPeople,
     held_out: HarvestedPeople,
@@ -125,7 +124,9 @@ def train_whole(
     folder.mkdir(parents=True, exist_ok=True)
     small = model.keypoints_only()
     train, held = whole_set(training, model), whole_set(held_out, model)
-    nets: dict[Part, PartNet] = {"body": networks.body, "hand": networks.hand, "face": networks.face}
+    specs = {part: spec for part, (spec, _) in loaded.items()}
+    nets = {part: net for part, (_, net) in loaded.items()}
+    networks = networks_of(nets)
     points = {part: PredictedPoints(part, model, specs[part].layout()) for part in PARTS}
     learned = nn.ModuleDict({part: nets[part].regressor for part in PARTS})
     optimiser = torch.optim.AdamW(learned.parameters(), options.learning_rate, weight_decay=options.weight_decay)

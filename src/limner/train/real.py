@@ -1,0 +1,94 @@
+"""Real photos with 2D labels: what BlazePose reports of them, and where people say the joints are."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from safetensors.torch import load_file, save
+from torch import Generator, Tensor
+
+from limner.errors import LimnerError
+from limner.geometry.box import bounds_of
+from limner.geometry.warp import crop
+from limner.io.atomic import atomic_write
+from limner.networks.body_net import BodyNet
+from limner.networks.regressor import ParamLayout
+from limner.pipeline.attention import squares_of_boxes
+from limner.train.predicted import PredictedPoints
+from limner.train.truth import BODY_POINTS
+
+LIMB_JOINTS = tuple(
+    f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
+)
+"""COCO's twelve limb joints in COCO's order, which are joints of the body model too."""
+PREDICTED = [BODY_POINTS.index(name) for name in LIMB_JOINTS]
+DOUBTFUL_LIMBS = 1.6
+MOST_OFF = 0.3
+"""Labels further off than this (in half crops) pull no harder: some have left and right swapped."""
+FEWEST_JOINTS = 8
+
+
+@dataclass(frozen=True)
+class Real2D:
+    """N real crops: the backbone's report "N F", twelve joints in [-1, 1] of the crop "N 12 2", labelled "N 12"."""
+
+    pooled: Float[Tensor, "N F"]
+    joints: Float[Tensor, "N 12 2"]
+    labelled: Float[Tensor, "N 12"]
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def some(self, count: int, generator: Generator) -> "Real2D":
+        """A batch."""
+        rows = torch.randint(len(self), (count,), generator=generator)
+        return Real2D(self.pooled[rows], self.joints[rows], self.labelled[rows])
+
+
+@torch.no_grad()
+def look_at_real(folder: Path, net: BodyNet, cache: Path, limit: int | None = None) -> Real2D:
+    """Crops of `annotations.npz` and `crops_*.zip` as the body network's backbone sees them; kept in `cache`.
+
+    Labels with doubtful proportions, or of people that the backbone does not see, are left out. Raises LimnerError if
+    the data is not there.
+    """
+    if not cache.exists():
+        if not (folder / "annotations.npz").exists():
+            raise LimnerError(f"{folder} holds no annotations.npz: expected annotations.npz and crops_0.zip ... .")
+        table = np.load(folder / "annotations.npz", allow_pickle=False)
+        good = (table["limb_ratio"] < DOUBTFUL_LIMBS) & ((table["coco_vis17"] > 0).sum(1) >= FEWEST_JOINTS)
+        rows = np.nonzero(good)[0][:limit]
+        archives = {k: zipfile.ZipFile(folder / f"crops_{k}.zip") for k in sorted(set(table["shard"][rows].tolist()))}
+        seen = [_look(net, archives[int(table["shard"][i])], table, int(i)) for i in rows]
+        kept = [look for look in seen if look is not None]
+        names = ("pooled", "joints", "labelled")
+        with atomic_write(cache) as file:
+            file.write(save({name: torch.cat([look[k] for look in kept]) for k, name in enumerate(names)}))
+    return Real2D(**load_file(cache))
+
+
+def _look(
+    net: BodyNet, archive: zipfile.ZipFile, table: np.lib.npyio.NpzFile, row: int
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    picture = Image.open(io.BytesIO(archive.read(str(table["name"][row])))).convert("RGB")
+    photo = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    joints = torch.from_numpy(table["coco17"][row, 5:17])[None]
+    labelled = torch.from_numpy(table["coco_vis17"][row, 5:17] > 0).float()[None]
+    squares = squares_of_boxes(net, photo, bounds_of(joints[:, labelled[0] > 0]))
+    seen = net.backbone(crop(photo, squares, net.crop_size).pixels)
+    assert seen.presence is not None
+    if seen.presence[0] < 0.5:
+        return None
+    return seen.pooled, squares.unit_from_photo(joints), labelled
+
+
+def real_loss(vector: Float[Tensor, "B P"], real: Real2D, layout: ParamLayout, points: PredictedPoints) -> Tensor:
+    """Mean distance of the projected joints from their labels, in half crops, bounded."""
+    projected = layout.camera(vector).project(points(vector)[:, PREDICTED])
+    apart = (projected - real.joints).norm(dim=-1).clamp(max=MOST_OFF)
+    return (apart * real.labelled).sum() / real.labelled.sum().clamp_min(1)
