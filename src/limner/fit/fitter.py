@@ -12,12 +12,13 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
 from limner.fit.anchor import near_estimate
+from limner.fit.bends import with_better_bends
 from limner.fit.noise import measured_sigma
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
 from limner.fit.problem import Anchor, Weights
 from limner.fit.records import SCORES, Fits, FitTargets, join_fits
-from limner.fit.search import Hypotheses, descended, join_params, judged, mean_hypotheses
+from limner.fit.search import Hypotheses, descended, judged, mean_hypotheses
 from limner.fit.solver import SolverOptions
 from limner.fit.stage import Stage
 from limner.fit.swap import SWAPS, swapped_targets
@@ -144,13 +145,17 @@ class Fitter:
         return ends[first * len(targets) + torch.arange(len(targets))]
 
     def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
-        """The body near the estimate and on its own, the better of both; then body, hands and face, loosely held."""
+        """The body near the estimate, then free of it, limbs bent all ways; then body, hands and face, loosely held."""
         near = self.middle.solve(targets, estimate, anchor=near_estimate(estimate)).state
-        free = self.middle.solve(targets, estimate).state
         sigma = measured_sigma(self.fine.layer, targets, near)
-        tried = Hypotheses(join_params([near, free]), torch.zeros(2, len(targets)))
-        tried = descended(judged(tried, targets, self.fine, sigma).best(1), targets, self.fine, sigma)
+        tried = descended(Hypotheses(near, torch.zeros(1, len(targets))), targets, self.fine, sigma)
+        tried = self._bent(targets, tried, sigma)
         return self._whole(targets, tried.params, near_estimate(estimate, LOOSENESS))
+
+    def _bent(self, targets: FitTargets, tried: Hypotheses, sigma: Float[Tensor, "B 4"]) -> Hypotheses:
+        """One body a person with its limbs bent in the best way, by the errors that are left over now."""
+        sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, tried.params))
+        return with_better_bends(self.model, judged(tried, targets, self.fine, sigma), targets, self.fine, sigma)
 
     def _whole(self, targets: FitTargets, start: BodyParams, anchor: Anchor | None) -> Finding:
         """Body, hands and face: with usual errors, then with those that these points have."""

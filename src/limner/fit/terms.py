@@ -102,16 +102,24 @@ def coefficients(values: Float[Tensor, "B C"], columns: slice) -> Residual:
     return Residual(values, eye.expand(len(values), -1, -1), torch.arange(columns.start, columns.stop))
 
 
-_HINGES = {"left_knee": (0, 1.0), "right_knee": (0, 1.0), "left_elbow": (1, -1.0), "right_elbow": (1, 1.0)}
-"""About which axis a hinge bends, and with which sign."""
+HINGES = {
+    JOINT[name]: bend
+    for name, bend in {
+        "left_knee": (0, 1.0),
+        "right_knee": (0, 1.0),
+        "left_elbow": (1, -1.0),
+        "right_elbow": (1, 1.0),
+    }.items()
+}
+"""About which of its axes a joint bends, and with which sign."""
 
 
 def hinges(params: BodyParams, unknowns: Unknowns) -> Residual:
     """Elbows and knees that bend the wrong way (SMPLify-X's E_alpha; a hinge loss, so that good bends are free)."""
-    joints = tuple(JOINT[name] for name in _HINGES)
+    joints = tuple(HINGES)
     vector, slope = rotvec_and_slope(params.body_pose[:, [j - 1 for j in joints]])
-    axis = torch.tensor([a for a, _ in _HINGES.values()], device=vector.device)
-    sign = vector.new_tensor([s for _, s in _HINGES.values()])
+    axis = torch.tensor([a for a, _ in HINGES.values()], device=vector.device)
+    sign = vector.new_tensor([s for _, s in HINGES.values()])
     rows = torch.arange(len(joints), device=vector.device)
     bend = vector[:, rows, axis] * sign
     wrong = (bend < 0).to(vector)
