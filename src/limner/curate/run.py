@@ -122,9 +122,12 @@ def _check_settings(curated: CuratedSet, settings: Settings) -> None:
 
 
 def body_fingerprint(model: BodyModel) -> str:
-    """Tells bodies apart whose numbers mean different people."""
+    """Tells bodies apart whose numbers mean different people, or whose named points lie elsewhere on them."""
     digest = hashlib.sha256()
-    for tensor in (model.v_template, model.directions, model.joint_template):
+    shape = model.v_template, model.directions, model.joint_template, model.weights
+    points = model.vertex_ids, model.landmark_vertices, model.landmark_barycentric
+    contour = model.contour_vertices, model.contour_barycentric
+    for tensor in (*shape, *points, *contour):
         digest.update(tensor.float().numpy().tobytes())
     return digest.hexdigest()[:16]
 
