@@ -1,0 +1,47 @@
+"""Harvested shards can be cut off, keep their pictures, and can be looked at again."""
+
+import pytest
+import torch
+
+from limner.data.crop_shards import CropPictures, crops_path
+from limner.data.evidence import read_shards
+from limner.networks.blaze.depth import DepthBranch
+from limner.synth.people import SyntheticPeople
+from limner.synth.sampler import PersonSampler
+from limner.train.harvest import harvest, look_again
+
+
+@pytest.fixture(scope="module")
+def folder(body, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("harvest")
+    people = SyntheticPeople(body, PersonSampler(body))
+    harvest(people, folder, 1, seed=3, parts=("body",), batch_size=2, batches_a_shard=2, crops=True)
+    return folder
+
+
+def test_pictures_lie_beside_their_shard(folder):
+    shard = folder / "body_00000.safetensors"
+    evidence, pictures = read_shards([shard]), CropPictures([crops_path(shard)])
+    assert len(evidence) == len(pictures) == 4
+    assert pictures[torch.arange(4)].std((1, 2, 3)).min() > 0.02  # not blank
+
+
+def test_looking_again_sees_the_same_but_for_the_branch(folder, tmp_path):
+    branch = DepthBranch.load()
+    with torch.no_grad():
+        branch.output.bias += 1.0  # everything a metre aside
+    from safetensors.torch import save_file
+
+    save_file({k: v.half().contiguous() for k, v in branch.state_dict().items()}, tmp_path / "depth.safetensors")
+    look_again(folder, tmp_path / "same", ("body",))
+    look_again(folder, tmp_path / "moved", ("body",), tmp_path / "depth.safetensors")
+    before, same, moved = (
+        read_shards([f / "body_00000.safetensors"]) for f in (folder, tmp_path / "same", tmp_path / "moved")
+    )
+    assert torch.equal(before.params.betas, same.params.betas)
+    points = slice(0, 99)
+    assert (before.pooled - same.pooled)[:, points].abs().median() < 0.02  # JPEG
+    assert torch.equal(same.pooled[:, points], moved.pooled[:, points])
+    # both looks are averaged: mirrored points move the other way in x
+    shift = (moved.pooled - same.pooled)[:, 99:].unflatten(1, (33, 3)).mean((0, 1))
+    assert torch.allclose(shift, torch.tensor([0.0, 1.0, 1.0]), atol=0.01)
