@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.networks.winograd import Room, WinogradConv, kernel, slabs, tile_for
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -41,10 +43,10 @@ class FusedConv(nn.Module):
     ) -> Float[Tensor, "B d i j"]:
         if self.ordered_for != x.shape[1:]:
             self._order_weights(tuple(x.shape[1:]))
-        after = "relu" if relu or self.relu else "none"
+        after = "relu" if relu or self.relu else None
         operator = torch.ops.mkldnn._convolution_pointwise
         if shortcut is None:
-            return operator(x, self.weight, self.bias, *self.window, after, [], "")
+            return operator(x, self.weight, self.bias, *self.window, after or "none", [], "")
         return operator.binary(x, shortcut, self.weight, self.bias, *self.window, "add", None, after, [], None)
 
 
@@ -56,7 +58,7 @@ def conv_norm(
     relu: bool = True,
 ) -> Float[Tensor, "B d i j"]:
     """norm(conv(x)) (+ shortcut) (then ReLU): the step of all residual networks, fused where `conv` is."""
-    if isinstance(conv, FusedConv):
+    if isinstance(conv, FusedConv | WinogradConv):
         return conv(x, shortcut, relu)
     x = norm(conv(x))
     if shortcut is not None:
@@ -109,28 +111,41 @@ def can_fuse() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
-def fused(module: M) -> M:
-    """A folded network with its convolutions (and the ReLU after them in a Sequential) as `FusedConv`; a copy.
+def fused(network: M, winograd: bool = True) -> M:
+    """A folded network with fast convolutions (and the ReLU after them in a Sequential); a copy.
 
-    Weights are shared until the first call. Where torch was built without oneDNN the folded network itself comes back.
-    CPU, float32.
+    3x3 convolutions go Winograd's way (`WinogradConv`) where this machine has code for it, others are `FusedConv`.
+    Where torch was built without oneDNN the folded network itself comes back. CPU, float32; maps are channels-last.
     """
     if not can_fuse():
-        return module
+        return network
+    room = Room() if winograd and kernel(4) is not None else None
+    return _fused(network, room)
+
+
+def _fused(module: M, room: Room | None) -> M:
     twin = copy.copy(module)
     twin._modules = {}
     previous: nn.Module | None = None  # in a Sequential: the last child that does something
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d):
-            new: nn.Module = FusedConv(child)
-        elif isinstance(child, nn.ReLU) and isinstance(previous, FusedConv):
+            new = _fast(child, room)
+        elif isinstance(child, nn.ReLU) and isinstance(previous, FusedConv | WinogradConv):
             previous.relu, new = True, nn.Identity()
         else:
-            new = fused(child)
+            new = _fused(child, room)
         twin._modules[name] = new
         if isinstance(module, nn.Sequential) and not isinstance(new, nn.Identity):
             previous = new
     return twin
+
+
+def _fast(conv: nn.Conv2d, room: Room | None) -> nn.Module:
+    tile = tile_for(conv)
+    if room is None or tile is None:
+        return FusedConv(conv)
+    bias = conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+    return WinogradConv(slabs(conv.weight.detach(), tile), bias, tile, room)
 
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:

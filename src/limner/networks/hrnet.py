@@ -5,7 +5,7 @@ classification code. Stage 4 is part of official checkpoints but never runs, so 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -45,13 +45,16 @@ class Exchange(nn.Module):
 
 def _sum_at(i: int, maps: list[Tensor], routes: Iterable[nn.Module]) -> Tensor:
     """ReLU of what all branches bring to branch i."""
-    total = maps[i]
+    total, last = maps[i], len(maps) - 1
     for j, (x, route) in enumerate(zip(maps, routes, strict=True)):
         if j > i:
             total = total + interpolate(route(x), scale_factor=2.0 ** (j - i), mode="nearest")
-        elif j < i:
-            total = total + route(x)
-    return torch.relu(total)
+        elif j < i:  # the sum rides along with the last convolution, and so does the ReLU of the coarsest branch
+            *steps, (conv, norm) = cast(Iterable[Any], route)
+            for step in steps:
+                x = step(x)
+            total = conv_norm(x, conv, norm, total, relu=i == last and j == i - 1)
+    return total if i == last else torch.relu(total)
 
 
 def _route(widths: Sequence[int], to: int, start: int) -> nn.Module:

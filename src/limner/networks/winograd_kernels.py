@@ -1,0 +1,469 @@
+"""Which machine code convolves Winograd's way? Vector loops, made for this very CPU when first needed.
+
+The ways to and from Winograd's tiles are short sums for every pixel. Torch could only do them in two dozen passes over
+memory; here a tile is read once and written once, and what lies between is multiplied while it is in the cache. The
+loops are LLVM assembly, put together below and compiled by `llvmlite` inside the process: no compiler has to be
+installed.
+"""
+
+import ctypes
+import itertools
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+STEP = 16
+"""Channels come in multiples of this."""
+BAND = 32
+"""So many tiles are multiplied and taken back to pixels at once."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The matrices of F(m x m, 3x3), n = m + 2: d * g = from_tiles ((filters g) (to_tiles d)) in one dimension."""
+
+    to_tiles: Float64[np.ndarray, "n n"]
+    filters: Float64[np.ndarray, "n 3"]
+    from_tiles: Float64[np.ndarray, "m n"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled convolution of one tile size.
+
+    convolve(map, weights, bias, shortcut, is_map, out, low, room, H, W, C, D, d, rows, columns, first, last, portion):
+    out = max(low, map * weights + bias + shortcut) at the tiles first..last, `portion` of them at a time; tiles are
+    counted row by row through all images, `rows` by `columns` in each. Maps are N H W C (out and shortcut N H W D) in
+    memory, zeros around the map. `is_map` is 1 where the shortcut is a map, 0 where it is D numbers. Weights: see
+    `winograd.slabs`. `room` is memory for `room_numbers`. Arguments are addresses of float32 and integers; nothing is
+    checked.
+    """
+
+    convolve: Callable[..., None]
+    engine: object
+    """Keeps the code in memory."""
+
+
+def room_numbers(size: int, channels: int, wide: int, tiles: int) -> int:
+    """How many float32 of working memory a call needs: C channels, slabs of `wide`, so many tiles of size x size."""
+    return size * size * (_plane(tiles, channels) + channels * wide + STEP + _plane(BAND, wide) + channels)
+
+
+def _plane(tiles: int, channels: int) -> int:
+    """From one of the n*n numbers of all tiles to the next.
+
+    Whole rows of the multiplication, and a little more: planes a power of two apart would compete for the same lines of
+    the cache.
+    """
+    return -(-tiles // ROWS) * ROWS * channels + STEP
+
+
+def compiled(transform: Transform) -> Kernel | None:
+    """The convolution; None where `llvmlite` is missing or cannot make code for this machine."""
+    try:
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    except (ImportError, OSError, RuntimeError):
+        return None
+    lanes = vector_lanes(dict(llvm.get_host_cpu_features()))
+    module = llvm.parse_assembly(program(transform, lanes))
+    module.verify()
+    try:
+        engine = _engine(llvm, module)
+    except RuntimeError:
+        return None
+    address, number = ctypes.c_void_p, ctypes.c_int64
+    kind = ctypes.CFUNCTYPE(None, *[address] * 4, number, address, ctypes.c_float, address, *[number] * 10)
+    return Kernel(kind(engine.get_function_address("convolve")), engine)
+
+
+def _engine(llvm: Any, module: Any) -> Any:
+    """A module as machine code for this very CPU."""
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+    )
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
+
+
+def vector_lanes(features: dict[str, bool]) -> int:
+    """How many float32 this CPU handles at once: AVX-512, AVX, else NEON and SSE."""
+    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
+
+
+class _Code:
+    """LLVM assembly in the making: every method appends an instruction and returns the name of its result."""
+
+    def __init__(self, lanes: int):
+        self.lanes, self.vector = lanes, f"<{lanes} x float>"
+        self.lines: list[str] = []
+        self.block = "entry"
+        self.numbers = itertools.count()
+        self.label("entry")
+
+    def say(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def new(self, text: str) -> str:
+        name = f"%v{next(self.numbers)}"
+        self.say(f"{name} = {text}")
+        return name
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def add(self, a: str, b: str | int) -> str:
+        return self.new(f"add i64 {a}, {b}")
+
+    def mul(self, a: str, b: str | int) -> str:
+        return self.new(f"mul i64 {a}, {b}")
+
+    def smaller(self, a: str, b: str) -> str:
+        return self.new(f"select i1 {self.new(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
+    def divided(self, a: str, b: str) -> tuple[str, str]:
+        """Quotient and remainder."""
+        return self.new(f"udiv i64 {a}, {b}"), self.new(f"urem i64 {a}, {b}")
+
+    def at(self, address: str, index: str) -> str:
+        return self.new(f"getelementptr float, ptr {address}, i64 {index}")
+
+    def load(self, address: str, index: str) -> str:
+        return self.new(f"load {self.vector}, ptr {self.at(address, index)}, align 4")
+
+    def store(self, value: str, address: str, index: str) -> None:
+        self.say(f"store {self.vector} {value}, ptr {self.at(address, index)}, align 4")
+
+    def splat(self, value: float) -> str:
+        word = struct.unpack("<Q", struct.pack("<d", float(np.float32(value))))[0]
+        return f"<{', '.join([f'float 0x{word:016X}'] * self.lanes)}>"
+
+    def plus(self, a: str, b: str) -> str:
+        return self.new(f"fadd {self.vector} {a}, {b}")
+
+    def minus(self, a: str, b: str) -> str:
+        return self.new(f"fsub {self.vector} {a}, {b}")
+
+    def everywhere(self, number: str) -> str:
+        """A vector of one number."""
+        first = self.new(f"insertelement {self.vector} poison, float {number}, i64 0")
+        return self.new(
+            f"shufflevector {self.vector} {first}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer"
+        )
+
+    def plus_product(self, a: str, b: str, c: str) -> str:
+        """a + b c, rounded once where the CPU can."""
+        kind = self.vector
+        return self.new(f"call {kind} @llvm.fmuladd.v{self.lanes}f32({kind} {b}, {kind} {c}, {kind} {a})")
+
+    def either(self, choice: str, a: str, b: str) -> str:
+        """a where `choice` holds, else b, lane by lane."""
+        return self.new(f"select <{self.lanes} x i1> {choice}, {self.vector} {a}, {self.vector} {b}")
+
+    def scaled(self, factor: float, a: str) -> str:
+        return a if factor == 1 else self.new(f"fmul {self.vector} {a}, {self.splat(factor)}")
+
+    def plus_scaled(self, a: str, factor: float, b: str) -> str:
+        """a + factor b."""
+        if abs(factor) == 1:
+            return self.plus(a, b) if factor == 1 else self.minus(a, b)
+        return self.plus_product(a, b, self.splat(factor))
+
+    def weighted(self, weights: Float64[np.ndarray, "k"], values: Sequence[str]) -> str:
+        """sum weights * values."""
+        terms = [(float(w), v) for w, v in zip(weights, values, strict=True) if w]
+        terms.sort(key=lambda term: term[0] != 1)  # one that needs no product goes first
+        total = self.scaled(*terms[0])
+        for factor, value in terms[1:]:
+            total = self.plus_scaled(total, factor, value)
+        return total
+
+    def all_of(self, *conditions: str) -> str:
+        """Whether all comparisons hold."""
+        total = self.new(f"icmp {conditions[0]}")
+        for condition in conditions[1:]:
+            total = self.new(f"and i1 {total}, {self.new(f'icmp {condition}')}")
+        return total
+
+    @contextmanager
+    def loop(
+        self, first: str | int, last: str | int, step: str | int = 1, sums: list[str] | None = None
+    ) -> Iterator[str]:
+        """Repeat what is written inside; gives the counter. `sums`: vectors that each round replaces."""
+        number = next(self.numbers)
+        counter, before, sums = f"%i{number}", self.block, [] if sums is None else sums
+        start, names = list(sums), [f"%s{number}_{k}" for k in range(len(sums))]
+        self.say(f"br label %head{number}")
+        self.label(f"head{number}")
+        place = len(self.lines)
+        more = self.new(f"icmp slt i64 {counter}, {last}")
+        self.say(f"br i1 {more}, label %body{number}, label %after{number}")
+        self.label(f"body{number}")
+        sums[:] = names
+        yield counter
+        following = self.add(counter, step)
+        entries = [(counter, "i64", first, following), *zip(names, [self.vector] * len(sums), start, sums, strict=True)]
+        self.lines[place:place] = [
+            f"  {name} = phi {kind} [ {old}, %{before} ], [ {new}, %{self.block} ]" for name, kind, old, new in entries
+        ]
+        sums[:] = names
+        self.say(f"br label %head{number}")
+        self.label(f"after{number}")
+
+    @contextmanager
+    def where(self, condition: str) -> Iterator[None]:
+        """Do what is written inside if `condition` holds."""
+        number = next(self.numbers)
+        self.say(f"br i1 {condition}, label %then{number}, label %done{number}")
+        self.label(f"then{number}")
+        yield
+        self.say(f"br label %done{number}")
+        self.label(f"done{number}")
+
+    def function(self, name: str, arguments: str, linkage: str = "internal ") -> str:
+        return "\n".join([f"define {linkage}void @{name}({arguments}) #0 {{", *self.lines, "  ret void", "}", ""])
+
+
+WHERE = "i64 %rows, i64 %columns, i64 %plane, i64 %first, i64 %last"
+ROWS, COLUMNS = 8, 3
+"""The matrix product works on so many rows and at most so many vectors of columns at once: 24 of AVX-512's 32."""
+
+
+def program(transform: Transform, lanes: int) -> str:
+    """LLVM assembly of the convolution (see `Kernel`) with vectors of so many lanes."""
+    kind = f"<{lanes} x float>"
+    return "\n".join(
+        [
+            f"declare {kind} @llvm.fmuladd.v{lanes}f32({kind}, {kind}, {kind})",
+            _expand(transform.filters, lanes),
+            _into_tiles(transform.to_tiles, lanes),
+            *(_multiply(columns, lanes) for columns in range(1, COLUMNS + 1)),
+            _out_of_tiles(transform.from_tiles, lanes),
+            _convolve(len(transform.to_tiles), lanes),
+            # without this LLVM cuts vectors of 16 in two
+            'attributes #0 = { nounwind "min-legal-vector-width"="512" "prefer-vector-width"="512" }',
+        ]
+    )
+
+
+def _convolve(size: int, lanes: int) -> str:
+    """All steps in order (see `Kernel`): a portion of the tiles at a time, slab by slab, band by band."""
+    code = _Code(lanes)
+    padded = code.new(f"and i64 {code.add('%portion', ROWS - 1)}, -{ROWS}")
+    plane = code.add(code.mul(padded, "%C"), STEP)
+    band_plane = code.add(code.mul("%d", BAND), STEP)
+    filters = code.mul("%C", "%d")
+    matrices = code.at("%room", code.mul(plane, size * size))
+    matrix = code.add(filters, STEP)
+    products = code.at(matrices, code.mul(matrix, size * size))
+    edge = code.at(products, code.mul(band_plane, size * size))
+    multiply = _widest(code)
+    several = code.new("icmp ne i64 %d, %D")
+    with code.loop("%first", "%last", "%portion") as begin:
+        finish = code.smaller(code.add(begin, "%portion"), "%last")
+        code.say(
+            f"call void @into_tiles(ptr %map, ptr %room, ptr {edge}, i64 %H, i64 %W, i64 %C, "
+            f"i64 %rows, i64 %columns, i64 {plane}, i64 {begin}, i64 {finish})"
+        )
+        fresh = code.new(f"or i1 {several}, {code.new(f'icmp eq i64 {begin}, %first')}")
+        with code.loop(0, "%D", "%d") as channel:
+            with code.where(fresh):
+                weights = code.at("%weights", code.mul(code.mul("%C", 9), channel))
+                code.say(f"call void @expand(ptr {weights}, ptr {matrices}, i64 {filters}, i64 {matrix})")
+            bias, beside, out = (code.at(name, channel) for name in ("%bias", "%shortcut", "%out"))
+            with code.loop(begin, finish, BAND) as start:
+                end = code.smaller(code.add(start, BAND), finish)
+                some = code.new(f"sub i64 {end}, {start}")
+                given = code.at("%room", code.mul(code.new(f"sub i64 {start}, {begin}"), "%C"))
+                with code.loop(0, size * size) as number:
+                    a, b, c = (
+                        code.at(address, code.mul(number, step))
+                        for address, step in ((given, plane), (matrices, matrix), (products, band_plane))
+                    )
+                    code.say(f"call void {multiply}(ptr {a}, ptr {b}, ptr {c}, i64 {some}, i64 %C, i64 %d)")
+                code.say(
+                    f"call void @out_of_tiles(ptr {products}, ptr {bias}, ptr {beside}, i64 %is_map, ptr {out}, "
+                    f"float %low, i64 %d, i64 %H, i64 %W, i64 %D, i64 %rows, i64 %columns, i64 {band_plane}, "
+                    f"i64 {start}, i64 {end})"
+                )
+    arguments = (
+        "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, "
+        "ptr noalias %out, float %low, ptr noalias %room, i64 %H, i64 %W, i64 %C, i64 %D, i64 %d, "
+        "i64 %rows, i64 %columns, i64 %first, i64 %last, i64 %portion"
+    )
+    return code.function("convolve", arguments, linkage="")
+
+
+def _widest(code: _Code) -> str:
+    """The matrix product with the widest panel that divides the columns of a slab."""
+    vectors = code.new(f"udiv i64 %d, {code.lanes}")
+    best = "@multiply1"
+    for columns in range(2, COLUMNS + 1):
+        fits = code.new(f"icmp eq i64 {code.new(f'urem i64 {vectors}, {columns}')}, 0")
+        best = code.new(f"select i1 {fits}, ptr @multiply{columns}, ptr {best}")
+    return best
+
+
+def _multiply(columns: int, lanes: int) -> str:
+    """out "count d" = a "count C" @ b "C d", ROWS rows at a time (what is beyond `count` is void)."""
+    code = _Code(lanes)
+    with code.loop(0, "%count", ROWS) as top:
+        lines = _lines_of(code, code.at("%a", code.mul(top, "%C")), "%C", ROWS)
+        with code.loop(0, "%d", columns * lanes) as left:
+            sums = ["zeroinitializer"] * (ROWS * columns)
+            with code.loop(0, "%C", 1, sums) as k:
+                row = code.at("%b", code.add(code.mul(k, "%d"), left))
+                given = [code.load(row, str(v * lanes)) for v in range(columns)]
+                for r, line in enumerate(lines):
+                    factor = code.everywhere(code.new(f"load float, ptr {code.at(line, k)}, align 4"))
+                    for v in range(columns):
+                        sums[r * columns + v] = code.plus_product(sums[r * columns + v], factor, given[v])
+            for r in range(ROWS):
+                goal = code.at("%out", code.add(code.mul(code.add(top, r), "%d"), left))
+                for v in range(columns):
+                    code.store(sums[r * columns + v], goal, str(v * lanes))
+    return code.function(
+        f"multiply{columns}", "ptr noalias %a, ptr noalias %b, ptr noalias %out, i64 %count, i64 %C, i64 %d"
+    )
+
+
+def _expand(filters: Float64[np.ndarray, "n 3"], lanes: int) -> str:
+    """G g G^T of `count` filters g, which lie STEP by STEP, tap after tap; n*n planes, `plane` numbers apart."""
+    code, size = _Code(lanes), len(filters)
+    planes = _lines_of(code, "%matrices", "%plane", size * size)
+    with code.loop(0, "%count", STEP) as group, code.loop(0, STEP, lanes) as part:
+        index = code.add(group, part)
+        start = code.add(code.mul(group, 9), part)
+        given = [code.load("%weights", code.add(start, tap * STEP)) for tap in range(9)]
+        down = [_to_points(code, filters, given[j::3]) for j in range(3)]
+        for u in range(size):
+            for v, value in enumerate(_to_points(code, filters, [column[u] for column in down])):
+                code.store(value, planes[u * size + v], index)
+    return code.function("expand", "ptr noalias %weights, ptr noalias %matrices, i64 %count, i64 %plane")
+
+
+def _into_tiles(to_tiles: Float64[np.ndarray, "n n"], lanes: int) -> str:
+    size = len(to_tiles)
+    code = _Code(lanes)
+    row = code.mul("%W", "%C")
+    edge_row = code.mul("%C", size)
+    with code.loop("%first", "%last") as tile:
+        corner, y, x = _corner(code, tile, size - 2, 1)
+        inside = code.all_of(
+            f"sge i64 {y}, 0", f"sge i64 {x}, 0", f"sle i64 {code.add(y, size)}, %H", f"sle i64 {code.add(x, size)}, %W"
+        )
+        patch = code.at("%map", corner)
+        with code.where(code.new(f"xor i1 {inside}, true")):
+            _copy_to_edge(code, patch, y, x, size)
+        start = code.new(f"select i1 {inside}, ptr {patch}, ptr %edge")
+        step = code.new(f"select i1 {inside}, i64 {row}, i64 {edge_row}")
+        rows = _lines_of(code, start, step, size)
+        goal = code.at("%tiles", _in_plane(code, tile, "%C"))
+        planes = _lines_of(code, goal, "%plane", size * size)
+        with code.loop(0, "%C", lanes) as channel:
+            across = []
+            for j in range(size):
+                index = code.add(channel, code.mul("%C", j))
+                across.append(_to_points(code, to_tiles, [code.load(line, index) for line in rows]))
+            for u in range(size):
+                for v, value in enumerate(_to_points(code, to_tiles, [column[u] for column in across])):
+                    code.store(value, planes[u * size + v], channel)
+    return code.function(
+        "into_tiles", f"ptr noalias %map, ptr noalias %tiles, ptr noalias %edge, i64 %H, i64 %W, i64 %C, {WHERE}"
+    )
+
+
+def _out_of_tiles(from_tiles: Float64[np.ndarray, "m n"], lanes: int) -> str:
+    tile_size, size = from_tiles.shape
+    code = _Code(lanes)
+    row = code.mul("%W", "%C")
+    aside = code.new("icmp ne i64 %is_map, 0")
+    low = code.everywhere("%low")
+    with code.loop("%first", "%last") as tile:
+        corner, y, x = _corner(code, tile, tile_size, 0)
+        planes = _lines_of(code, code.at("%tiles", _in_plane(code, tile, "%some")), "%plane", size * size)
+        with code.loop(0, "%some", lanes) as channel:
+            across = [
+                _from_tile(code, from_tiles, [code.load(planes[u * size + v], channel) for u in range(size)])
+                for v in range(size)
+            ]
+            bias = code.load("%bias", channel)
+            for r in range(tile_size):
+                line = code.add(code.add(corner, channel), code.mul(row, r))
+                for s, value in enumerate(_from_tile(code, from_tiles, [column[r] for column in across])):
+                    with code.where(code.all_of(f"slt i64 {code.add(y, r)}, %H", f"slt i64 {code.add(x, s)}, %W")):
+                        index = code.add(line, code.mul("%C", s))
+                        beside = code.new(f"select i1 {aside}, i64 {index}, i64 {channel}")
+                        total = code.plus(code.plus(value, bias), code.load("%shortcut", beside))
+                        above = code.new(f"fcmp ogt {code.vector} {total}, {low}")
+                        code.store(code.either(above, total, low), "%out", index)
+    arguments = "ptr noalias %tiles, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, ptr noalias %out, float %low, i64 %some"
+    return code.function("out_of_tiles", f"{arguments}, i64 %H, i64 %W, i64 %C, {WHERE}")
+
+
+def _corner(code: _Code, tile: str, step: int, margin: int) -> tuple[str, str, str]:
+    """Where a tile begins: index of its first number in the map, row and column."""
+    image, rest = code.divided(tile, code.mul("%rows", "%columns"))
+    down, right = code.divided(rest, "%columns")
+    y, x = (code.add(code.mul(count, step), -margin) for count in (down, right))
+    line = code.add(code.mul(image, "%H"), y)
+    return code.mul(code.add(code.mul(line, "%W"), x), "%C"), y, x
+
+
+def _in_plane(code: _Code, tile: str, channels: str) -> str:
+    """Where the numbers of a tile begin in each of the n*n planes."""
+    return code.mul(code.new(f"sub i64 {tile}, %first"), channels)
+
+
+def _lines_of(code: _Code, start: str, step: str, count: int) -> list[str]:
+    """Addresses, each `step` numbers after the one before."""
+    lines = [start]
+    while len(lines) < count:
+        lines.append(code.at(lines[-1], step))
+    return lines
+
+
+def _copy_to_edge(code: _Code, patch: str, y: str, x: str, size: int) -> None:
+    """A patch that reaches out of the map, with zeros there."""
+    with code.loop(0, size) as i, code.loop(0, size) as j:
+        inside = code.all_of(f"ult i64 {code.add(y, i)}, %H", f"ult i64 {code.add(x, j)}, %W")
+        source = code.mul(code.add(code.mul(i, "%W"), j), "%C")
+        goal = code.mul(code.add(code.mul(i, size), j), "%C")
+        with code.loop(0, "%C", code.lanes) as channel:
+            code.store("zeroinitializer", "%edge", code.add(goal, channel))
+        with code.where(inside), code.loop(0, "%C", code.lanes) as channel:
+            code.store(code.load(patch, code.add(source, channel)), "%edge", code.add(goal, channel))
+
+
+def _to_points(code: _Code, matrix: Float64[np.ndarray, "n k"], values: Sequence[str]) -> list[str]:
+    """matrix @ values. Rows 1, 2 and 3, 4 ... are those of opposite points: they share their even and odd parts."""
+    size = len(matrix)
+    found = {0: code.weighted(matrix[0], values), size - 1: code.weighted(matrix[-1], values)}
+    for k in range(1, size - 1, 2):
+        even, odd = (matrix[k] + matrix[k + 1]) / 2, (matrix[k] - matrix[k + 1]) / 2
+        factor = float(odd[np.flatnonzero(odd)[-1]])
+        shared, other = code.weighted(even, values), code.weighted(odd / factor, values)
+        found[k] = code.plus_scaled(shared, factor, other)
+        found[k + 1] = code.plus_scaled(shared, -factor, other)
+    return [found[k] for k in range(size)]
+
+
+def _from_tile(code: _Code, matrix: Float64[np.ndarray, "m n"], values: Sequence[str]) -> list[str]:
+    """matrix @ values. Columns 1, 2 and 3, 4 ... are opposite points': their sum and difference do for all rows."""
+    size = matrix.shape[1]
+    terms, columns = [values[0]], [matrix[:, 0]]
+    for k in range(1, size - 1, 2):
+        terms += [code.plus(values[k], values[k + 1]), code.minus(values[k], values[k + 1])]
+        columns += [(matrix[:, k] + matrix[:, k + 1]) / 2, (matrix[:, k] - matrix[:, k + 1]) / 2]
+    terms.append(values[-1])
+    columns.append(matrix[:, -1])
+    return [code.weighted(weights, terms) for weights in np.stack(columns, 1)]

@@ -1,0 +1,88 @@
+"""Winograd's way gives what a convolution gives, at every size of map and for every layer it is used for."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from limner.networks.winograd import Room, WinogradConv, from_slabs, kernel, slabs, tile_for, transform
+from limner.networks.winograd_kernels import program, vector_lanes
+
+needs_kernel = pytest.mark.skipif(kernel(4) is None, reason="no code for this machine")
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_kernels_exist_where_llvmlite_is():
+    pytest.importorskip("llvmlite")
+    assert kernel(2) is not None and kernel(4) is not None
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_matrices_convolve(tile: int):
+    matrices, rng = transform(tile), np.random.default_rng(0)
+    pixels, taps = rng.standard_normal(tile + 2), rng.standard_normal(3)
+    found = matrices.from_tiles @ ((matrices.filters @ taps) * (matrices.to_tiles @ pixels))
+    assert np.allclose(found, np.correlate(pixels, taps), atol=1e-12)
+
+
+@needs_kernel
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize(
+    ("count", "inputs", "outputs", "height", "width"),
+    [(1, 16, 16, 8, 8), (2, 48, 48, 13, 9), (3, 32, 112, 5, 1), (1, 16, 96, 1, 30), (2, 512, 32, 7, 7)],
+)
+def test_convolution_shortcut_and_relu(tile: int, count: int, inputs: int, outputs: int, height: int, width: int):
+    x, weight = numbers(count, inputs, height, width), numbers(outputs, inputs, 3, 3, seed=1) / (9 * inputs) ** 0.5
+    bias, shortcut = numbers(outputs, seed=2), numbers(count, outputs, height, width, seed=3)
+    layer = WinogradConv(slabs(weight, tile), bias, tile, Room())
+    plain = conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    with torch.inference_mode():
+        assert torch.allclose(layer(x).double(), plain, atol=3e-5)
+        summed = layer(x, shortcut, relu=True)
+        layer.relu = True
+        assert torch.equal(layer(x), layer(x, torch.zeros_like(shortcut), relu=True))
+    assert torch.allclose(summed.double(), torch.relu(plain + shortcut), atol=3e-5)
+    assert summed.is_contiguous(memory_format=torch.channels_last)
+
+
+@needs_kernel
+def test_many_maps_go_in_several_portions(monkeypatch):
+    monkeypatch.setattr("limner.networks.winograd.ONE_SLAB_TILES", 64)
+    x, weight = numbers(5, 16, 20, 20), numbers(16, 16, 3, 3, seed=1) / 12
+    with torch.inference_mode():
+        found = WinogradConv(slabs(weight, 4), torch.zeros(16), 4, Room())(x)
+    assert torch.allclose(found, conv2d(x, weight, padding=1), atol=3e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (512, 512), (192, 96), (80, 256)])
+def test_slabs_keep_every_weight(shape: tuple[int, int]):
+    weight = numbers(*shape, 3, 3)
+    assert torch.equal(from_slabs(slabs(weight, 4)), weight)
+
+
+def test_only_layers_that_gain_go_winograd_s_way():
+    assert tile_for(nn.Conv2d(48, 48, 3, padding=1)) == 4 and tile_for(nn.Conv2d(512, 512, 3, padding=1)) == 2
+    others = (nn.Conv2d(48, 48, 3, 2, 1), nn.Conv2d(48, 48, 3), nn.Conv2d(48, 48, 1), nn.Conv2d(3, 64, 3, padding=1),
+              nn.Conv2d(48, 48, 3, padding=1, groups=3), nn.Conv2d(48, 48, 3, 1, 2, 2), nn.ReLU())  # fmt: skip
+    assert not [layer for layer in others if tile_for(layer)]
+
+
+@pytest.mark.parametrize(("features", "lanes"), [({"avx512f": True, "avx": True}, 16), ({"avx": True}, 8), ({}, 4)])
+def test_code_for_other_processors_is_valid(features: dict[str, bool], lanes: int):
+    llvm = pytest.importorskip("llvmlite.binding")
+    assert vector_lanes(features) == lanes
+    llvm.parse_assembly(program(transform(4), lanes)).verify()
+
+
+def test_without_llvmlite_there_is_no_kernel(monkeypatch):
+    import sys
+
+    from limner.networks.winograd_kernels import compiled
+
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    assert compiled(transform(2)) is None
