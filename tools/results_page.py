@@ -3,7 +3,8 @@
     python tools/results_page.py
 
 Reads docs/data/published.json (others' numbers) and docs/data/limner/ID.json: the results.json of a whole
-`limner evaluate` run, copied there under the table's id. Without one, limner's row says "not measured".
+`limner evaluate` run, copied there under the table's id (ID-anything.json where a table has two sets). Without one,
+limner's row says "not measured". What limner reaches on people of its own is read from bench/ehf_like.json.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1] / "docs"
 PAGE, DATA, OWN = ROOT / "results-published.md", ROOT / "data" / "published.json", ROOT / "data" / "limner"
+LIKE_EHF = ROOT.parent / "bench" / "ehf_like.json"
 NOTHING = "not measured"
 HEAD = """# limner beside published numbers
 
@@ -25,11 +27,13 @@ people is in the [README](../README.md).
 """
 
 
-def page(published: dict[str, Any], own: dict[str, dict[str, Any]]) -> str:
-    """The whole page. `own`: results.json contents by table id."""
+def page(published: dict[str, Any], own: dict[str, list[dict[str, Any]]], like_ehf: dict[str, Any] | None) -> str:
+    """The whole page. `own`: results.json contents by table id; `like_ehf`: what bench/ehf_like.py has measured."""
     numbers = {source: i for i, source in enumerate(_used(published), start=1)}
     parts = [HEAD]
-    parts += [_table(table, published["systems"], numbers, own.get(table["id"])) for table in published["tables"]]
+    parts += [_table(table, published["systems"], numbers, own.get(table["id"], [])) for table in published["tables"]]
+    if like_ehf is not None:
+        parts.append(_like_ehf(like_ehf))
     lines = ["## Sources\n"]
     for source, number in numbers.items():
         entry = published["sources"][source]
@@ -49,7 +53,23 @@ def _used(published: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(source for _, source in cells))
 
 
-def _table(table: dict[str, Any], systems: list[str], numbers: dict[str, int], own: dict[str, Any] | None) -> str:
+def _like_ehf(measured: dict[str, Any]) -> str:
+    """limner on synthetic people: no row of any table above, and said so."""
+    rows = {name: value for name, value in measured.items() if isinstance(value, dict)}
+    lines = [
+        "## limner on people of its own\n",
+        f"Not a benchmark: {measured['people']} synthetic people as EHF shows people (whole in a clear photo of "
+        f"{measured['photo_px']} px, about facing the camera, boxes given; seed {measured['seed']}), made by the "
+        "generator that also made the training's people, scored on limner's own body. Not to be put beside the tables "
+        "above. `python bench/ehf_like.py`, [numbers](../bench/ehf_like.json); mm, mean and standard error.\n",
+        "| metric | limner |",
+        "|---|---:|",
+    ]
+    lines += [f"| {name} | {value['mean']:.1f} +- {value['standard_error']:.1f} |" for name, value in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(table: dict[str, Any], systems: list[str], numbers: dict[str, int], own: list[dict[str, Any]]) -> str:
     columns = table["columns"]
     lines = [f"## {table['title']}\n", f"{table['note']}\n"]
     lines += ["| system | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
@@ -64,24 +84,34 @@ def _table(table: dict[str, Any], systems: list[str], numbers: dict[str, int], o
     return "\n".join(lines) + "\n"
 
 
-def _own_cells(table: dict[str, Any], own: dict[str, Any] | None) -> list[str]:
+def _own_cells(table: dict[str, Any], own: list[dict[str, Any]]) -> list[str]:
     """limner's numbers with their intervals, from the rows of its results.json."""
-    if own is None:
-        return [NOTHING] * len(table["columns"])
-    if own.get("limit") is not None or own.get("predictions") is not None:
+    if any(run.get(option) is not None for run in own for option in ("limit", "predictions")):
         raise ValueError(f"{table['id']}: a run with --limit or --predictions is no result of limner's")
-    rows = {row["metric"]: row["values"].get("limner") for one in own["tables"] for row in one["rows"]}
-    cells = []
-    for column in table["columns"]:
-        value = rows.get(table["metrics"].get(column, ""))
-        cells.append(NOTHING if value is None else f"{value['value']:.1f} ({value['low']:.1f} to {value['high']:.1f})")
-    return cells
+    rows = {
+        f"{row['data']}: {row['metric']}": row["values"].get("limner")
+        for run in own
+        for one in run["tables"]
+        for row in one["rows"]
+    }
+    rows |= {name.partition(": ")[2]: value for name, value in rows.items()}
+    return [_own_cell(rows.get(table["metrics"].get(column, ""))) for column in table["columns"]]
 
 
-def read() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _own_cell(value: dict[str, Any] | None) -> str:
+    if value is None or value["value"] is None:
+        return NOTHING
+    digits = 3 if abs(value["value"]) <= 1 else 2 if abs(value["value"]) < 10 else 1  # scores, face errors, body errors
+    return f"{value['value']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"
+
+
+def read() -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], dict[str, Any] | None]:
     """The committed numbers."""
-    own = {file.stem: json.loads(file.read_text()) for file in sorted(OWN.glob("*.json"))}
-    return json.loads(DATA.read_text()), own
+    own: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted(OWN.glob("*.json")):
+        own.setdefault(file.stem.split("-")[0], []).append(json.loads(file.read_text()))
+    like_ehf = json.loads(LIKE_EHF.read_text()) if LIKE_EHF.exists() else None
+    return json.loads(DATA.read_text()), own, like_ehf
 
 
 if __name__ == "__main__":

@@ -132,12 +132,33 @@ def test_multi_hmr_npy_has_everybody(tmp_path: Path, person):
     assert "photo" not in second.keys
 
 
-def test_pixie_pkl_is_turned_into_the_camera(tmp_path: Path, person):
-    flip = np.array([1, -1, -1])
-    content = {"vertices": (person.vertices.numpy() * flip)[None], "transformed_vertices": np.zeros((1, 4, 3))}
+def test_pixie_predictions(tmp_path: Path, person):
+    content = {"vertices": person.vertices.numpy()[None], "transformed_vertices": np.zeros((1, 4, 3))}
     (tmp_path / "01_prediction.pkl").write_bytes(pickle.dumps(content, protocol=2))
     found = read_answers(tmp_path)
     assert same(only(found), person) and "01" in found[0].keys
+
+
+def test_pixie_parameters(tmp_path: Path, model: BodyModel, params, person):
+    standing = params.replace(transl=torch.zeros(1, 3), leye_pose=torch.eye(3)[None], reye_pose=torch.eye(3)[None])
+    content = {
+        "global_pose": standing.global_orient.numpy()[None],
+        "shape": np.concatenate([standing.betas.numpy(), np.zeros((1, 190))], 1),
+        "exp": np.concatenate([standing.expression.numpy(), np.zeros((1, 40))], 1),
+        "body_cam": np.ones((1, 3)),
+        "name": "01",
+        **{
+            key: getattr(standing, key).numpy()
+            for key in ("body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose")
+        },
+    }
+    file = tmp_path / "01_param.pkl"
+    file.write_bytes(pickle.dumps(content, protocol=2))
+    (found,) = people_of(file, model)
+    assert same(found.answer, answer_of_params(model, standing)) and "01" in found.keys
+    file.write_bytes(pickle.dumps({"global_pose": np.zeros((1, 6)), "partbody_pose": np.zeros((1, 102))}, protocol=2))
+    with pytest.raises(AnswerFileError, match="before its decoder"):
+        only(people_of(file, model))
 
 
 def test_amass_npz_stands_before_a_level_camera(tmp_path: Path, model: BodyModel, params, person):

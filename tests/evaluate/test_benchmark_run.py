@@ -2,6 +2,8 @@
 
 import csv
 import json
+import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +14,19 @@ import torch
 from limner.body.keypoints import LSP12
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES
-from limner.data.sources import ehf
+from limner.data.sources import agora_frames, ehf
 from limner.data.sources.agora import Submitted, write_submission
 from limner.data.sources.threedpw import SMPL_JOINTS
 from limner.errors import DataSetError
 from limner.evaluate import benchmark_run
 from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import AnswerFileError
+from limner.evaluate.answer_files import AnswerFileError, answer_of_params
 from limner.evaluate.benchmark_run import FromFiles, evaluate_benchmark, open_benchmarks, pooled_statistics
 from limner.evaluate.benchmarks import point_metrics
 from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
 from limner.evaluate.benchmarks.record import Case
-from limner.evaluate.topology import J14_FILE, find_smplx_files
+from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from tests.conftest import random_people
 from tests.data.sources.tiny_sets import (
@@ -33,6 +35,7 @@ from tests.data.sources.tiny_sets import (
     write_ehf,
     write_freihand,
     write_now,
+    write_photo,
     write_stirling,
     write_threedpw,
 )
@@ -231,6 +234,9 @@ def test_missing_data_says_where_to_get_it(tmp_path: Path):
     for what in ("ehf", "3dpw", "freihand", "now", "stirling", "curated"):
         with pytest.raises(DataSetError, match=r"Get it from|Download"):
             evaluate_benchmark(what, tmp_path / "nowhere", tmp_path / "out", predictions=tmp_path)
+    with pytest.raises(DataSetError, match=r"(?s)validation_0_withjv.pkl.*Get it from"):
+        evaluate_benchmark("agora", tmp_path, tmp_path / "out", predictions=tmp_path)
+    write_agora(tmp_path, agora_people(1))
     with pytest.raises(DataSetError, match="--body-model SMPLX_NEUTRAL.npz"):
         evaluate_benchmark("agora", tmp_path, tmp_path / "out", predictions=tmp_path)
 
@@ -345,6 +351,36 @@ def test_agora_divides_by_f1(tmp_path: Path):
     assert table["precision"] == pytest.approx(2 / 3) and table["recall"] == pytest.approx(2 / 3)
     assert table["F1"] == pytest.approx(2 / 3) and table["MVE all, mm"] == pytest.approx(0, abs=0.2)
     assert table["NMVE all, mm"] == pytest.approx((table["MVE all, mm"] or 0) * 1.5, rel=1e-6)
+
+
+def test_agora_by_its_own_tables_needs_no_body_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = BodyModel.load(write_smplx(tmp_path / "files"))
+    for file in (HANDS_FILE, HEAD_FILE):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "files" / file, tmp_path / "set")
+    people = [answer_of_params(model, p) for p in (random_people(1, 10, 10, seed=i).to(torch.float32) for i in (1, 2))]
+    vertices, joints = ([getattr(person, name).numpy() for person in people] for name in ("vertices", "joints"))
+    points = [G.uniform(0, 3000, size=(144, 2)) for _ in people]
+    table = {"imgPath": ["ag_1.png"], "gt_joints_2d": [points], "gt_joints_3d": [joints], "gt_verts": [vertices]}
+    monkeypatch.setattr(agora_frames, "read_frame", lambda file: table)
+    (tmp_path / "set" / "validation_0_withjv.pkl").write_bytes(b"")  # test_frames.py reads real ones
+    write_photo(tmp_path / "set" / "ag_1.png", 3840, 2160)
+    said = tmp_path / "mine"
+    said.mkdir()
+    fingers = np.arange(40)  # tiny_smplx's left hand
+    for k, shift in enumerate((0.0, 0.03)):
+        moved = vertices[k].copy()
+        moved[fingers] += [shift, 0, 0]
+        content = {"verts": moved, "allSmplJoints3d": joints[k], "joints": points[k]}
+        (said / f"ag_1_personId_{k}.pkl").write_bytes(pickle.dumps(content))
+    evaluate_benchmark("agora", tmp_path / "set", tmp_path / "out", predictions=said)
+    table_ = read_table(tmp_path / "out")
+    assert table_["F1"] == 1 and table_["MVE body, mm"] == pytest.approx(0, abs=1e-2)
+    assert table_["MVE left hand, mm"] == pytest.approx(
+        15, abs=1e-2
+    )  # 30 mm for one of two; wrists are the file's joints
+    assert table_["MVE all, mm"] == pytest.approx(5, abs=1e-2) and table_["NMVE all, mm"] == pytest.approx(5, abs=1e-2)
+    assert table_["MPJPE all, mm"] == pytest.approx(0, abs=1e-2)
 
 
 def test_people_are_matched_nearest_first_and_once():

@@ -37,6 +37,10 @@ NEURAL_ANNOT_KEYS = {
     "expr": "expression", "trans": "transl", "cam_trans": "transl",
 }  # fmt: skip
 """Names of Hand4Whole, OSX and NeuralAnnot for SMPL-X's."""
+PIXIE_KEYS = {
+    "global_pose": "global_orient", "body_pose": "body_pose", "jaw_pose": "jaw_pose", "exp": "expression",
+    "left_hand_pose": "left_hand_pose", "right_hand_pose": "right_hand_pose", "shape": "betas",
+}  # fmt: skip
 Z_UP_TO_CAMERA = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """AMASS's world (x right, z up, y away) to camera axes."""
 UNREAD = "limner reads: see docs/evaluation.md, section `Other systems' outputs`."
@@ -96,8 +100,8 @@ class AnswerBook:
 def read_answers(path: Path, model: BodyModel | None = None) -> list[FileAnswer]:
     """Everybody in a file, or in all files below a folder.
 
-    `model`: SMPL-X, needed for files that hold parameters and no mesh. Raises AnswerFileError for what no system writes;
-    damaged files of a folder raise DataSetError when they are asked for.
+    `model`: SMPL-X, needed for files that hold parameters and no mesh. Raises AnswerFileError for what no system
+    writes; damaged files of a folder raise DataSetError when they are asked for.
     """
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS) if path.is_dir() else [path]
     if path.is_dir() and not files:
@@ -168,6 +172,8 @@ def _read_one(file: Path, model: BodyModel | None) -> Answer:
         return _from_pixie(content)
     if "vertices" in keys:
         return _from_expose(content)
+    if "global_pose" in keys:
+        return _from_pixie_params(file, content, model)
     if "joint_names" in keys and "joints" in keys:
         return _joints_only(file, content)
     if keys & {"global_orient", "root_pose"}:
@@ -285,8 +291,23 @@ def _from_expose(content: dict[str, Any]) -> Answer:
 
 
 def _from_pixie(content: dict[str, Any]) -> Answer:
-    """PIXIE's demo, *_prediction.pkl: vertices (1, 10475, 3), metres, y up and towards the camera: turned about x."""
-    return Answer(vertices=_last(content["vertices"]) * torch.tensor([1.0, -1.0, -1.0]))
+    """PIXIE's demo, *_prediction.pkl: vertices (1, 10475, 3), metres, camera axes as its parameters."""
+    return Answer(vertices=_last(content["vertices"]))
+
+
+def _from_pixie_params(file: Path, content: dict[str, Any], model: BodyModel | None) -> Answer:
+    """PIXIE's *_param.pkl, as its decoder leaves it: matrices, `body_pose` (21) put together, whole hands.
+
+    Axes: a person who faces the camera upright has the global_pose diag(1, -1, -1), so they are the camera's. `exp` and
+    `shape` are cut to what the body model has.
+    """
+    if "body_pose" not in content:
+        raise AnswerFileError(
+            f"{file} holds PIXIE's codes before its decoder (no body_pose, only {', '.join(sorted(content)[:6])}): "
+            "save after decoding, or give *_prediction.pkl."
+        )
+    named = {PIXIE_KEYS[key]: value for key, value in content.items() if key in PIXIE_KEYS}
+    return _from_parameters(file, named | {"flat_hand_mean": True}, model)
 
 
 def _joints_only(file: Path, content: dict[str, Any]) -> Answer:

@@ -257,7 +257,7 @@ def _found_rows(result: Scored, column: str) -> Iterator[Row]:
     unknown = float("nan")
     numbers = {"F1": found.f1, "precision": found.matched / max(1, found.predictions)}
     numbers["recall"] = found.matched / max(1, found.people)
-    for metric, normal in ((MVE, "NMVE all, mm"), (MPJPE, "NMJE of 22 joints, mm")):
+    for metric, normal in ((MVE, "NMVE all, mm"), (MPJPE, "NMJE all, mm")):
         values = result.values.get(metric, torch.tensor([torch.nan]))
         numbers[normal] = float(values[~values.isnan()].mean()) / found.f1
     for metric, value in numbers.items():

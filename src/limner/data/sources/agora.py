@@ -29,6 +29,7 @@ LAYOUT = Layout(
     "validation/*_1280x720.png       photos (or 3840x2160: where file_name_3840x2160 says)",
 )
 Split = Literal["train", "validation"]
+PARSED = "AGORA_validation_SMPLX.json"
 FULL_WIDTH, SMALL_WIDTH = 3840, 1280
 """Annotations are in pixels of 3840 x 2160; the photos that most people download are 1280 x 720."""
 
@@ -61,25 +62,26 @@ def read_agora(folder: Path, split: Split = "validation") -> Iterator[AgoraPerso
     name = f"AGORA_{split}_SMPLX.json"
     LAYOUT.need(folder, name)
     content = _read(folder / name)
-    images = {image["id"]: image for image in content["images"]}
-    for entry in content["annotations"]:
-        if not entry.get("is_valid", True):
-            continue
-        image = images[entry["image_id"]]
-        photo, scale = _photo(folder, image)
-        smplx, camera = (_read(folder / entry[key]) for key in ("smplx_param_path", "cam_param_path"))
-        x, y, width, height = (float(value) * scale for value in np.ravel(entry["bbox"]))
-        yield AgoraPerson(
-            name=f"{_plain_name(photo)}#{entry['person_id']}",
-            image=_plain_name(photo),
-            photo=photo,
-            box=torch.tensor([x, y, x + width, y + height]),
-            K=_intrinsics(camera, scale),
-            pose=_pose(smplx),
-            betas=_flat(smplx, "betas"),
-            expression=_flat(smplx, "expression"),
-            transl=_flat(smplx, "transl"),
-        )
+    with LAYOUT.reading(folder / name):
+        images = {image["id"]: image for image in content["images"]}
+        for entry in content["annotations"]:
+            if not entry.get("is_valid", True):
+                continue
+            image = images[entry["image_id"]]
+            photo, scale = _photo(folder, image)
+            smplx, camera = (_read(folder / entry[key]) for key in ("smplx_param_path", "cam_param_path"))
+            x, y, width, height = (float(value) * scale for value in np.ravel(entry["bbox"]))
+            yield AgoraPerson(
+                name=f"{_plain_name(photo)}#{entry['person_id']}",
+                image=_plain_name(photo),
+                photo=photo,
+                box=torch.tensor([x, y, x + width, y + height]),
+                K=_intrinsics(camera, scale),
+                pose=_pose(smplx),
+                betas=_flat(smplx, "betas"),
+                expression=_flat(smplx, "expression"),
+                transl=_flat(smplx, "transl"),
+            )
 
 
 POSE_KEYS = {

@@ -56,17 +56,18 @@ def read_coco_wholebody(folder: Path, split: Literal["train", "val"]) -> Iterato
         annotations = content["annotations"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise LAYOUT.unreadable(folder / name, f"{type(error).__name__}: {error}") from error
-    for entry in annotations:
-        points = _points(entry)
-        if not entry.get("iscrowd") and bool((points[:, 2] > 0).any()):
-            x, y, width, height = map(float, entry["bbox"])
-            yield WholeBody(
-                name=f"{photos[entry['image_id']].stem}#{entry['id']}",
-                photo=photos[entry["image_id"]],
-                box=torch.tensor([x, y, x + width, y + height]),
-                points_px=points[:, :2],
-                confidence=points[:, 2].clamp(max=1.0),
-            )
+    with LAYOUT.reading(folder / name):
+        for entry in annotations:
+            points = _points(entry)
+            if not entry.get("iscrowd") and bool((points[:, 2] > 0).any()):
+                x, y, width, height = map(float, entry["bbox"])
+                yield WholeBody(
+                    name=f"{photos[entry['image_id']].stem}#{entry['id']}",
+                    photo=photos[entry["image_id"]],
+                    box=torch.tensor([x, y, x + width, y + height]),
+                    points_px=points[:, :2],
+                    confidence=points[:, 2].clamp(max=1.0),
+                )
 
 
 def _points(entry: dict[str, Any]) -> Tensor:

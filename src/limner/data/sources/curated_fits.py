@@ -39,16 +39,17 @@ def read_curated_fits(folder: Path, split: Split) -> Fits:
     pose = with_eyes(torch.as_tensor(np.asarray(arrays["pose"], np.float32)))
     if pose is None or len(pose) != len(names):
         raise LAYOUT.unreadable(file, f"pose is {np.shape(arrays['pose'])}, expected ({len(names)}, 53 or 55, 3)")
-    return Fits(
-        names=tuple(names),
-        photos=tuple(photo_of(folder, name) for name in names),
-        pose=pose,
-        betas=torch.as_tensor(np.asarray(arrays["betas"], np.float32)),
-        expression=torch.as_tensor(np.asarray(arrays["expression"], np.float32)),
-        transl=torch.zeros(len(names), 3),
-        points=torch.as_tensor(np.asarray(arrays["keypoints2D"], np.float32)),
-        point_names=KEYPOINT_SETS["openpose135"],
-    )
+    with LAYOUT.reading(file):
+        return Fits(
+            names=tuple(names),
+            photos=tuple(photo_of(folder, name) for name in names),
+            pose=pose,
+            betas=torch.as_tensor(np.asarray(arrays["betas"], np.float32)),
+            expression=torch.as_tensor(np.asarray(arrays["expression"], np.float32)),
+            transl=torch.zeros(len(names), 3),
+            points=torch.as_tensor(np.asarray(arrays["keypoints2D"], np.float32)),
+            point_names=KEYPOINT_SETS["openpose135"],
+        )
 
 
 def read_curated_truth(folder: Path) -> dict[str, Float[Tensor, "N _ 3"]]:

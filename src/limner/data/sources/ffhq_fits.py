@@ -69,6 +69,7 @@ def read_ffhq_fits(folder: Path) -> HeadFits:
     count = len(arrays["img_fnames"])
     if np.shape(points)[1:2] != (73,):
         raise LAYOUT.unreadable(file, f"keypoints2d is {np.shape(points)}, expected ({count}, 73, 2)")
-    tensors = {key: torch.as_tensor(np.asarray(arrays[key], np.float32)).reshape(count, -1) for key in keys}
-    tensors["points_px"] = torch.as_tensor(np.asarray(points, np.float32)[..., :2])
-    return HeadFits(folder, tuple(str(name) for name in arrays["img_fnames"]), tensors)
+    with LAYOUT.reading(file):
+        tensors = {key: torch.as_tensor(np.asarray(arrays[key], np.float32)).reshape(count, -1) for key in keys}
+        tensors["points_px"] = torch.as_tensor(np.asarray(points, np.float32)[..., :2])
+        return HeadFits(folder, tuple(str(name) for name in arrays["img_fnames"]), tensors)

@@ -50,17 +50,18 @@ def read_freihand(folder: Path, split: Split = "evaluation") -> Iterator[HandPho
     mano = _read(mano_file) if mano_file.exists() else None
     if not len(K) == len(xyz) == len(verts):
         raise LAYOUT.error(folder, f"{split}: {len(K)} cameras, {len(xyz)} skeletons, {len(verts)} meshes")
-    for background in range(BACKGROUNDS[split]):
-        for row in range(len(K)):
-            number = background * len(K) + row
-            yield HandPhoto(
-                name=f"{number:08d}",
-                photo=folder / split / "rgb" / f"{number:08d}.jpg",
-                K=torch.tensor(K[row], dtype=torch.float32),
-                joints=torch.tensor(xyz[row], dtype=torch.float32),
-                vertices=torch.tensor(verts[row], dtype=torch.float32),
-                mano=None if mano is None else torch.tensor(mano[row], dtype=torch.float32).reshape(-1),
-            )
+    with LAYOUT.reading(folder / f"{split}_xyz.json"):
+        for background in range(BACKGROUNDS[split]):
+            for row in range(len(K)):
+                number = background * len(K) + row
+                yield HandPhoto(
+                    name=f"{number:08d}",
+                    photo=folder / split / "rgb" / f"{number:08d}.jpg",
+                    K=torch.tensor(K[row], dtype=torch.float32),
+                    joints=torch.tensor(xyz[row], dtype=torch.float32),
+                    vertices=torch.tensor(verts[row], dtype=torch.float32),
+                    mano=None if mano is None else torch.tensor(mano[row], dtype=torch.float32).reshape(-1),
+                )
 
 
 def _read(file: Path) -> list[Any]:

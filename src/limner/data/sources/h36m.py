@@ -58,22 +58,23 @@ def read_h36m(folder: Path, subject: int) -> Iterator[Frame]:
     )
     fits = folder / f"{start}SMPLX_NeuralAnnot.json"
     smplx = LAYOUT.read_json(fits) if fits.exists() else None
-    images = {image["id"]: image for image in data["images"]}
-    for entry in data["annotations"]:
-        image = images[entry["image_id"]]
-        action, subaction, frame = (str(image[key]) for key in ("action_idx", "subaction_idx", "frame_idx"))
-        camera = cameras[str(image["cam_idx"])]
-        rotation, shift = (np.asarray(camera[key], np.float64) for key in ("R", "t"))
-        world = np.asarray(joints[action][subaction][frame], np.float64)
-        x, y, width, height = map(float, entry["bbox"])
-        yield Frame(
-            name=Path(image["file_name"]).stem,
-            photo=folder / "images" / image["file_name"],
-            box=torch.tensor([x, y, x + width, y + height]),
-            K=_intrinsics(camera),
-            joints=torch.as_tensor((world @ rotation.reshape(3, 3).T + shift.reshape(3)) / 1000).float(),
-            world_fit=None if smplx is None else smplx[action][subaction].get(frame),
-        )
+    with LAYOUT.reading(folder / f"{start}data.json"):
+        images = {image["id"]: image for image in data["images"]}
+        for entry in data["annotations"]:
+            image = images[entry["image_id"]]
+            action, subaction, frame = (str(image[key]) for key in ("action_idx", "subaction_idx", "frame_idx"))
+            camera = cameras[str(image["cam_idx"])]
+            rotation, shift = (np.asarray(camera[key], np.float64) for key in ("R", "t"))
+            world = np.asarray(joints[action][subaction][frame], np.float64)
+            x, y, width, height = map(float, entry["bbox"])
+            yield Frame(
+                name=Path(image["file_name"]).stem,
+                photo=folder / "images" / image["file_name"],
+                box=torch.tensor([x, y, x + width, y + height]),
+                K=_intrinsics(camera),
+                joints=torch.as_tensor((world @ rotation.reshape(3, 3).T + shift.reshape(3)) / 1000).float(),
+                world_fit=None if smplx is None else smplx[action][subaction].get(frame),
+            )
 
 
 def _intrinsics(camera: dict[str, Any]) -> Float[Tensor, "3 3"]:

@@ -53,20 +53,21 @@ def read_humandata(file: Path, photos: Path) -> Fits:
             return torch.zeros(count, width)
         return torch.as_tensor(np.asarray(params[key], np.float32)).reshape(count, -1)
 
-    pose = torch.cat([rows(key, 3 * joints) for key, joints in JOINTS.items()], 1)
-    if pose.shape[1] != 165:
-        raise LAYOUT.unreadable(file, f"its poses have {pose.shape[1]} numbers, expected 165 axis-angle ones")
-    return Fits(
-        names=tuple(names),
-        photos=tuple(photos / name for name in names),
-        pose=pose.reshape(count, 55, 3),
-        betas=rows("betas", 10),
-        expression=rows("expression", 10),
-        transl=rows("transl", 3),
-        points=torch.zeros(count, 0, 3),
-        point_names=(),
-        boxes=_boxes(arrays),
-    )
+    with LAYOUT.reading(file):
+        pose = torch.cat([rows(key, 3 * joints) for key, joints in JOINTS.items()], 1)
+        if pose.shape[1] != 165:
+            raise LAYOUT.unreadable(file, f"its poses have {pose.shape[1]} numbers, expected 165 axis-angle ones")
+        return Fits(
+            names=tuple(names),
+            photos=tuple(photos / name for name in names),
+            pose=pose.reshape(count, 55, 3),
+            betas=rows("betas", 10),
+            expression=rows("expression", 10),
+            transl=rows("transl", 3),
+            points=torch.zeros(count, 0, 3),
+            point_names=(),
+            boxes=_boxes(arrays),
+        )
 
 
 def _boxes(arrays: dict[str, Any]) -> Tensor | None:

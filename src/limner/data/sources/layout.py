@@ -1,6 +1,8 @@
 """Is a public data set where it should be, and if not: where does one get it, and what should it look like?"""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,14 @@ class Layout:
     def unreadable(self, file: Path, why: object) -> DataSetError:
         """An error for one file that is damaged, cut off, or holds something else."""
         return self.error(file, f"this file cannot be used ({why}); it may be cut off: copy or download it again")
+
+    @contextmanager
+    def reading(self, file: Path) -> Iterator[None]:
+        """Turn what a file of another form or half a file makes the reading code raise into `unreadable`."""
+        try:
+            yield
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise self.unreadable(file, f"{type(error).__name__}: {error}") from error
 
     def read_json(self, file: Path) -> dict[str, Any]:
         """A JSON file that holds a dict; raises `unreadable` otherwise."""

@@ -48,30 +48,31 @@ def read_spin_smplx(folder: Path, part: Part) -> Fits:
     lacking = {"imgname", "pose", "betas", "has_smpl"} - arrays.keys()
     if lacking:
         raise LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
-    keep = np.asarray(arrays["has_smpl"]).astype(bool)
-    count = int(keep.sum())
-    pose = np.asarray(arrays["pose"], np.float32)[keep]
-    if pose.shape != (count, 165):
-        raise LAYOUT.unreadable(file, f"pose is {pose.shape}, expected ({count}, 165): SPIN's own files have 72")
+    with LAYOUT.reading(file):
+        keep = np.asarray(arrays["has_smpl"]).astype(bool)
+        count = int(keep.sum())
+        pose = np.asarray(arrays["pose"], np.float32)[keep]
+        if pose.shape != (count, 165):
+            raise LAYOUT.unreadable(file, f"pose is {pose.shape}, expected ({count}, 165): SPIN's own files have 72")
 
-    def rows(key: str, width: int) -> torch.Tensor:
-        given = np.asarray(arrays[key], np.float32)[keep] if key in arrays else np.zeros((count, width), np.float32)
-        return torch.as_tensor(given)
+        def rows(key: str, width: int) -> torch.Tensor:
+            given = np.asarray(arrays[key], np.float32)[keep] if key in arrays else np.zeros((count, width), np.float32)
+            return torch.as_tensor(given)
 
-    names = [str(name) for name in np.asarray(arrays["imgname"])[keep]]
-    groups = {key: points for key, points in POINT_GROUPS.items() if key in arrays}
-    points = [rows(key, 0)[:, : len(point_names)] for key, point_names in groups.items()]
-    return Fits(
-        names=tuple(f"{part}/{name}" for name in names),
-        photos=tuple(folder / PHOTOS[part] / name for name in names),
-        pose=torch.as_tensor(pose).reshape(count, 55, 3),
-        betas=rows("betas", 10),
-        expression=rows("expression", 10),
-        transl=rows("translation", 3),
-        points=torch.cat([torch.zeros(count, 0, 3), *points], 1),
-        point_names=tuple(name for point_names in groups.values() for name in point_names),
-        boxes=_boxes(arrays, keep),
-    )
+        names = [str(name) for name in np.asarray(arrays["imgname"])[keep]]
+        groups = {key: points for key, points in POINT_GROUPS.items() if key in arrays}
+        points = [rows(key, 0)[:, : len(point_names)] for key, point_names in groups.items()]
+        return Fits(
+            names=tuple(f"{part}/{name}" for name in names),
+            photos=tuple(folder / PHOTOS[part] / name for name in names),
+            pose=torch.as_tensor(pose).reshape(count, 55, 3),
+            betas=rows("betas", 10),
+            expression=rows("expression", 10),
+            transl=rows("translation", 3),
+            points=torch.cat([torch.zeros(count, 0, 3), *points], 1),
+            point_names=tuple(name for point_names in groups.values() for name in point_names),
+            boxes=_boxes(arrays, keep),
+        )
 
 
 def _boxes(arrays: dict[str, np.ndarray], keep: np.ndarray) -> torch.Tensor | None:

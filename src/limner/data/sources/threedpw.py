@@ -74,7 +74,8 @@ def read_threedpw(folder: Path, split: Split = "test") -> Iterator[Person3DPW]:
         photos = folder / "imageFiles" / str(content.get("sequence", file.stem))
         if not photos.is_dir():
             raise LAYOUT.error(folder, f"sequence {file.name} has no photos in {photos.relative_to(folder)}")
-        yield from _people(content, file.stem, photos)
+        with LAYOUT.reading(file):
+            yield from _people(content, file.stem, photos)
 
 
 def _people(content: dict[str, Any], sequence: str, photos: Path) -> Iterator[Person3DPW]:

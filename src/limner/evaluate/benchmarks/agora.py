@@ -1,7 +1,7 @@
 """How is AGORA scored? Crowds: predictions are matched to people, errors divided by how well people were found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -9,25 +9,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.body.keypoints import FACE68, KEYPOINT_NAMES
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES
-from limner.data.sources.agora import AgoraPerson, read_agora
+from limner.data.sources.agora import PARSED, AgoraPerson, read_agora
+from limner.data.sources.agora_frames import LAYOUT as FRAMES_LAYOUT
+from limner.data.sources.agora_frames import AgoraTables, FramePerson
 from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
-from limner.evaluate.benchmarks.point_metrics import PointError
+from limner.evaluate.benchmarks.point_metrics import Metric, PointError, Points, Scores, expect
 from limner.evaluate.benchmarks.record import Benchmark, Case
-from limner.evaluate.benchmarks.whole_body import joint_of, part_of, v2v_metrics
+from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint_of, part_of, v2v_metrics
 from limner.evaluate.topology import MODEL_FILES, WHERE, SmplxFiles
 
 SOURCE = (
-    "AGORA: Patel et al., CVPR 2021. MVE and MPJPE from the pelvis (hands: wrists, face: neck) over matched people; "
+    "AGORA: Patel et al., CVPR 2021. MVE and MPJPE over matched people: body from the pelvis (22 joints), hands from "
+    "the wrists (15 joints each), face from the neck (51 landmarks); all = body + (left hand + right hand + face) / 3; "
     "NMVE = MVE / F1, NMJE = MPJPE / F1, F1 of people found. Matching here: pairs of nearest 24 joints in the photo, "
-    "no farther apart than a quarter of the person's diagonal; the server's own rule may differ, and only it can score "
-    "the test split."
+    "no farther apart than a quarter of the person's diagonal; the server's own rule (least joint error, boxes that "
+    "overlap) may differ, and only it can score the test split."
 )
+ROOTS = {"body": "pelvis", "left hand": "left_wrist", "right hand": "right_wrist", "face": "neck"}
+"""Parts, and the joint at which each is brought together with the truth's."""
+BODY_JOINTS = JOINT_NAMES[:22]
+LEFT_FINGERS, RIGHT_FINGERS = JOINT_NAMES[25:40], JOINT_NAMES[40:55]
 MATCHED_JOINTS = 24
 NEAR_ENOUGH = 0.25
-MVE, MPJPE = "MVE all, mm", "MPJPE of 22 joints, mm"
+MVE, MPJPE = "MVE all, mm", "MPJPE all, mm"
 
 
 @dataclass(frozen=True)
@@ -45,27 +53,102 @@ class Found:
 
 
 def agora_benchmark(folder: Path, files: SmplxFiles, model: BodyModel | None) -> Benchmark:
-    """The validation split in its parsed form; `model`: SMPL-X, which makes the true meshes from their parameters.
+    """The validation split: AGORA's own tables (vertices and joints), or its parsed form (parameters).
 
-    Raises DataSetError for missing or damaged files and without SMPL-X.
+    `model`: SMPL-X, which makes the true meshes of the parsed form. Raises DataSetError for missing or damaged files,
+    and for the parsed form without SMPL-X.
     """
+    if (folder / PARSED).exists():
+        cases, count = _parsed_cases(folder, files, model)
+    else:
+        cases, count = _table_cases(folder)
+        files = replace(files, vertex_count=count)  # the tables have the meshes: SMPL-X itself is not needed
+
+    notes = (OWN_BODY, "intervals: over photos")
+    return Benchmark("AGORA validation", cases, agora_metrics(files, count), SOURCE, notes, crowd=True)
+
+
+def agora_metrics(files: SmplxFiles, count: int) -> tuple[Metric, ...]:
+    """AGORA's own errors of vertices and of joints, and the errors after Procrustes that other tables have."""
+
+    def joints(*names: str) -> Points:
+        return lambda answer: files.joints(answer, names)
+
+    def face(answer: Answer) -> Tensor:
+        return answer.named(FACE68[17:]).double()
+
+    def errors(what: str, points: dict[str, Points]) -> tuple[Metric, ...]:
+        parts = tuple(PointError(f"{what} {p}, mm", points[p], "root", joint_of(files, ROOTS[p])) for p in ROOTS)
+        return WholeError(f"{what} all, mm", parts[0], parts[1:]), *parts
+
+    vertices = {part: part_of(files, count, part.replace(" ", "_").replace("face", "head")) for part in ROOTS}
+    points = {
+        "body": joints(*BODY_JOINTS),
+        "left hand": joints(*LEFT_FINGERS),
+        "right hand": joints(*RIGHT_FINGERS),
+        "face": face,
+    }
+    aligned = (metric for metric in v2v_metrics(files, count) if metric.names[0].startswith("PA-"))
+    return (*errors("MVE", vertices), *errors("MPJPE", points), *aligned)
+
+
+@dataclass(frozen=True)
+class WholeError:
+    """AGORA's error of the whole person: body + (left hand + right hand + face) / 3, because hands and face have more
+    joints than the body."""
+
+    name: str
+    body: PointError
+    parts: tuple[PointError, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its one row."""
+        return (self.name,)
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        of_parts = sum(part.value(said, true) for part in self.parts) / len(self.parts)
+        return Scores({self.name: self.body.value(said, true) + of_parts})
+
+    def check(self, true: Answer) -> None:
+        """As its parts; and the truth scores 0."""
+        for part in (self.body, *self.parts):
+            part.check(true)
+        expect(self.name, "the truth itself", self(true, true).values[self.name], 0.0)
+
+
+def _parsed_cases(folder: Path, files: SmplxFiles, model: BodyModel | None) -> tuple[tuple[Case, ...], int]:
+    """Everybody of the parsed form, and the number of SMPL-X's vertices."""
     if model is None or files.vertex_count is None:
         raise DataSetError(
-            f"AGORA's truth is SMPL-X parameters: give --body-model {MODEL_FILES[0]} ({WHERE[MODEL_FILES[0]]})."
+            f"the truth of {PARSED} is SMPL-X parameters: give --body-model {MODEL_FILES[0]} "
+            f"({WHERE[MODEL_FILES[0]]}), or put AGORA's own tables (validation_*_withjv.pkl) there instead."
         )
-    count = files.vertex_count
+    return tuple(_case(person, model) for person in read_agora(folder)), files.vertex_count
 
-    def body_joints(answer: Answer) -> Tensor:
-        return files.joints(answer, JOINT_NAMES[:22])
 
-    pelvis = joint_of(files, "pelvis")
-    metrics = (
-        PointError(MVE, part_of(files, count, "all"), "root", pelvis),
-        PointError(MPJPE, body_joints, "root", pelvis),
-        *(metric for metric in v2v_metrics(files, count) if metric.names != ("V2V all, mm",)),
+def _table_cases(folder: Path) -> tuple[tuple[Case, ...], int]:
+    """Everybody of AGORA's own tables, and the number of vertices of the first."""
+    tables = AgoraTables(folder)
+    people = list(tables)
+    if not people:
+        raise FRAMES_LAYOUT.error(folder, "nobody in the tables is valid")
+    cases = tuple(
+        Case(person.name, person.image, "person", person.photo, partial(_table_truth, tables, person))
+        for person in people
     )
-    cases = tuple(_case(person, model) for person in read_agora(folder))
-    return Benchmark("AGORA validation", cases, metrics, SOURCE, ("intervals: over photos",), crowd=True)
+    return cases, len(tables.truth(people[0]).vertices)
+
+
+def _table_truth(tables: AgoraTables, person: FramePerson) -> Answer:
+    """As it lies in the table; joints are SMPL-X's 127."""
+    truth = tables.truth(person)
+    return Answer(
+        vertices=truth.vertices,
+        joints=truth.joints,
+        joint_names=KEYPOINT_NAMES[: len(truth.joints)],
+        points_px=truth.joints_px[:MATCHED_JOINTS],
+    )
 
 
 def _case(person: AgoraPerson, model: BodyModel) -> Case:
@@ -75,14 +158,15 @@ def _case(person: AgoraPerson, model: BodyModel) -> Case:
 
 @torch.no_grad()
 def _truth(person: AgoraPerson, model: BodyModel) -> Answer:
-    mesh = model(person.params(model.hand_means))
+    params = person.params(model.hand_means)
+    mesh = model(params)
     joints = mesh.joints[0]
     pixels = joints[:MATCHED_JOINTS] @ person.K.mT
     return Answer(
         vertices=mesh.vertices[0],
         faces=model.faces,
-        joints=joints,
-        joint_names=JOINT_NAMES,
+        joints=model.keypoints144(mesh, params)[0],
+        joint_names=KEYPOINT_NAMES,
         points_px=pixels[:, :2] / pixels[:, 2:],
     )
 
