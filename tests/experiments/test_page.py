@@ -92,7 +92,14 @@ def test_page_and_plots_are_written_from_the_numbers(tmp_path: Path) -> None:
         assert one.title in text
 
 
-ROW = {"init": "noise", "trained": "all", "images": 100, "minutes": 5.0, "ms_per_crop": 10.0}
+ROW = {
+    "mean_pose_pa_mpjpe_mm": 109.5,
+    "init": "noise",
+    "trained": "all",
+    "images": 100,
+    "minutes": 5.0,
+    "ms_per_crop": 10.0,
+}
 
 
 def test_weights_from_before_and_trained_backbones_are_told_when_they_are_there(tmp_path: Path) -> None:
@@ -106,6 +113,7 @@ def test_weights_from_before_and_trained_backbones_are_told_when_they_are_there(
     made["trained_backbones"] = read_backbones(tmp_path / "b.json")
     text = page(made)
     assert "| large | noise | all | 100 | 5.0 | 300.0 | 80.0 |" in text
+    assert "| the mean pose, nothing seen | | | | | | 109.5 |" in text
     assert "The slowest is also the most accurate" in text and "images/experiments_backbones.png" in text
     draw_plots(made | {"experiments": {}}, tmp_path)
     assert (tmp_path / "experiments_backbones.png").stat().st_size > 1000

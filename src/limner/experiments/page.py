@@ -25,8 +25,9 @@ limner. It is written by a function from [data/experiments.json](data/experiment
 {command}
 ```
 
-It can be stopped at any moment and goes on where it stopped. The last run: {people} people, {fits} of them also by
-optimisation, seed {seed}, photos of {photo_px} x {photo_px} px.
+It can be stopped at any moment and goes on where it stopped, person by person and question by question; then
+`python tools/experiments_page.py DIR` takes its numbers over here. The last run: {people} people, {fits} of them also
+by optimisation, seed {seed}, photos of {photo_px} x {photo_px} px.
 
 ![Some of the people](images/experiments_people.jpg)
 
@@ -275,6 +276,9 @@ def _trained(rows: list[dict[str, Any]]) -> list[str]:
         words = "The fastest is also the most accurate"
     else:
         words = "The most accurate is neither the fastest nor the slowest"
+    mean = {row["mean_error_mm"] for row in rows if "mean_error_mm" in row}
+    if len(mean) == 1:
+        lines.append(f"| the mean pose, nothing seen | | | | | | {mean.pop():.1f} |")
     return [
         *lines,
         f"\n![Accuracy of backbones against their time](images/{plot_name('backbones')})\n",
