@@ -39,8 +39,8 @@ def read_backbones(file: Path) -> list[dict[str, Any]]:
     """Rows of a table of trained backbones (`bench/backbones.json`): a list, or under `rows`.
 
     Each has name, init, trained, images, minutes, ms_per_crop, and a column heldout_pa_mpjpe_mm (on people it has
-    not seen), here `error_mm`; mean_pose_pa_mpjpe_mm, where given, is `mean_error_mm`. Raises DataSetError for a missing
-    file and rows that lack a column.
+    not seen), here `error_mm`; mean_pose_pa_mpjpe_mm, where given, is `mean_error_mm`. Raises DataSetError for a
+    missing file and rows that lack a column.
     """
     try:
         content = json.loads(file.read_text())
