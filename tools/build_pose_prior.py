@@ -9,6 +9,7 @@ body joints, 15 joints of the right hand. A few CPU minutes. See docs/cards/pose
 
 import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import roma
@@ -25,7 +26,8 @@ from limner.synth.sampler import PersonSampler
 OUT = Path(__file__).parents[1] / "src" / "limner" / "assets" / PRIOR_FILE
 FLOOR_DEG = {"body": 3.0, "hand": 2.5}
 """No direction of a Gaussian is narrower: keypoints say more than a library of finite size."""
-ROUNDS, CHUNK = 40, 2000
+ROUNDS, ENOUGH, CHUNK = 40, 0.01, 2000
+"""Rounds at most, the gain in log-likelihood that ends them, and people drawn at a time."""
 
 
 def draw(sampler: PersonSampler, count: int, seed: int) -> BodyParams:
@@ -36,29 +38,64 @@ def draw(sampler: PersonSampler, count: int, seed: int) -> BodyParams:
     return BodyParams(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
 
+@dataclass(frozen=True)
+class Gaussians:
+    """K Gaussians over D numbers: mean "K D", whitening "K D D" (its transpose's product with it is the inverse
+    covariance), log_share "K"."""
+
+    mean: Tensor
+    whitening: Tensor
+    log_share: Tensor
+
+    def score(self, x: Tensor) -> Tensor:
+        """Logarithm of share times density for N x D poses, up to a constant: N x K."""
+        log_width = -self.whitening.diagonal(dim1=1, dim2=2).log().sum(-1)
+        squared = [((x - m) @ w.mT).square().sum(1) for m, w in zip(self.mean, self.whitening, strict=True)]
+        return self.log_share - log_width - torch.stack(squared, 1) / 2
+
+
 def mixture(poses: Tensor, components: int, floor_deg: float, seed: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Expectation-maximisation over the rotation vectors of N x J rotations, from k-means seeds."""
+    """Expectation-maximisation over the rotation vectors of N x J rotations, from k-means seeds.
+
+    The last tenth of the people is not learned from: it says how well the mixture knows people it has not seen.
+    """
     reference = roma.special_procrustes(poses.double().mean(0))
-    x = rotation_to_axis_angle(reference.mT @ poses.double()).flatten(1)
-    generator = torch.Generator().manual_seed(seed)
-    label = _kmeans(x, components, generator)
+    every = rotation_to_axis_angle(reference.mT @ poses.double()).flatten(1)
+    learned = len(every) * 9 // 10
+    x = every[:learned]
+    label = _kmeans(x, components, torch.Generator().manual_seed(seed))
     share = torch.nn.functional.one_hot(label, components).double()
     floor = math.radians(floor_deg) ** 2 * torch.eye(x.shape[1], dtype=x.dtype)
+    likely = -math.inf
     for _ in range(ROUNDS):
-        total = share.sum(0).clamp_min(1.0)
-        mean = (share.mT @ x) / total[:, None]
-        apart = x[None] - mean[:, None]
-        covariance = torch.einsum("nk,kni,knj->kij", share, apart, apart) / total[:, None, None] + floor
-        # U with U U' = inverse covariance: whitening = U'
-        whitening = torch.linalg.cholesky(torch.linalg.inv(covariance)).mT
-        distance = torch.einsum("kij,knj->kni", whitening, apart).square().sum(-1).mT
-        log_width = -whitening.diagonal(dim1=1, dim2=2).log().sum(-1)
-        score = (total / total.sum()).log() - log_width - distance / 2
+        found = _maximised(x, share, floor)
+        score = found.score(x)
+        before, likely = likely, float(torch.logsumexp(score, 1).mean())
         share = torch.softmax(score, 1)
-    cost = 2 * (log_width - (total / total.sum()).log())
-    print(f"  mean log-likelihood {torch.logsumexp(score, 1).mean():.2f}, shares {(total / total.sum()).tolist()}")
-    half = {"mean": mean, "whitening": whitening, "reference": reference, "cost": cost - cost.min()}
-    return {name: value.half() for name, value in half.items()}, share
+        if likely - before < ENOUGH:
+            break
+    unseen = float(torch.logsumexp(found.score(every[learned:]), 1).mean())
+    print(f"  {components} Gaussians, mean log-likelihood {likely:.2f}, of people not learned from {unseen:.2f}")
+    log_width = -found.whitening.diagonal(dim1=1, dim2=2).log().sum(-1)
+    cost = 2 * (log_width - found.log_share)
+    half = {"mean": found.mean, "whitening": found.whitening, "reference": reference, "cost": cost - cost.min()}
+    return {name: value.half() for name, value in half.items()}, torch.softmax(found.score(every), 1)
+
+
+def _maximised(x: Tensor, share: Tensor, floor: Tensor) -> Gaussians:
+    """Gaussians of people who belong to each to a share "N K"."""
+    total = share.sum(0).clamp_min(1.0)
+    mean, whitening = [], []
+    for k in range(share.shape[1]):
+        rows = (share[:, k] > 1e-4).nonzero()[:, 0]
+        weight = share[rows, k, None] / total[k]
+        middle = (weight * x[rows]).sum(0)
+        apart = x[rows] - middle
+        covariance = (weight * apart).mT @ apart + floor
+        mean.append(middle)
+        # U with U U' = inverse covariance: whitening = U'
+        whitening.append(torch.linalg.cholesky(torch.linalg.inv(covariance)).mT)
+    return Gaussians(torch.stack(mean), torch.stack(whitening), (total / total.sum()).log())
 
 
 def upright(global_orient: Tensor, share: Tensor) -> dict[str, Tensor]:
@@ -88,7 +125,7 @@ def _kmeans(x: Tensor, components: int, generator: torch.Generator) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--poses", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=20000)
+    parser.add_argument("--people", type=int, default=40000)
     parser.add_argument("--body", type=int, default=28, help="Gaussians of the body")
     parser.add_argument("--hand", type=int, default=10, help="Gaussians of the hand")
     parser.add_argument("--seed", type=int, default=2024)

@@ -18,7 +18,15 @@ from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
 from limner.fit.problem import Anchor, Weights
 from limner.fit.records import SCORES, Fits, FitTargets, join_fits
-from limner.fit.search import Hypotheses, descended, judged, mean_hypotheses
+from limner.fit.search import (
+    Hypotheses,
+    descended,
+    distinct,
+    join_params,
+    judged,
+    mean_hypotheses,
+    some_descended,
+)
 from limner.fit.solver import SolverOptions
 from limner.fit.stage import Stage
 from limner.fit.swap import SWAPS, swapped_targets
@@ -30,8 +38,10 @@ COARSE_POINTS = tuple(sorted(indices_of(BODY_JOINTS + EXTRA_VERTEX_NAMES[:11] + 
 """Points that say where trunk, limbs, head and wrists are."""
 BODY_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(INNER_FACE_NAMES)}))
 
-LOOSENESS = 2.0
+LOOSENESS = 4.0
 """At the end the estimate holds less: much of what it knows, the pose prior knows too."""
+MIDDLE_MARGIN, FINE_MARGIN = 200.0, 40.0
+"""Bodies that cost so much more than the person's best after a stage are given up."""
 SWAPPED_RATIO = 0.6
 """An estimate this much nearer to the exchanged points makes them suspicious."""
 
@@ -42,7 +52,7 @@ class FitOptions:
 
     batch           so many people at once
     views, extra    yaws tried from typical poses, and further pairs of pose and yaw
-    kept, finalists how many of them go on to the body's stages, and how many to the end
+    kept, finalists how many of them go on to the body's stages, and how many different ones at most to the end
     retry           whether badly fitting people with a start are fitted from typical poses too
     try_swaps       whether badly fitting people are fitted again with left and right exchanged
     doubtful        a body reprojection (share of the box) that counts as bad for both
@@ -93,6 +103,8 @@ class Fitter:
         self.whole = stage(every, whole, Weights(robust=8.0, penetration=1.0), 0.012, SolverOptions(15, 3e-3, 1))
         last = Weights(robust=6.0, penetration=1.0)
         self.final = replace(self.whole, weights=last, solver=SolverOptions(40, 1e-3, 2))
+        # limbs are bent by their own points: the face's would only take time
+        self.limbs = replace(self.fine, layer=some)
         pinned = Unknowns(WHOLE_TURNS, 0, model.num_expression)
         self.frame = replace(self.whole, unknowns=pinned, solver=SolverOptions(15, 1e-3, 1))
 
@@ -136,13 +148,23 @@ class Fitter:
         tried = descended(tried, targets, self.coarse)
         tried = descended(judged(tried, targets, self.middle).best(o.kept), targets, self.middle)
         sigma = measured_sigma(self.fine.layer, targets, tried.best(1).params)
-        tried = judged(tried, targets, self.fine, sigma).best(o.finalists + 1)
-        tried = descended(tried, targets, self.fine, sigma).best(o.finalists)
-        ends = self._whole(targets[tried.rows], tried.params, None)
-        sigma = ends.sigma.unflatten(0, (len(tried), -1)).amin(0)
-        objective = self.final.problem(ends.targets, sigma[tried.rows]).objective(ends.params)
-        first = objective.unflatten(0, (len(tried), -1)).argmin(0)
-        return ends[first * len(targets) + torch.arange(len(targets))]
+        tried = judged(tried, targets, self.fine, sigma)
+        different = distinct(tried, o.finalists + 1, MIDDLE_MARGIN)
+        tried = some_descended(tried, different, targets, self.fine, sigma)
+        bent = judged(self._bent(targets, tried.best(1), sigma), targets, self.fine, sigma)
+        tried = Hypotheses(join_params([bent.params, tried.params]), torch.cat([bent.objective, tried.objective]))
+        return self._best_end(targets, tried)
+
+    def _best_end(self, targets: FitTargets, tried: Hypotheses) -> Finding:
+        """Each person's best few bodies to the end, and the one that costs least by the least errors of all of them."""
+        rows = distinct(tried, self.options.finalists, FINE_MARGIN)
+        who = tried.rows[rows]
+        ends = self._whole(targets[who], tried.params[rows], None)
+        least = torch.full((len(targets), ends.sigma.shape[1]), torch.inf).to(ends.sigma)
+        least = least.scatter_reduce(0, who[:, None].expand_as(ends.sigma), ends.sigma, "amin")
+        objective = self.final.problem(ends.targets, least[who]).objective(ends.params)
+        first = [(who == k).nonzero()[:, 0][objective[who == k].argmin()] for k in range(len(targets))]
+        return ends[torch.stack(first)]
 
     def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
         """The body near the estimate, then free of it, limbs bent all ways; then body, hands and face, loosely held."""
@@ -155,7 +177,7 @@ class Fitter:
     def _bent(self, targets: FitTargets, tried: Hypotheses, sigma: Float[Tensor, "B 4"]) -> Hypotheses:
         """One body a person with its limbs bent in the best way, by the errors that are left over now."""
         sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, tried.params))
-        return with_better_bends(self.model, judged(tried, targets, self.fine, sigma), targets, self.fine, sigma)
+        return with_better_bends(self.model, judged(tried, targets, self.limbs, sigma), targets, self.limbs, sigma)
 
     def _whole(self, targets: FitTargets, start: BodyParams, anchor: Anchor | None) -> Finding:
         """Body, hands and face: with usual errors, then with those that these points have."""

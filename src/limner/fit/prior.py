@@ -147,7 +147,8 @@ def load_priors(path: str | Path) -> PosePriors:
             "tools/build_pose_prior.py. Install limner again, or build the file anew."
         ) from error
     typical = body.poses()[body.cost.argsort()[:TYPICAL]]
-    return PosePriors(body, MirroredPrior(hand), hand, upright, typical, hand.poses()[int(hand.cost.argmin())])
+    # a hand's likeliest Gaussian may be a fist: the mean of all hands is near enough to every one
+    return PosePriors(body, MirroredPrior(hand), hand, upright, typical, hand.reference)
 
 
 @cache

@@ -14,6 +14,11 @@ from limner.fit.prior import PosePriors
 from limner.fit.records import FitTargets
 from limner.fit.stage import Stage
 from limner.fit.start import mean_starts, placed, upright_roll
+from limner.fit.unknowns import BODY_TURNS
+from limner.fit.verdict import put_params
+
+SAME_RAD = 0.4
+"""Two bodies none of whose joints differs by more are one."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,16 @@ def descended(
     return Hypotheses(solution.state, solution.objective.view(hypotheses.objective.shape))
 
 
+def some_descended(
+    hypotheses: Hypotheses, rows: Int[Tensor, "N"], targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"]
+) -> Hypotheses:
+    """The same with some rows of `params` descended; the others cost infinitely much, they are out."""
+    who = hypotheses.rows[rows]
+    ends = stage.solve(targets[who], hypotheses.params[rows], sigma[who])
+    objective = torch.full_like(hypotheses.objective, torch.inf).flatten().index_copy(0, rows, ends.objective)
+    return Hypotheses(put_params(hypotheses.params, rows, ends.state), objective.view(hypotheses.objective.shape))
+
+
 def judged(
     hypotheses: Hypotheses, targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"] | None = None
 ) -> Hypotheses:
@@ -81,6 +96,28 @@ def judged(
     problem = stage.problem(targets[rows], None if sigma is None else sigma[rows])
     objective = problem.objective(hypotheses.params)
     return Hypotheses(hypotheses.params, objective.view(hypotheses.objective.shape))
+
+
+def distinct(hypotheses: Hypotheses, count: int, margin: float) -> Int[Tensor, "N"]:
+    """Rows of `params` of each person's best few bodies that are not the same, people in order and the best first.
+
+    Many starts end in the same minimum: bodies no joint of whose trunk and limbs is turned by SAME_RAD are one. None
+    costs more than the person's best and `margin`.
+    """
+    pose = hypotheses.params.full_pose()[:, BODY_TURNS].unflatten(0, (len(hypotheses), -1))
+    order = hypotheses.objective.argsort(0)
+    people = hypotheses.objective.shape[1]
+    rows = []
+    for person in range(people):
+        cost, kept = hypotheses.objective[:, person], list[int]()
+        for k in order[:, person].tolist():
+            if len(kept) == count or (kept and float(cost[k] - cost[kept[0]]) > margin):
+                break
+            chord = (pose[k, person] - pose[kept, person]).square().sum((2, 3)).sqrt()
+            if bool((chord.amax(1) > SAME_RAD * math.sqrt(2)).all()):  # |A - B| is about sqrt(2) times the angle
+                kept.append(k)
+        rows += [k * people + person for k in kept]
+    return torch.tensor(rows, dtype=torch.int64, device=order.device)
 
 
 def join_params(parts: Sequence[BodyParams]) -> BodyParams:
