@@ -1,6 +1,7 @@
 """What leaves a set comes back the same: through limner's reader, webdataset, and the reader of ExPose's own data."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from limner.data.curated import CuratedError, check_curated, read_curated
 from limner.data.evidence import read_shards
 from limner.data.sources.curated_fits import read_curated_fits, read_curated_truth
 from limner.errors import LimnerError, OutputError, PhotoError
+from limner.evaluate.benchmarks.curated import curated_benchmark
+from limner.evaluate.topology import find_smplx_files
 from limner.geometry.rotation import rotation_to_axis_angle
 from tests.curate.fakes import MakeFake, photos
 
@@ -59,6 +62,28 @@ def test_what_was_accepted_comes_back(reviewed: Path, tmp_path: Path):
     described = check_curated(tmp_path / "out")
     assert described["licences"] == {"CC0": 3, "CC BY 4.0": 1}
     assert [p.licence for p in read_curated(tmp_path / "out", "train", ["CC BY 4.0"])] in (["CC BY 4.0"], [])
+
+
+def test_truth_for_training_has_the_good_people_and_believes_reviewers(reviewed: Path, tmp_path: Path):
+    export(reviewed / "set", tmp_path / "out", val_share=0.0, layouts=("shards",))
+    photo = next(iter(read_curated(tmp_path / "out", "train")))
+    by_hand = torch.zeros_like(photo.by_hand)
+    everybody = replace(photo, by_hand=by_hand).truth()
+    assert len(everybody) == len(photo) and torch.equal(everybody.params.betas, photo.params.betas)
+    assert torch.equal(everybody.visible, photo.confidence > 0)
+    assert len(replace(photo, by_hand=by_hand).truth(1.1)) == 0
+    by_hand[0, 7] = 1.0
+    mended = replace(photo, by_hand=by_hand).truth(1.1)
+    assert len(mended) == 1 and float(mended.confidence[0, 7]) == 1.0
+
+
+def test_an_exported_set_is_a_benchmark(reviewed: Path, tmp_path: Path):
+    export(reviewed / "set", tmp_path / "out", val_share=1.0)
+    benchmark = curated_benchmark(tmp_path / "out", find_smplx_files([tmp_path], None), None)
+    assert len(benchmark.cases) == 4
+    assert all(case.photo is not None and case.photo.is_file() for case in benchmark.cases)
+    truth = benchmark.cases[0].truth()
+    assert truth.vertices is not None and truth.joints is not None
 
 
 def test_good_ones_that_nobody_saw_are_taken_on_request(reviewed: Path, tmp_path: Path):

@@ -1,5 +1,6 @@
 """A run over photos: everything is kept once, whatever happens; killed and started again, it goes on."""
 
+import copy
 import multiprocessing
 import signal
 import sqlite3
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from limner.curate.run import curate, load_body, read_provenance
+from limner.curate.run import body_fingerprint, curate, load_body, read_provenance
 from limner.curate.store import FILE, CuratedSet, SetError, only_one_run
 from limner.errors import LimnerError, OutputError
 from tests.curate.fakes import MakeFake, fake_run, photos
@@ -164,3 +165,10 @@ def test_licence_and_source_of_each_photo(tmp_path: Path):
     table.write_text("name,licence\nx,y\n")
     with pytest.raises(SetError, match="expected file, licence, source"):
         read_provenance(table)
+
+
+def test_a_body_with_other_named_points_is_another_body(body):
+    same = body_fingerprint(body)
+    moved = copy.deepcopy(body)
+    moved.landmark_barycentric = body.landmark_barycentric.flip(-1)
+    assert body_fingerprint(moved) != same == body_fingerprint(body)

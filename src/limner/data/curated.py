@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -58,18 +58,53 @@ class CuratedPhoto:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def truth(self, least_quality: float = 0.0) -> "CuratedTruth":
+        """Its people as training wants them: those of that quality, or with a point set by hand."""
+        good = (self.quality >= least_quality) | (self.by_hand > 0).any(1)
+        rows = good.nonzero()[:, 0]
+        return CuratedTruth(
+            self.params[rows],
+            self.camera[rows],
+            self.boxes[rows],
+            self.keypoints_px[rows],
+            torch.where(self.by_hand > 0, torch.ones_like(self.confidence), self.confidence)[rows],
+        )
+
     def pixels(self) -> UInt8[Tensor, "3 H W"]:
         """The photo, RGB."""
         with Image.open(io.BytesIO(self.image)) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
+@dataclass(frozen=True)
+class CuratedTruth:
+    """N people of one photo or of many: what a harvested shard knows of them too, and the points that people checked.
+
+    params, camera  as in `limner.data.evidence.Evidence`: camera axes, `transl` included
+    boxes           "N 4" photo pixels
+    keypoints_px, confidence   "N 144 2", "N 144"; 1 where a reviewer set the point, 0: not seen
+    """
+
+    params: BodyParams
+    camera: Camera
+    boxes: Float[Tensor, "N 4"]
+    keypoints_px: Float[Tensor, "N 144 2"]
+    confidence: Float[Tensor, "N 144"]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def visible(self) -> Bool[Tensor, "N 144"]:
+        """Which points were seen."""
+        return self.confidence > 0
+
+
 def read_curated(folder: Path, split: Split, licences: Sequence[str] | None = None) -> Iterator[CuratedPhoto]:
     """The photos of a split in a fixed order, one at a time; only those of the given licences, if any are given.
 
-    Training: for each photo cut the body, hand and face crops with `limner.pipeline.attention` about `keypoints_px`,
-    ask the frozen backbones, and put `params`, `camera` and the crops' squares into `limner.data.evidence.Evidence`
-    with `visible = confidence > 0`: from there on it is a harvested shard. Raises CuratedError.
+    Training: `CuratedPhoto.truth` has the people as an evidence shard knows them; ready shards, with what the frozen
+    backbones see, are written by `limner curate-export --layouts evidence`. Raises CuratedError.
     """
     check_curated(folder)
     for path in sorted((folder / "shards").glob(f"{split}-*.tar")):

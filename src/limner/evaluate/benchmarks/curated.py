@@ -1,4 +1,4 @@
-"""How are estimates scored on the validation split of ExPose's curated fits?"""
+"""How are estimates scored on the validation split of ExPose's curated fits, or of a set that limner exported?"""
 
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,8 @@ from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint14_metrics, named_joint_metrics, v2v_metrics
 from limner.evaluate.topology import SmplxFiles
 
+EXPORTED = "curated_fits"
+"""Folder of ExPose's layout in an exported set."""
 SOURCE = (
     "ExPose's curated fits, validation split: Choutas et al., ECCV 2020. No published table scores them; metrics as on "
     "EHF. The truth is a fit to 2D points, checked by people, so it is not exact."
@@ -26,8 +28,11 @@ SOURCE = (
 def curated_benchmark(folder: Path, files: SmplxFiles, model: BodyModel | None) -> Benchmark:
     """The validation split; meshes from the file, else made by `model` (SMPL-X) from the fitted parameters.
 
-    Raises DataSetError for missing or damaged files.
+    `folder` holds ExPose's files, or is what `limner curate-export` wrote. Raises DataSetError for missing or damaged
+    files.
     """
+    if (folder / EXPORTED / "val.npz").is_file():
+        folder = folder / EXPORTED
     fits = read_curated_fits(folder, "val")
     given = read_curated_truth(folder)
     vertex_count = given["vertices"].shape[1] if "vertices" in given else files.vertex_count
