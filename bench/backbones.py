@@ -23,6 +23,7 @@ from limner.evaluate.metrics import pa_mpjpe
 from limner.networks.weights import NetSpec, build_net, load_net
 from limner.train.calibrate import fit_attachment
 from limner.train.images import ImageOptions, Init, Pictures, pooled_features, read_pictures, train_on_images
+from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.predicted import PredictedPoints
 from limner.train.stages import split_shards
 from limner.train.truth import BODY_POINTS
@@ -56,16 +57,17 @@ def spec_of(trial: Trial) -> NetSpec:
     return NetSpec("body", trial.backbone, hidden=(512, 512), dropout=0.0)
 
 
-def seconds_a_step(trial: Trial) -> float:
-    """Processor seconds of one training step, the second of two on noise."""
-    net = build_net(spec_of(trial)).train()
-    shown = torch.rand(trial.batch_size, 3, net.crop_size, net.crop_size)
-    if trial.init == "frozen":
-        shown = torch.rand(trial.batch_size, net.backbone.num_features)
+def seconds_a_step(trial: Trial, held: Pictures, model: BodyModel) -> float:
+    """Processor seconds of one training step, the second of two."""
+    spec = spec_of(trial)
+    net, points = build_net(spec).train(), PredictedPoints("body", model, spec.layout())
+    rows = torch.arange(trial.batch_size) % len(held)
+    shown = held.seen.pooled[rows] if trial.init == "frozen" else held.pixels(rows)
     for _ in range(2):
         before = time.process_time()
         pooled = shown if trial.init == "frozen" else net.backbone(shown).pooled
-        net.regressor(net.standardise(pooled))[-1].square().mean().backward()
+        vectors = net.regressor(net.standardise(pooled))
+        part_loss(vectors, held.seen.truth[rows], spec.layout(), points, PART_WEIGHTS["body"])[0].backward()
         seconds = time.process_time() - before
     return seconds
 
@@ -101,11 +103,21 @@ def main() -> None:
         folder = arguments.out / trial.name.replace(", ", "_").replace(" ", "_")
         done = folder / "row.json"
         if not done.exists():
-            step = seconds_a_step(trial)
+            step = seconds_a_step(trial, held, model)
             steps = max(2, round(60 * arguments.minutes / step))
             every = max(1, steps // 10)
             options = ImageOptions(steps, trial.batch_size, log_every=every, save_every=every)
-            train_on_images(spec_of(trial), trial.init, arguments.evidence, model, folder, options)
+            marks: list[float] = []
+            train_on_images(
+                spec_of(trial),
+                trial.init,
+                arguments.evidence,
+                model,
+                folder,
+                options,
+                lambda *_, marks=marks: marks.append(time.process_time()),
+            )
+            step = (marks[-2] - marks[0]) / (every * (len(marks) - 2))  # the last stretch may be a short one
             error, mean_error, look = judge(trial, folder / "body.safetensors", held, model)
             row = {
                 "name": trial.name,

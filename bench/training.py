@@ -19,7 +19,7 @@ from limner.body.model import BodyModel
 from limner.geometry.box import Squares
 from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.pose import BlazePose
-from limner.networks.weights import BACKBONE, NetSpec, build_backbone, build_net
+from limner.networks.weights import NetSpec, build_backbone, build_net
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
@@ -56,9 +56,9 @@ def main() -> None:
     batch = people.batch(CROPS, generator)
     mirrored = torch.zeros(CROPS, dtype=torch.bool)
     squares: Squares = true_squares("body", batch.keypoints_px, mirrored)
-    spec = NetSpec("body", BACKBONE["body"], hidden=(768, 768), dropout=0.0)
+    spec = NetSpec("body", hidden=(768, 768), dropout=0.0)
     backbone, net, pose = build_backbone(spec), build_net(spec), BlazePose.load()
-    branch = DepthBranch.load()
+    branch = DepthBranch.copy_of(pose)
     pixels = people.render(batch, squares, 256, 1.0, mirrored).float() / 255
     with torch.no_grad():
         seen, side16 = backbone(pixels), pose.side16(pixels)

@@ -6,6 +6,7 @@ import torch
 from limner.data.crop_shards import CropPictures, crops_path
 from limner.data.evidence import read_shards
 from limner.networks.blaze.depth import DepthBranch
+from limner.networks.blaze.pose import BlazePose
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 from limner.train.harvest import harvest, look_again
@@ -27,7 +28,7 @@ def test_pictures_lie_beside_their_shard(folder):
 
 
 def test_looking_again_sees_the_same_but_for_the_branch(folder, tmp_path):
-    branch = DepthBranch.load()
+    branch = DepthBranch.copy_of(BlazePose.load())
     with torch.no_grad():
         branch.output.bias += 1.0  # everything a metre aside
     from safetensors.torch import save_file

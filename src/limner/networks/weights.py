@@ -37,8 +37,6 @@ from limner.networks.resnet import ResNet
 BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48")
 Part = Literal["body", "hand", "face"]
 PARTS: tuple[Part, ...] = ("body", "hand", "face")
-BACKBONE: dict[Part, str] = {"body": "blaze", "hand": "blaze", "face": "blaze"}
-"""What the shipped networks look with."""
 PartNet = BodyNet | HandNet | FaceNet
 DEPTH_FILE = "depth.safetensors"
 """A depth branch of one's own, beside the body.safetensors that was trained with it."""
@@ -51,7 +49,8 @@ class NetSpec:
     """The numbers that build one part network; stored in its weights file.
 
     backbone: one of BACKBONES. A blaze backbone is frozen: its own file is shipped once and the part's file holds only
-    the regressor; blaze_depth (body) has our own branch for depth beside it, frozen as well; blaze_tuned is the same
+    the regressor; blaze_depth (body) has a branch for depth beside it (`networks.blaze.depth`), a file of its own that
+    goes with the weights; blaze_tuned is the same
     network as blaze, trained further.
     """
 
@@ -91,12 +90,14 @@ def weights_folder() -> Path:
 def build_backbone(spec: NetSpec, depth: Path | None = None) -> Backbone:
     """The backbone a spec names; blaze ones come with their shipped weights, others untrained.
 
-    `depth`: file of another depth branch than the shipped one, for blaze_depth.
+    `depth`: file of the depth branch, for blaze_depth. Raises WeightsError.
     """
     match spec.backbone, spec.part:
         case "blaze" | "blaze_tuned", "body":
             return BlazePoseBackbone(BlazePose.load(), both_ways=True).eval()
         case "blaze_depth", "body":
+            if depth is None:
+                raise WeightsError(f"these weights need the {DEPTH_FILE} they were trained with: put it beside them.")
             return BlazePoseBackbone(BlazePose.load(), both_ways=True, depth=DepthBranch.load(depth)).eval()
         case "blaze" | "blaze_tuned", "hand":
             return BlazeHandBackbone(BlazeHand.load())
@@ -116,6 +117,11 @@ CAMERA_SCALE: dict[Part, float] = {
     "hand": HAND_CAMERA_SCALE,
     "face": HEAD_CAMERA_SCALE,
 }
+
+
+def frozen_spec(part: Part, depth: Path | None = None) -> NetSpec:
+    """The network that looks with Blaze's frozen backbone; bodies with a depth branch, if there is one."""
+    return NetSpec(part, "blaze_depth" if part == "body" and depth is not None else "blaze")
 
 
 def build_net(spec: NetSpec, mean: Tensor | None = None, depth: Path | None = None) -> PartNet:

@@ -15,7 +15,7 @@ from limner.data.evidence import Evidence, read_shards, write_shard
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.networks.backbone import Backbone, Features
-from limner.networks.weights import BACKBONE, PARTS, NetSpec, Part, build_backbone
+from limner.networks.weights import PARTS, Part, build_backbone, frozen_spec
 from limner.pipeline.parts import body_squares, face_squares, hand_squares, part_points
 from limner.synth.people import SynthBatch, SyntheticPeople
 
@@ -77,14 +77,14 @@ def harvest(
 ) -> None:
     """Write `shards` shards of evidence of each part into `folder`; those that exist are kept.
 
-    `crops`: keep the pictures too, in a file beside each shard (to train backbones). `depth`: another depth branch than
-    the shipped one.
+    `crops`: keep the pictures too, in a file beside each shard (to train backbones). `depth`: file of a
+    depth branch to look with.
 
     Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result, and
     parts harvested in runs of their own show the same people.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    backbones = {part: build_backbone(NetSpec(part, BACKBONE[part]), depth) for part in parts}
+    backbones = {part: build_backbone(frozen_spec(part, depth), depth) for part in parts}
     for shard in range(shards):
         paths = {part: folder / f"{part}_{shard:05d}.safetensors" for part in parts}
         missing = [part for part in parts if not paths[part].exists()]
@@ -148,7 +148,7 @@ def look_again(
     """The shards of `source` as today's backbones see their kept pictures, written to `folder`; existing ones stay."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = [(part, path) for part in parts for path in sorted(source.glob(f"{part}_*.safetensors"))]
-    backbones = {part: build_backbone(NetSpec(part, BACKBONE[part]), depth) for part in parts}
+    backbones = {part: build_backbone(frozen_spec(part, depth), depth) for part in parts}
     for done, (part, path) in enumerate(shards):
         target = folder / path.name
         if not target.exists():

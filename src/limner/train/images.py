@@ -92,8 +92,8 @@ def train_on_images(
 ) -> dict[str, float]:
     """Train backbone and regressor on kept crops; writes {part}.safetensors, a checkpoint and {part}_log.csv.
 
-    Several GPUs and mixed precision by accelerate (`accelerate launch -m limner train ...`). On one CPU the same seed
-    gives the same weights. Returns the held-out errors. Raises LimnerError for data without pictures.
+    Several GPUs and mixed precision by accelerate (`accelerate launch $(which limner) train ...`). On one CPU the same
+    seed gives the same weights. Returns the held-out errors. Raises LimnerError for data without pictures.
     """
     if init == "frozen" and spec.backbone != "blaze":
         raise LimnerError(f"a frozen {spec.backbone} backbone knows nothing: frozen goes with the backbone blaze.")

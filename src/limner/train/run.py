@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from limner.body.model import BodyModel
 from limner.io.atomic import atomic_write
-from limner.networks.weights import BACKBONE, DEPTH_FILE, PARTS, NetSpec, Part, load_net, weights_paths
+from limner.networks.weights import DEPTH_FILE, PARTS, NetSpec, Part, frozen_spec, load_net, weights_paths
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
@@ -40,15 +40,16 @@ WHOLE_OPTIONS: dict[Preset, WholeOptions] = {
     "smoke": WholeOptions(10, batch_size=16, log_every=10, save_every=10),
 }
 STEPS: dict[Preset, dict[Part, int]] = {
-    "limner": {"body": 12_000, "hand": 3000, "face": 1500},
+    "limner": {"body": 9000, "hand": 3000, "face": 1500},
     "smoke": {"body": 60, "hand": 60, "face": 40},
 }
 
 
-def spec_of(part: Part, preset: Preset) -> NetSpec:
-    """The network of a preset."""
+def spec_of(part: Part, preset: Preset, depth: Path | None = None) -> NetSpec:
+    """The network of a preset; `depth`: the branch that its evidence was seen with."""
     hidden = HIDDEN[part] if preset == "limner" else (128, 128)
-    return NetSpec(part, BACKBONE[part], hidden=hidden, dropout=0.0, num_betas=HEAD_BETAS if part == "face" else 10)
+    num_betas = HEAD_BETAS if part == "face" else 10
+    return replace(frozen_spec(part, depth), hidden=hidden, dropout=0.0, num_betas=num_betas)
 
 
 def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:
@@ -112,9 +113,10 @@ def run_training(
     """Train the regressor of one part or of all; writes weights, log and loss plot to `out`; resumes."""
     model = BodyModel.load()
     chosen: list[Part] = [p for p in PARTS if part in (p, "all")]
-    _keep_depth(evidence / DEPTH_FILE if (evidence / DEPTH_FILE).exists() else None, out)
+    found = evidence / DEPTH_FILE
+    depth = _keep_depth(found if found.exists() else None, out)
     for name in chosen:
-        recipe = Recipe(name, evidence, poses, spec_of(name, preset), options_of(name, preset, seed), real_2d)
+        recipe = Recipe(name, evidence, poses, spec_of(name, preset, depth), options_of(name, preset, seed), real_2d)
         with progress_bar() as progress:
             report = reporter(progress, name, recipe.options.steps)
             errors = train_part(recipe, model, out, report)

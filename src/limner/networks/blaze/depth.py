@@ -33,12 +33,12 @@ class DepthBranch(nn.Module):
         self.top_depthwise = Conv(top, top, 3, depthwise=True, relu6=True)
         self.point_head = PointHead()
         self.output = nn.Conv2d(288, 3 * NUM_POINTS, 2)
-        self.to(memory_format=torch.channels_last)  # trains in half the time
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # trains in half the time
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "DepthBranch":
-        """The branch with the shipped weights (or those of `path`), in evaluation mode. Raises WeightsError."""
-        return load_weights(cls(), "limner_depth", path)
+    def load(cls, path: Path) -> "DepthBranch":
+        """The branch from the file that `limner train depth` wrote, in evaluation mode. Raises WeightsError."""
+        return load_weights(cls(), path.stem, path)
 
     @classmethod
     @torch.no_grad()
