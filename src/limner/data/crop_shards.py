@@ -68,5 +68,7 @@ class CropPictures:
 
     def __getitem__(self, rows: Int[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
         """RGB in [0, 1]."""
-        bgr = [cv2.imdecode(self.codes[i], cv2.IMREAD_COLOR) for i in rows.tolist()]
-        return torch.from_numpy(np.stack(bgr)[..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255
+        pictures = [cv2.imdecode(self.codes[i], cv2.IMREAD_COLOR) for i in rows.tolist()]
+        bgr = np.stack([picture for picture in pictures if picture is not None])
+        assert len(bgr) == len(rows)  # they were JPEGs when they were written
+        return torch.from_numpy(bgr[..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255

@@ -31,11 +31,11 @@ NUM_BODY = len(BODY_JOINTS)
 class WholeOptions:
     """Numbers of one run. The rate is small: three trained networks get used to each other."""
 
-    steps: int = 600
+    steps: int = 300
     batch_size: int = 96
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-5
     weight_decay: float = 1e-4
-    whole_weight: float = 10.0
+    whole_weight: float = 30.0
     seed: int = 0
     log_every: int = 50
     save_every: int = 100
