@@ -86,7 +86,7 @@ def evaluate(
             public data set in its published layout (docs/evaluation.md).
         path: the data.
         out: folder for tables, numbers and pictures.
-        weights: as for `estimate`.
+        weights: as for `estimate`; official ones for benchmarks of bodies and hands only.
         limit: at most this many people a set.
         predictions: a file or folder of another system's outputs, scored instead of limner (benchmarks only).
         body_model: your own SMPLX_NEUTRAL.npz; needed where truth or predictions are SMPL-X parameters.
@@ -126,7 +126,7 @@ def harvest(
         part: only this part of the people; the same seed shows the same people.
         crops: keep the pictures as well (2.5 MB a shard and part), to train backbones.
         again: render nobody; look again at the crops kept in this folder.
-        depth: depth branch (`limner train depth`) to look with, instead of the shipped one.
+        depth: depth branch (`limner train depth`) to look with.
     """
     from limner.train.run import run_harvest, run_looks
 

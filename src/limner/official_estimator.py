@@ -26,7 +26,7 @@ from limner.geometry.camera import (
 )
 from limner.io.image import Photo
 from limner.networks.official import DEMO_FOCAL_PX, OfficialExpose, OfficialPeople
-from limner.networks.official_crops import CLEAN_CROPS, OFFICIAL_CROPS
+from limner.networks.official_crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.networks.official_load import load_official
 from limner.networks.person_net import PersonNet
 from limner.pipeline.people import People, nobody
@@ -81,6 +81,11 @@ class OfficialEstimator:
         """The body model that the checkpoint was trained with."""
         return self.network.body_model
 
+    @property
+    def cropping(self) -> Cropping:
+        """How crops are cut in this mode."""
+        return OFFICIAL_CROPS if self.mode == "official" else CLEAN_CROPS
+
     @cached_property
     def person_net(self) -> PersonNet:
         """limner's detector, loaded when boxes are not given."""
@@ -112,10 +117,9 @@ class OfficialEstimator:
             raise PhotoError("no photo given: expected at least one.")
         found = [self._where(photo, given) for photo, given in zip(photos, boxes, strict=True)]
         counts = [len(own) for own, _ in found]
-        crops = OFFICIAL_CROPS if self.mode == "official" else CLEAN_CROPS
         if not sum(counts):
             return [nobody(self.body_model, _joined([])) for _ in photos]
-        seen = self.network.people([photo.pixels for photo in photos], [own for own, _ in found], crops)
+        seen = self.network.people([photo.pixels for photo in photos], [own for own, _ in found], self.cropping)
         all_boxes, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
         if self.mode == "official":
             people = self._as_demo(seen, all_boxes, scores, focal_px)

@@ -10,11 +10,17 @@ import torch
 from limner.body.keypoints import KEYPOINT_NAMES, hand21
 from limner.body.model import BodyModel
 from limner.data.sources.agora import FULL_WIDTH
+from limner.errors import WeightsError
 from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.record import Case, System
 from limner.evaluate.own_answers import OwnAnswers, neutral_head, submission
 from limner.io.image import read_photo
+from limner.networks.official import CropNet
+from limner.networks.regressor import IterativeRegressor, hand_layout
+from limner.networks.resnet import ResNet
+from limner.official_estimator import OfficialEstimator
+from tests.test_official_estimator import Standin
 
 PHOTO = Path(str(files("limner.assets") / "photos" / "eileen_collins.jpg"))
 
@@ -49,3 +55,20 @@ def test_people_crowds_hands_and_heads(untrained_weights: Path):
         assert torch.allclose(sent.joints_px * (photo.width / FULL_WIDTH), one.points_px, atol=0.1)
     head = own.answer(replace(case, kind="head", box=None))
     assert (head is None) == (len(everybody) == 0)
+
+
+def test_the_official_network_answers_for_bodies_and_hands(smplx_file: Path):
+    torch.manual_seed(0)
+    network = Standin(BodyModel.load(smplx_file, 10, 10))
+    layout = hand_layout()
+    regressor = IterativeRegressor(512, layout.mean(0.9), (8, 8))
+    network.hand_net = CropNet(ResNet(18, 32), regressor, layout).eval()
+    own = OwnAnswers(OfficialEstimator(network))
+    case = Case("a", "a", "person", PHOTO, lambda: Answer(), torch.tensor([20.0, 0.0, 200.0, 200.0]))
+    person = own.answer(case)
+    assert person is not None and person.joint_names == KEYPOINT_NAMES and person.vertices is not None
+    hand = own.answer(replace(case, kind="right_hand", box=None))
+    assert hand is not None and hand.joint_names == hand21("right") and hand.joints is not None
+    assert hand.joints[0].norm() < 1e-5 and hand.joints.norm(dim=-1).max() > 1e-3
+    with pytest.raises(WeightsError, match="FLAME"):
+        own.answer(replace(case, kind="head", box=None))

@@ -19,7 +19,6 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.data.sources.agora import FULL_WIDTH, write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
-from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import AnswerBook, read_answers
 from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
@@ -40,6 +39,7 @@ from limner.evaluate.tally import mean_of
 from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
 from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
+from limner.official_estimator import PREFIX, load_estimator
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
 SEED = 0
@@ -182,7 +182,7 @@ def _system(
     """What is scored, and what it is called."""
     if predictions is not None:
         return FromFiles(AnswerBook(read_answers(predictions, model))), predictions.stem or "predictions"
-    return OwnAnswers(Estimator.load(weights, body_model)), "limner"
+    return OwnAnswers(load_estimator(weights, body_model)), "ExPose" if weights.startswith(PREFIX) else "limner"
 
 
 class FromFiles:

@@ -10,15 +10,19 @@ from torch import Tensor
 from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
+from limner.body.skeleton import JOINT
 from limner.data.sources.agora import FULL_WIDTH, Submitted
+from limner.errors import WeightsError
 from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.agora import MATCHED_JOINTS
 from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.parts_alone import look_at_face_boxes, look_at_hand_boxes
 from limner.evaluate.sheets import hand_mesh
+from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop, photo_camera
 from limner.io.image import Photo, read_photo
+from limner.official_estimator import OfficialEstimator
 from limner.pipeline.people import People
 
 SEVEN_IBUG = (36, 39, 42, 45, 33, 48, 54)
@@ -37,12 +41,12 @@ class Seen:
 
 
 class OwnAnswers:
-    """limner as a system under test; it is not told the focal length.
+    """limner, or the official ExPose network, as a system under test; it is not told the focal length.
 
     seen: everybody of the crowds so far, by the photo's group: what a submission to AGORA's server is made of.
     """
 
-    def __init__(self, estimator: Estimator):
+    def __init__(self, estimator: Estimator | OfficialEstimator):
         self.estimator = estimator
         self.seen: dict[str, list[Seen]] = {}
 
@@ -73,6 +77,8 @@ class OwnAnswers:
 
     def _right_hand(self, photo: Photo) -> Answer:
         """The hand network alone, the whole photo as its box; points from the wrist, camera axes."""
+        if isinstance(self.estimator, OfficialEstimator):
+            return _official_right_hand(self.estimator, photo)
         box = torch.tensor([[0.0, 0.0, photo.width, photo.height]])
         model = self.estimator.body_model
         look = look_at_hand_boxes(self.estimator.hand_net, model, photo.pixels, box, torch.tensor([False]))
@@ -89,6 +95,11 @@ class OwnAnswers:
 
     def _head(self, photo: Photo) -> Answer | None:
         """The head network's shape with a neutral face: where the estimator sees the best person's face."""
+        if isinstance(self.estimator, OfficialEstimator):
+            raise WeightsError(
+                "this benchmark scores face shapes, and those of the official head network are FLAME's, which limner "
+                "does not have. Leave --weights out, or score meshes of FLAME with --predictions."
+            )
         people = self.estimator(photo)
         if not len(people):
             return None
@@ -108,6 +119,24 @@ def neutral_head(model: BodyModel, betas: Float[Tensor, "1 S"]) -> Answer:
     points = model.keypoints144(mesh, params)[0]
     names = tuple(FACE68[i] for i in SEVEN_IBUG)
     return Answer(vertices=mesh.vertices[0], faces=model.faces, landmarks=points[list(indices_of(names))])
+
+
+def _official_right_hand(estimator: OfficialEstimator, photo: Photo) -> Answer:
+    """The official hand network alone, from its mean, the whole photo as its crop; SMPL-X's mean shape."""
+    net, model, cropping = estimator.network.hand_net, estimator.body_model, estimator.cropping
+    square = Squares(
+        torch.tensor([[photo.width, photo.height]]) / 2, torch.tensor([float(max(photo.width, photo.height))]),
+        torch.zeros(1),
+    )  # fmt: skip
+    vector = net(cropping.part(photo.pixels, square, net.backbone.crop_size, False).pixels).vector
+    wrist, fingers = (net.layout.rotations(vector, name) for name in ("wrist_pose", "hand_pose"))
+    rest, index = model.rest(), JOINT["right_wrist"]
+    pose = torch.cat([rest.body_pose[:, : index - 1], wrist, rest.body_pose[:, index:]], 1)
+    params = rest.replace(global_orient=torch.eye(3)[None], body_pose=pose, right_hand_pose=fingers)
+    mesh = model(params)
+    points = model.keypoints144(mesh, params)[0, list(indices_of(hand21("right")))]
+    vertices, faces = hand_mesh(model, wrist[:, 0], fingers, rest.betas)
+    return Answer(vertices=vertices[0], faces=faces, joints=points - points[0], joint_names=hand21("right"))
 
 
 def _answer(people: People, row: int) -> Answer:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from limner.body.model import BodyModel
+from limner.errors import WeightsError
 from limner.estimator import Estimator
 from limner.evaluate.metrics import Estimate
 from limner.evaluate.photo_sets import PhotoSet, read_photo_sets
@@ -23,6 +24,7 @@ from limner.evaluate.tables import Row, Table, print_tables, write_tables
 from limner.evaluate.tally import BY_JOINT, JOINT_GROUPS
 from limner.io.image import write_image
 from limner.networks.weights import load_networks
+from limner.official_estimator import PREFIX
 
 SEED = 0
 SHOWN, WORST = 24, 10
@@ -41,6 +43,7 @@ def evaluate_photos(path: Path, out: Path, weights: str = "limner", limit: int |
     the largest error. `limit`: so many people a set. Photos that cannot be read are named and left out. Raises
     LimnerError for missing data or weights.
     """
+    _check_own(weights)
     sets = read_photo_sets(path, limit, SEED)
     estimator = Estimator.load(weights)
     rivals = estimator_rivals(estimator)
@@ -77,6 +80,7 @@ def evaluate_synthetic(path: Path, out: Path, weights: str = "limner", limit: in
 
     Raises LimnerError for missing data or weights.
     """
+    _check_own(weights)
     networks, model, console = load_networks(weights), BodyModel.load(), Console()
     with _progress(console) as progress:
         task = progress.add_task("synthetic people", total=None)
@@ -88,6 +92,15 @@ def evaluate_synthetic(path: Path, out: Path, weights: str = "limner", limit: in
     write_tables(out, tables, f"limner on synthetic people never trained on (weights: {weights})", facts)
     print_tables(tables, console)
     console.print(f"Results are in {out.resolve()}", soft_wrap=True)
+
+
+def _check_own(weights: str) -> None:
+    """These measures ask the parts of limner's networks one by one."""
+    if weights.startswith(PREFIX):
+        raise WeightsError(
+            f"--weights {weights} is the official network: it is measured on ehf, 3dpw, freihand, agora and curated. "
+            "Leave --weights out, or measure one of those."
+        )
 
 
 def _progress(console: Console) -> Progress:
