@@ -125,14 +125,19 @@ def _sample(
     """Bilinear sampling on a separable grid; pixels outside the photo have the colour `outside`."""
     height, width = photo.shape[-2:]
     color = torch.tensor(outside)[:, None, None]
-    picked = photo.index_select(1, rows.flatten().clamp(0, height - 1)).numpy()
+    down, right = rows.flatten().clamp(0, height - 1), columns.flatten().clamp(0, width - 1)
+    left, last = int(right.min()), int(right.max())
+    picked = photo[:, :, left : last + 1].index_select(1, down).numpy()
     # numpy's take along the last axis is several times faster than torch's index_select
-    values = torch.from_numpy(picked.take(columns.flatten().clamp(0, width - 1).numpy(), axis=2)).float()
-    values = values.mul_(1 / 255).sub_(color)
-    values.mul_(_within(rows, height)[:, None] * _within(columns, width))
+    values = torch.from_numpy(picked.take((right - left).numpy(), axis=2)).float()
+    all_inside = bool((down == rows.flatten()).all() and (right == columns.flatten()).all())
+    if not all_inside:
+        values.mul_(1 / 255).sub_(color)
+        values.mul_(_within(rows, height)[:, None] * _within(columns, width))
     upper, lower = values.chunk(2, 1)
-    left, right = torch.lerp(upper, lower, y_weight[:, None]).chunk(2, 2)
-    return torch.lerp(left, right, x_weight).add_(color)
+    first, second = torch.lerp(upper, lower, y_weight[:, None]).chunk(2, 2)
+    crop = torch.lerp(first, second, x_weight)
+    return crop.mul_(1 / 255) if all_inside else crop.add_(color)
 
 
 def _within(index: Int[Tensor, "2 S"], count: int) -> Float[Tensor, "N"]:

@@ -406,7 +406,10 @@ def _out_of_tiles(from_tiles: Float64[np.ndarray, "m n"], lanes: int) -> str:
                         total = code.plus(code.plus(value, bias), code.load("%shortcut", beside))
                         above = code.new(f"fcmp ogt {code.vector} {total}, {low}")
                         code.store(code.either(above, total, low), "%out", index)
-    arguments = "ptr noalias %tiles, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, ptr noalias %out, float %low, i64 %some"
+    arguments = (
+        "ptr noalias %tiles, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, "
+        "ptr noalias %out, float %low, i64 %some"
+    )
     return code.function("out_of_tiles", f"{arguments}, i64 %H, i64 %W, i64 %C, {WHERE}")
 
 
