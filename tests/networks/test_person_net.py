@@ -123,17 +123,11 @@ def test_nobody_has_two_bodies_below_one_head():
     boxes = torch.tensor([[20.0, 0, 80, 140], [0, 0, 90, 60]])
     torsos = torch.stack([TORSO_PX, TORSO_PX + torch.tensor([35.0, 0.0])])
     heads = torch.tensor([[50.0, 8], [55, 9]])
-    scores = torch.tensor([0.9, 0.95])
-    assert distinct_people(boxes, torsos, heads, scores, scores) == [1]
-    assert distinct_people(boxes, torsos, heads + torch.tensor([[0.0, 0], [30, 0]]), scores, scores) == [1, 0]
-
-
-def test_of_two_finds_of_one_person_the_one_that_others_agree_with_stays():
-    boxes = torch.tensor([[20.0, 0, 80, 140], [20, 0, 80, 70]])
-    people = PersonBoxes(boxes, torch.tensor([0.9, 0.93]), squares_around(boxes, 1.25))
-    heads = torch.tensor([[50.0, 8], [51, 8]])
-    finds = Finds(people, torch.stack([TORSO_PX, TORSO_PX]), heads, torch.tensor([3.0, 0.0]))
-    assert finds.distinct().people.boxes.tolist() == [boxes[0].tolist()]
+    assert distinct_people(boxes, torsos, heads, torch.tensor([0.9, 0.95])) == [1]
+    assert distinct_people(boxes, torsos, heads + torch.tensor([[0.0, 0], [30, 0]]), torch.tensor([0.9, 0.95])) == [
+        1,
+        0,
+    ]
 
 
 def test_candidates_with_a_clear_persons_head_are_explained():
