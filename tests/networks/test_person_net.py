@@ -6,17 +6,11 @@ import torch
 from limner.geometry.box import iou, squares_around
 from limner.networks.person_net import (
     LEAST_TILE_PX,
-    Candidates,
-    Finds,
     PersonBoxes,
     PersonNet,
-    Seen,
     distinct_people,
     fills_photo,
-    hanging_from_faces,
-    mask_bounds,
     tile_squares,
-    visible_boxes,
 )
 from tests.networks.figures import as_photo, blank, draw_person
 
@@ -106,68 +100,11 @@ def test_only_a_lone_clear_large_person_ends_the_search():
     assert not fills_photo(people(), 100, 100)
 
 
-TORSO_PX = torch.tensor([[40.0, 20.0], [60.0, 20.0], [42.0, 60.0], [58.0, 60.0]])
-
-
 def test_doubles_and_limbs_are_dropped_neighbours_and_children_stay():
+    torso = torch.tensor([[40.0, 20.0], [60.0, 20.0], [42.0, 60.0], [58.0, 60.0]])
     boxes = torch.tensor(
         [[20.0, 0, 80, 140], [22, 2, 82, 138], [90, 0, 150, 140], [30, 80, 60, 130], [25, 70, 60, 135]]
     )
-    torsos = torch.stack([TORSO_PX, TORSO_PX + 1, TORSO_PX + 70, TORSO_PX / 4 + 60, TORSO_PX / 3 + 40])
-    heads = torch.tensor([[50.0, 8], [51, 9], [120, 8], [45, 85], [42, 74]])
-    scores = torch.tensor([0.95, 0.9, 0.85, 0.7, 0.82])
-    assert distinct_people(boxes, torsos, heads, scores, scores) == [0, 2, 4]
-
-
-def test_nobody_has_two_bodies_below_one_head():
-    boxes = torch.tensor([[20.0, 0, 80, 140], [0, 0, 90, 60]])
-    torsos = torch.stack([TORSO_PX, TORSO_PX + torch.tensor([35.0, 0.0])])
-    heads = torch.tensor([[50.0, 8], [55, 9]])
-    assert distinct_people(boxes, torsos, heads, torch.tensor([0.9, 0.95])) == [1]
-    assert distinct_people(boxes, torsos, heads + torch.tensor([[0.0, 0], [30, 0]]), torch.tensor([0.9, 0.95])) == [
-        1,
-        0,
-    ]
-
-
-def test_candidates_with_a_clear_persons_head_are_explained():
-    box = torch.tensor([[20.0, 0, 80, 140]])
-    people = PersonBoxes(box, torch.tensor([0.9]), squares_around(box, 1.25))
-    finds = Finds(people, TORSO_PX[None], torch.tensor([[50.0, 8]]), torch.zeros(1))
-    heads = torch.tensor([[52.0, 10], [90, 10]])
-    candidates = Candidates(torch.ones(2), heads + 50, heads - 10, heads)
-    assert finds.explains(candidates).tolist() == [True, False]
-    assert finds.explains(candidates, least_score=0.95).tolist() == [False, False]
-
-
-def test_bodies_hang_from_faces():
-    faces = torch.tensor([[90.0, 90, 110, 110]]).expand(2, 4)
-    upright = [[105.0, 95], [95, 95], [100, 100], [100, 105], [110, 98], [90, 98]]
-    lying = [[95.0, 105], [95, 95], [100, 100], [105, 100], [98, 110], [98, 90]]  # the chin points to the right
-    found = hanging_from_faces(torch.ones(2), faces, torch.tensor([upright, lying]))
-    torch.testing.assert_close(found.head_px, torch.full((2, 2), 100.0))
-    assert found.hips_px[0, 0] == pytest.approx(100) and 160 < found.hips_px[0, 1] < 220
-    assert found.top_px[0, 1] < 90, "the circle about the hips holds the head"
-    assert found.hips_px[1, 0] > 130 and found.hips_px[1, 1] > 130, "halfway between down and along the face"
-
-
-def test_mask_bounds_are_the_photos_edges_of_the_persons_pixels():
-    mask = torch.zeros(2, 8, 8)
-    mask[0, 2:6, 3:5] = 1
-    square = squares_around(torch.tensor([[100.0, 200, 180, 280], [0, 0, 8, 8]]), 1.0)
-    bounds = mask_bounds(mask, square)
-    torch.testing.assert_close(bounds[0], torch.tensor([130.0, 220, 150, 260]))
-    assert bounds[1, 0] > bounds[1, 2], "nobody"
-
-
-def test_boxes_follow_the_mask_but_not_onto_somebody_else():
-    points = torch.zeros(3, 39, 2)
-    points[:, :] = torch.tensor([50.0, 40.0])
-    points[:, [11, 12, 23, 24]] = TORSO_PX
-    mask = torch.tensor([[30.0, 10, 65, 70], [30, 10, 300, 70], [torch.inf, torch.inf, -torch.inf, -torch.inf]])
-    seen = Seen(torch.ones(3), torch.ones(3), points, torch.ones(3, 39), mask)
-    boxes = visible_boxes(seen, 400, 400)
-    torch.testing.assert_close(boxes[0], mask[0])
-    assert boxes[1, 0] == 30 and 60 < boxes[1, 2] < 100, "at the neighbour's edge"
-    assert boxes[2, 0] < 40 and boxes[2, 2] > 60, "without a mask the points count"
-    assert visible_boxes(seen, 55, 45).amax(0).tolist()[2:] == [55, 45]
+    torsos = torch.stack([torso, torso + 1, torso + 70, torso / 4 + 60, torso / 3 + 40])
+    scores = torch.tensor([0.95, 0.9, 0.85, 0.55, 0.8])
+    assert distinct_people(boxes, torsos, scores) == [0, 2, 4]
