@@ -2,7 +2,7 @@
 
     python tools/convert_mediapipe.py --wheel mediapipe-0.10.21-*.whl
 
-reads five graphs (Apache-2.0), writes src/limner/assets/weights/blaze_*.safetensors (float16, as in the graphs) and
+reads four graphs (Apache-2.0), writes src/limner/assets/weights/blaze_*.safetensors (float16, as in the graphs) and
 tests/networks/blaze/golden.npz (outputs of the TFLite interpreter, which the tests compare with). Needs the
 `dev` extra (tflite, ai-edge-litert). Weights are matched to module names by their order in the graph; shapes are
 checked, and nothing may be left over on either side.
@@ -25,7 +25,6 @@ from torch.nn.functional import interpolate
 
 from limner.networks.blaze.detector import BlazeDetector
 from limner.networks.blaze.face import BlazeFace
-from limner.networks.blaze.face_detector import BlazeFaceDetector
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.layers import Trunk
 from limner.networks.blaze.pose import BlazePose
@@ -48,9 +47,6 @@ SOURCES = {
     "blaze_hand": Source("mediapipe/modules/hand_landmark/hand_landmark_full.tflite", BlazeHand, (0, 1)),
     "blaze_face": Source("mediapipe/modules/face_landmark/face_landmark.tflite", BlazeFace, (0, 1)),
     "blaze_detector": Source("mediapipe/modules/pose_detection/pose_detection.tflite", BlazeDetector, (-1, 1)),
-    "blaze_face_detector": Source(
-        "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite", BlazeFaceDetector, (-1, 1)
-    ),
 }
 
 
@@ -119,31 +115,11 @@ def detector_names(network: BlazeDetector) -> Iterator[str]:
         yield from (f"{output}.{layer}.conv" for layer in ("score_depthwise", "score", "box_depthwise", "box"))
 
 
-def face_detector_names(network: BlazeFaceDetector) -> Iterator[str]:
-    def blocks(name: str, part: nn.Module) -> Iterator[str]:
-        for k in range(len(part)):  # type: ignore[arg-type]
-            for layer in ("first_depthwise", "squeeze", "second_depthwise", "expand"):
-                yield f"{name}.{k}.{layer}.conv"
-
-    yield "stem.conv"
-    yield from blocks("first", network.first)
-    for i, part in enumerate(network.stages):
-        yield from blocks(f"stages.{i}", part)
-        if i < len(network.laterals):
-            yield f"laterals.{i}.conv"
-    for i in (2, 1, 0):
-        yield f"narrow.{i}.conv"
-        yield from blocks(f"merged.{i}", network.merged[i])
-    for output in ("score", "box"):
-        yield from (f"{output}.point.conv", f"{output}.depthwise.conv")
-
-
 NAMES = {
     BlazePose: pose_names,
     BlazeHand: hand_names,
     BlazeFace: face_names,
     BlazeDetector: detector_names,
-    BlazeFaceDetector: face_detector_names,
 }
 
 

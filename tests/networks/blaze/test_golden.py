@@ -12,7 +12,6 @@ from torch.nn.functional import interpolate
 
 from limner.networks.blaze.detector import BlazeDetector
 from limner.networks.blaze.face import BlazeFace
-from limner.networks.blaze.face_detector import BlazeFaceDetector
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.pose import BlazePose
 
@@ -22,7 +21,6 @@ NETWORKS = {
     "blaze_hand": (BlazeHand, 224),
     "blaze_face": (BlazeFace, 192),
     "blaze_detector": (BlazeDetector, 224),
-    "blaze_face_detector": (BlazeFaceDetector, 192),
 }
 
 
@@ -50,8 +48,7 @@ def graph_outputs(name, pixels):
         if name == "blaze_face":
             f = BlazeFace.load()(pixels)
             return {"conv2d_21": f.landmarks * 192, "conv2d_31": f.presence.logit()}
-        network = BlazeDetector if name == "blaze_detector" else BlazeFaceDetector
-        scores, boxes = network.load()(pixels)
+        scores, boxes = BlazeDetector.load()(pixels)
         return {"Identity": boxes, "Identity_1": scores}
 
 

@@ -3,11 +3,8 @@
 import pytest
 import torch
 
-from limner.geometry.box import squares_around
-from limner.geometry.warp import crop
 from limner.networks.blaze.backbones import BlazePoseBackbone
 from limner.networks.blaze.pose import MIRRORED_POINT, POSE_POINTS, BlazePose, refined_landmarks
-from tests.networks.figures import as_photo, blank, draw_person
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +25,6 @@ def test_optional_outputs_come_on_request_only_and_change_nothing(pose):
     assert torch.equal(plain.landmarks, full.landmarks)
     for probability in (full.heatmaps, full.mask, full.presence, full.landmarks[..., 3:]):
         assert probability.min() >= 0 and probability.max() <= 1
-
-
-def test_coarse_mask_has_the_outline_of_the_mask(pose):
-    image = blank(300, 300)
-    draw_person(image, 150, 50, 200)
-    square = squares_around(torch.tensor([[0.0, 0.0, 300.0, 300.0]]), 1.0)
-    with torch.inference_mode():
-        seen = pose(crop(as_photo(image), square, 256).pixels, mask=True, coarse_mask=True)
-    fine, coarse = (mask[0] > 0.5 for mask in (seen.mask, seen.coarse_mask))
-    bounds = [
-        torch.stack([d.nonzero().aminmax().min / len(d), d.nonzero().aminmax().max / len(d)])
-        for m in (fine, coarse)
-        for d in (m.any(0), m.any(1))
-    ]
-    torch.testing.assert_close(torch.stack(bounds[:2]), torch.stack(bounds[2:]), atol=0.02, rtol=0)
 
 
 def test_read_outs_are_linear_in_pooled(pose):

@@ -56,7 +56,6 @@ class PoseFeatures:
     pooled      the flattened 2x2x288 tensor from which landmarks, world and presence are linear read-outs
     heatmaps    probability maps of the points (on request)
     mask        probability that a pixel belongs to the person (on request)
-    coarse_mask the same of cells of 2x2 pixels, a third of the cost: its outline is as good, its inside has holes
     """
 
     landmarks: Float[Tensor, "B 39 5"]
@@ -72,7 +71,6 @@ class PoseFeatures:
     pooled: Float[Tensor, "B 1152"]
     heatmaps: Float[Tensor, "B 39 64 64"] | None = None
     mask: Float[Tensor, "B 256 256"] | None = None
-    coarse_mask: Float[Tensor, "B 128 128"] | None = None
 
     def __len__(self) -> int:
         return len(self.presence)
@@ -97,10 +95,7 @@ class Decoder(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Person mask as a logit from the stride-4 map and the stride-2 encoder output.
-
-    At full resolution, as the graph has it; not `fine`: its last layers on the stride-2 grid, for bounds of people.
-    """
+    """Person mask at full resolution, as a logit, from the stride-4 map and the stride-2 encoder output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,11 +104,9 @@ class MaskHead(nn.Module):
         self.blocks1 = nn.Sequential(*[BlazeBlock(8, 8, relu6_between=True) for _ in range(2)])
         self.output = Conv(8, 1, 3)
 
-    def forward(
-        self, map4: Float[Tensor, "B 48 64 64"], side2: Float[Tensor, "B 16 128 128"], fine: bool = True
-    ) -> Float[Tensor, "B S S"]:
+    def forward(self, map4: Float[Tensor, "B 48 64 64"], side2: Float[Tensor, "B 16 128 128"]) -> Tensor:
         x = self.blocks2(upsample(self.reduce(map4)) + self.lateral(side2))
-        return self.output(self.blocks1(upsample(x) if fine else x))[:, 0]
+        return self.output(self.blocks1(upsample(x)))
 
 
 class PointHead(nn.Module):
@@ -156,13 +149,7 @@ class BlazePose(nn.Module):
         """Only the encoder's output at stride 16, before its last stage."""
         return self.trunk.outputs(as_input(pixels), stages=3)[-1]
 
-    def forward(
-        self,
-        pixels: Float[Tensor, "B 3 256 256"],
-        heatmaps: bool = False,
-        mask: bool = False,
-        coarse_mask: bool = False,
-    ) -> PoseFeatures:
+    def forward(self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False) -> PoseFeatures:
         """RGB crops in [0, 1] to PoseFeatures."""
         (side2, *sides), top = self.trunk(as_input(pixels))
         maps = self.decoder(sides, top)
@@ -176,8 +163,7 @@ class BlazePose(nn.Module):
             side16=sides[-1],
             pooled=cells.flatten(1),
             heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
-            mask=self.mask_head(maps[0], side2).sigmoid() if mask else None,
-            coarse_mask=self.mask_head(maps[0], side2, fine=False).sigmoid() if coarse_mask else None,
+            mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,
         )
 
 
