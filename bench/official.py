@@ -1,4 +1,4 @@
-"""How fast is the official network in limner? Layer by layer, folded, fused, ONNX Runtime, on one 1920 x 1080 photo.
+"""How fast is the official network in limner? Layer by layer, folded, fused, Winograd, ONNX Runtime; 1920 x 1080 px.
 
     python bench/official.py PATH/TO/model.ckpt [--converted FILE.safetensors] [--threads 1] [--rounds 12] [--json OUT]
 
@@ -98,7 +98,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     eager = build_official(read_official(args.checkpoint))
     folded = folded_official(eager)
-    networks = {"eager": eager, "folded": folded, "fused": fused_official(folded)}
+    networks = {
+        "eager": eager,
+        "folded": folded,
+        "fused": fused_official(folded, winograd=False),
+        "winograd": fused_official(folded),  # limner's default
+    }
     onnx = bool(importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"))
     if onnx:
         networks["onnx"] = onnx_official(folded, args.checkpoint)

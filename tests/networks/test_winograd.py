@@ -38,7 +38,7 @@ def test_matrices_convolve(tile: int):
 def test_convolution_shortcut_and_relu(tile: int, count: int, inputs: int, outputs: int, height: int, width: int):
     x, weight = numbers(count, inputs, height, width), numbers(outputs, inputs, 3, 3, seed=1) / (9 * inputs) ** 0.5
     bias, shortcut = numbers(outputs, seed=2), numbers(count, outputs, height, width, seed=3)
-    layer = WinogradConv(slabs(weight, tile), bias, tile, Room())
+    layer = WinogradConv(weight, bias, tile, Room())
     plain = conv2d(x.double(), weight.double(), bias.double(), padding=1)
     with torch.inference_mode():
         assert torch.allclose(layer(x).double(), plain, atol=3e-5)
@@ -54,7 +54,7 @@ def test_many_maps_go_in_several_portions(monkeypatch):
     monkeypatch.setattr("limner.networks.winograd.ONE_SLAB_TILES", 64)
     x, weight = numbers(5, 16, 20, 20), numbers(16, 16, 3, 3, seed=1) / 12
     with torch.inference_mode():
-        found = WinogradConv(slabs(weight, 4), torch.zeros(16), 4, Room())(x)
+        found = WinogradConv(weight, torch.zeros(16), 4, Room())(x)
     assert torch.allclose(found, conv2d(x, weight, padding=1), atol=3e-5)
 
 

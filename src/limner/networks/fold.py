@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.winograd import Room, WinogradConv, kernel, slabs, tile_for
+from limner.networks.winograd import Room, WinogradConv, kernel, tile_for
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -145,7 +145,7 @@ def _fast(conv: nn.Conv2d, room: Room | None) -> nn.Module:
     if room is None or tile is None:
         return FusedConv(conv)
     bias = conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-    return WinogradConv(slabs(conv.weight.detach(), tile), bias, tile, room)
+    return WinogradConv(conv.weight.detach(), bias, tile, room)
 
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:

@@ -122,9 +122,9 @@ def _folded_regressor(net: CropNet) -> IterativeRegressor | AffineRegressor:
     return regressor
 
 
-def fused_official(network: OfficialExpose) -> OfficialExpose:
-    """A folded network with fused convolutions, for inference on CPUs; the first photo takes a little longer."""
-    return _with_nets(network, lambda net: CropNet(fused(net.backbone), net.regressor, net.layout))
+def fused_official(network: OfficialExpose, winograd: bool = True) -> OfficialExpose:
+    """A folded network with fast convolutions (see `fused`), for CPUs; the first photo takes a little longer."""
+    return _with_nets(network, lambda net: CropNet(fused(net.backbone, winograd), net.regressor, net.layout))
 
 
 def onnx_official(network: OfficialExpose, file: Path) -> OfficialExpose:

@@ -100,8 +100,8 @@ class WinogradConv(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, weight: Float[Tensor, "S C e 9 16"], bias: Float[Tensor, "D"], tile: int, room: Room):
-        """weight: see `slabs`. Raises RuntimeError where this machine has no `kernel`."""
+    def __init__(self, weight: Float[Tensor, "D C 3 3"], bias: Float[Tensor, "D"], tile: int, room: Room):
+        """Weights become `slabs` at the first call. Raises RuntimeError where this machine has no `kernel`."""
         super().__init__()
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
@@ -113,6 +113,8 @@ class WinogradConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C H W"], shortcut: Float[Tensor, "B D H W"] | None = None, relu: bool = False
     ) -> Float[Tensor, "B D H W"]:
+        if self.weight.ndim == 4:
+            self.weight = slabs(self.weight, self.tile)
         x = x.contiguous(memory_format=torch.channels_last)
         beside = self.bias.new_zeros(len(self.bias)) if shortcut is None else shortcut
         if shortcut is not None:
