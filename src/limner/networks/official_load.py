@@ -40,7 +40,7 @@ def load_official(
     `body_model_path`: the user's SMPL-X file, for what the checkpoint lacks of the body model (usually nothing that
     changes a number). `fold`: batch norms and the linear body regressor folded, convolutions fused: the same function,
     faster. Without it the network is as in the paper's code, layer by layer; converted files are always folded.
-    `runtime`: "onnx" runs the backbones under ONNX Runtime (an extra), faster again; from a .ckpt, or where the
+    `runtime`: "onnx" runs the backbones under ONNX Runtime (an extra); from a .ckpt, or where the
     converted file has no ONNX models beside it, they are made at every loading, which takes seconds.
 
     Raises WeightsError and BodyModelError; warns (CheckpointWarning) about names it does not know.

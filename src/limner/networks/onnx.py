@@ -1,4 +1,4 @@
-"""How does a backbone run under ONNX Runtime, the fastest way for convolutions on CPUs? An optional extra of limner."""
+"""How does a backbone run under ONNX Runtime? An optional extra of limner."""
 
 import io
 import warnings
