@@ -1,4 +1,4 @@
-"""How fast is the official network in limner? Layer by layer, folded, fused, Winograd, ONNX Runtime; 1920 x 1080 px.
+"""How fast is the official network in limner? Layer by layer, folded, fused, Winograd, ONNX Runtime, on one photo.
 
     python bench/official.py PATH/TO/model.ckpt [--converted FILE.safetensors] [--threads 1] [--rounds 12] [--json OUT]
 

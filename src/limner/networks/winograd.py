@@ -124,6 +124,8 @@ class WinogradConv(nn.Module):
         out = x.new_empty(count, height, width, outputs).permute(0, 3, 1, 2)
         rows, columns = -(-height // self.tile), -(-width // self.tile)
         tiles = count * rows * columns
+        if not tiles:
+            return out  # nobody in the batch; the compiled code divides by the number of tiles
         fitting = max(FEWEST_TILES, CACHE_NUMBERS // ((self.tile + 2) ** 2 * channels))
         portion = min(tiles, ONE_SLAB_TILES if wide == outputs else fitting)
         room = self.room.take(room_numbers(self.tile + 2, channels, wide, portion))
