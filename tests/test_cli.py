@@ -108,7 +108,7 @@ def ended_with(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
 
 def test_evaluate_goes_to_photos_or_to_benchmarks(monkeypatch, capsys):
     seen: list[object] = []
-    monkeypatch.setattr("limner.evaluate.benchmark_run.evaluate_benchmark", lambda *given: seen.append(given))
+    monkeypatch.setattr("limner.evaluate.benchmark_run.evaluate_benchmark", lambda *given: seen.append(given) or 0)
     monkeypatch.setattr("limner.evaluate.run.evaluate_photos", lambda *given: seen.append(given))
     assert ended_with(["evaluate", "ehf", "E", "--predictions", "p", "--body-model", "S.npz"], monkeypatch) == 0
     assert ended_with(["evaluate", "photos", "d", "--limit", "3"], monkeypatch) == 0

@@ -77,7 +77,7 @@ def test_refinement_equals_its_plain_twin():
 
 def test_both_ways_gives_mirrored_answers_to_mirrored_crops(pose):
     """The mean over a crop and its mirror image does not know left from right."""
-    backbone = BlazePoseBackbone(pose, both_ways=True)
+    backbone = BlazePoseBackbone(pose, both_ways=True).eval()
     pixels = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     pixels = torch.nn.functional.avg_pool2d(pixels, 9, 1, 4)
     with torch.no_grad():
