@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
@@ -21,13 +20,23 @@ from limner.geometry.box import bounds_of, inside
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.weights import Networks
 from limner.train.predicted import PredictedPoints
-from limner.train.replay import VIRTUAL_PHOTO_PX, HarvestedPeople, Replay, mean_people, read_people, replay
+from limner.train.replay import (
+    HAND_POINTS,
+    INNER_FACE,
+    VIRTUAL_PHOTO_PX,
+    HarvestedPeople,
+    Replay,
+    face_from_head,
+    mean_people,
+    read_people,
+    replay,
+    shown_hand,
+)
 from limner.train.stages import MIN_VISIBLE
 
 LIMNER, UNREFINED, PART, BODY, MEAN = "limner", "not refined", "part network", "body network", "mean"
 CHUNK = 32
 FACE_REGIONS = ("face", "lips", "eyebrow", "eyelid")
-INNER_FACE = list(indices_of(FACE68[17:]))
 
 Errors = dict[str, Float[Tensor, "P"]]
 """By metric, one number a person; NaN: not scored."""
@@ -99,15 +108,6 @@ def body_errors(said: Posed, true: Posed, camera: Camera, side_px: Float[Tensor,
     }
 
 
-HAND_POINTS = {side: list(indices_of(hand21(side))) for side in ("left", "right")}
-
-
-def shown_hand(points: Float[Tensor, "P 144 3"], left: Bool[Tensor, "P"]) -> Float[Tensor, "P 21 3"]:
-    """The 21 points of each person's harvested hand, relative to its wrist."""
-    hand = torch.where(left[:, None, None], points[:, HAND_POINTS["left"]], points[:, HAND_POINTS["right"]])
-    return hand - hand[:, :1]
-
-
 def hand_point_errors(said: Float[Tensor, "P 21 3"], true: Float[Tensor, "P 21 3"]) -> Errors:
     """Wrist-relative points of one hand a person."""
     return {
@@ -137,8 +137,7 @@ def face_point_errors(said: Float[Tensor, "P 51 3"], true: Float[Tensor, "P 51 3
 
 def inner_face(posed: Posed) -> Float[Tensor, "P 51 3"]:
     """51 landmarks relative to the head joint."""
-    head = KEYPOINT_NAMES.index("head")
-    return posed.keypoints[:, INNER_FACE] - posed.keypoints[:, head : head + 1]
+    return face_from_head(posed.keypoints)
 
 
 def face_errors(said: Posed, true: Posed, where: Zones) -> Errors:

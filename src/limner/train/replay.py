@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.data.evidence import Evidence
@@ -33,6 +34,8 @@ from limner.pipeline.refine_face import refine_face
 from limner.train.stages import read_evidence
 
 SAME_PERSON_MM = 1.0
+HAND_POINTS = {side: list(indices_of(hand21(side))) for side in SIDES}
+INNER_FACE = list(indices_of(FACE68[17:]))
 VIRTUAL_PHOTO_PX = 1024
 """Side of the synthetic photos (`limner.synth.people`)."""
 
@@ -194,3 +197,15 @@ def read_people(folder: Path, held_out: bool) -> HarvestedPeople:
             "(`limner harvest`), and do not evaluate while it writes."
         )
     return people
+
+
+def shown_hand(points: Float[Tensor, "P 144 3"], left: Bool[Tensor, "P"]) -> Float[Tensor, "P 21 3"]:
+    """The 21 points of each person's harvested hand, relative to its wrist."""
+    hand = select(left, points[:, HAND_POINTS["left"]], points[:, HAND_POINTS["right"]])
+    return hand - hand[:, :1]
+
+
+def face_from_head(points: Float[Tensor, "P 144 3"]) -> Float[Tensor, "P 51 3"]:
+    """51 inner landmarks relative to the head joint."""
+    head = KEYPOINT_NAMES.index("head")
+    return points[:, INNER_FACE] - points[:, head : head + 1]

@@ -8,22 +8,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
 from limner.io.atomic import atomic_write
 from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, net_to_bytes, networks_of
-from limner.pipeline.parts import select
 from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.predicted import PredictedPoints
-from limner.train.replay import HarvestedPeople, answers
+from limner.train.replay import HarvestedPeople, answers, face_from_head, shown_hand
 from limner.train.stages import rendered_truth, well_seen
 from limner.train.truth import Truth
 
-FACE = list(indices_of(FACE68[17:]))
-HANDS = {side: list(indices_of(hand21(side))) for side in ("left", "right")}
 NUM_BODY = len(BODY_JOINTS)
 
 
@@ -86,21 +82,14 @@ def whole_loss(model: BodyModel, merged: BodyParams, batch: WholeSet) -> tuple[F
     All in the photo's axes: part rotations are judged where they end up, on the body's arm and neck.
     """
     keypoints = model.keypoints144(model(merged), merged)
-    left = batch.people.hand.mirrored
-
-    def hand(points: Tensor) -> Tensor:
-        return select(left, points[:, HANDS["left"]], points[:, HANDS["right"]])
 
     def far(said: Tensor, true: Tensor, shown: Tensor) -> Tensor:
         error = (said - true).norm(dim=-1).mean(-1)
         return (error * shown).sum() / shown.sum().clamp_min(1)
 
-    head = BODY_JOINTS.index("head")
-
     def body_hand_face(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        body, wrist_first = points[:, :NUM_BODY], hand(points)
-        face = points[:, FACE] - points[:, head : head + 1]
-        return body - body[:, :1], wrist_first - wrist_first[:, :1], face
+        body = points[:, :NUM_BODY]
+        return body - body[:, :1], shown_hand(points, batch.people.hand.mirrored), face_from_head(points)
 
     said, true = body_hand_face(keypoints), body_hand_face(batch.keypoints)
     terms = {f"whole_{part}": far(said[i], true[i], batch.shown[part]) for i, part in enumerate(PARTS)}
