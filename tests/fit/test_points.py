@@ -41,7 +41,7 @@ def test_derivatives_equal_finite_differences(double, keypoints):
     unknowns = Unknowns(WHOLE_TURNS, double.num_betas, double.num_expression)
     posed = layer(params)
     axes = torch.randn(2, len(keypoints), 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours = layer.along(posed, params, unknowns, axes)
+    ours = layer.along(posed, unknowns, axes)
     size = 1e-6
     for column in range(0, unknowns.count, 7):
         step = torch.zeros(2, unknowns.count, dtype=torch.float64)

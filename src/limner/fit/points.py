@@ -6,6 +6,7 @@ rest positions, already weighted) is linear in the coefficients. Its derivatives
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,22 +15,33 @@ from torch import Tensor
 from limner.body.keypoints import CONTOUR_NAMES, KEYPOINT_NAMES
 from limner.body.model import BodyModel, contour_row
 from limner.body.params import BodyParams
-from limner.body.skeleton import JOINT_NAMES, PARENTS, chain_to_root
+from limner.body.skeleton import HAND_JOINTS, JOINT_NAMES, PARENTS, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.fit.unknowns import Unknowns
 
 JOINTS, POINTS, CONTOUR = len(JOINT_NAMES), len(KEYPOINT_NAMES), len(CONTOUR_NAMES)
+_PART_OF_JOINT = tuple(
+    "jaw"
+    if name == "jaw"
+    else "left"
+    if name in HAND_JOINTS["left"]
+    else "right"
+    if name in HAND_JOINTS["right"]
+    else ""
+    for name in JOINT_NAMES
+)
+"""Joints of a hand, and the jaw, move few points: their slopes are taken by themselves."""
 
 
 @dataclass(frozen=True)
 class Riders:
-    """Constants of N points, the same for everybody or one set a person: joint which K joints carry a point, share how
-    much, rest its weighted rest position (metres), directions how that moves with the C coefficients."""
+    """Constants of N points: joint which K joints carry a point, share how much, rest its weighted rest position
+    (metres), directions how that moves with the C coefficients."""
 
-    joint: Int[Tensor, "*people N K"]
-    share: Float[Tensor, "*people N K"]
-    rest: Float[Tensor, "*people N K 3"]
-    directions: Float[Tensor, "*people N K 3 C"]
+    joint: Int[Tensor, "N K"]
+    share: Float[Tensor, "N K"]
+    rest: Float[Tensor, "N K 3"]
+    directions: Float[Tensor, "N K 3 C"]
 
 
 @dataclass(frozen=True)
@@ -37,24 +49,25 @@ class Posed:
     """Bodies with what their derivatives need.
 
     points "B N 3" camera frame; joints "B 55 3" and absolute "B 55 3 3": the skeleton; carried "B N K 3": the part of
-    each point that joint k carries (with the translation); joint, share, directions:
-    as in Riders.
+    each point that joint k carries (with the translation); joint, share: as in Riders; directions: of the first F
+    points, the same for everybody; line: of the jaw line's, which differ from person to person.
     """
 
     points: Float[Tensor, "B N 3"]
     joints: Float[Tensor, "B 55 3"]
     absolute: Float[Tensor, "B 55 3 3"]
     carried: Float[Tensor, "B N K 3"]
-    joint: Int[Tensor, "B N K"]
+    joint: Int[Tensor, "N K"]
     share: Float[Tensor, "B N K"]
-    directions: Float[Tensor, "*people N K 3 C"]
+    directions: Float[Tensor, "F K 3 C"]
+    line: Float[Tensor, "B L K 3 C"] | None = None
 
-    def some(self, index: Int[Tensor, "n"]) -> "Posed":
-        """Some of the points."""
-        rows = (self.points, self.carried, self.joint, self.share)
-        points, carried, joint, share = (value[:, index] for value in rows)
-        directions = self.directions[..., index, :, :, :]
-        return Posed(points, self.joints, self.absolute, carried, joint, share, directions)
+    def some(self, people: Int[Tensor, "b"], index: Int[Tensor, "n"]) -> "Posed":
+        """Some of the bodies, with some of the points, but not the jaw line's."""
+        rows = people[:, None]
+        points, carried, share = (value[rows, index] for value in (self.points, self.carried, self.share))
+        joints, absolute = self.joints[people], self.absolute[people]
+        return Posed(points, joints, absolute, carried, self.joint[index], share, self.directions[index])
 
 
 class KeypointLayer:
@@ -85,45 +98,29 @@ class KeypointLayer:
         absolute, joints = pose_joints(pose, rest_joints)
         shift = joints - (absolute @ rest_joints[..., None])[..., 0] + params.transl[:, None]
         joints = joints + params.transl[:, None]
-        riders = self._riders(pose)
-        rest = self._rest(riders, coefficients)
-        if self.corrective is not None:
-            rest[:, : len(self.fixed)] += self._corrected(pose)
-        people = torch.arange(len(pose), device=pose.device)[:, None, None]
-        joint = riders.joint.expand(len(pose), -1, -1)
-        carried = (absolute[people, joint] @ rest[..., None])[..., 0] + riders.share[..., None] * shift[people, joint]
-        share = riders.share.expand(len(pose), -1, -1)
-        return Posed(carried.sum(2), joints, absolute, carried, joint, share, riders.directions)
+        joint, share, rest, line = self._rest(pose, coefficients)
+        carried = (absolute[:, joint] @ rest[..., None])[..., 0] + share[..., None] * shift[:, joint]
+        return Posed(carried.sum(2), joints, absolute, carried, joint, share, self.riders.directions, line)
 
-    def _riders(self, pose: Tensor) -> Riders:
-        """The fixed points' constants, and each person's row of the jaw line's."""
+    def _rest(
+        self, pose: Tensor, coefficients: Float[Tensor, "B C"]
+    ) -> tuple[Int[Tensor, "N K"], Float[Tensor, "B N K"], Float[Tensor, "B N K 3"], Float[Tensor, "B L K 3 C"] | None]:
+        """What carries the points, how much, where they rest in B shapes; and the directions of the jaw line's."""
         fixed = self.riders
+        moved = (coefficients @ fixed.directions.flatten(0, 2).mT).unflatten(1, fixed.rest.shape)
+        share, rest = fixed.share.expand(len(pose), -1, -1), fixed.rest + moved
+        if self.corrective is not None:
+            rest = rest + self._corrected(pose)
         if self.contour_riders is None:
-            return fixed
+            return fixed.joint, share, rest, None
         row = contour_row(absolute_rotation(pose, chain_to_root("neck")))
         index = row[:, None] * CONTOUR + torch.tensor(self.contour, device=row.device)
-        some, count = _select(self.contour_riders, index), len(row)
-
-        def both(a: Tensor, b: Tensor) -> Tensor:
-            return torch.cat([a.expand(count, *a.shape), b], 1)
-
-        return Riders(
-            both(fixed.joint, some.joint),
-            both(fixed.share, some.share),
-            both(fixed.rest, some.rest),
-            both(fixed.directions, some.directions),
-        )
-
-    def _rest(self, riders: Riders, coefficients: Float[Tensor, "B C"]) -> Float[Tensor, "B N K 3"]:
-        """Weighted rest positions of B shapes."""
-        fixed = self.riders
-        moved = coefficients @ fixed.directions.flatten(0, 2).mT
-        rest = fixed.rest + moved.unflatten(1, fixed.rest.shape)
-        if riders is fixed:
-            return rest
-        own = riders.directions[:, len(self.fixed) :]
-        line = riders.rest[:, len(self.fixed) :] + (own @ coefficients[:, None, None, :, None])[..., 0]
-        return torch.cat([rest, line], 1)
+        rows = self.contour_riders
+        own = rows.directions[index]
+        moved = (own.flatten(1, 3) @ coefficients[..., None]).view(own.shape[:-1])
+        joint = torch.cat([fixed.joint, rows.joint[: index.shape[1]]])  # the jaw line hangs on the same in all rows
+        share, rest = torch.cat([share, rows.share[index]], 1), torch.cat([rest, rows.rest[index] + moved], 1)
+        return joint, share, rest, own
 
     def _corrected(self, pose: Tensor) -> Float[Tensor, "B N K 3"]:
         eye = torch.eye(3, dtype=pose.dtype, device=pose.device)
@@ -131,38 +128,25 @@ class KeypointLayer:
         assert self.corrective is not None
         return torch.einsum("bf,nkcf->bnkc", feature, self.corrective)
 
-    def along(
-        self, posed: Posed, params: BodyParams, unknowns: Unknowns, axes: Float[Tensor, "B N D 3"]
-    ) -> Float[Tensor, "B N D C"]:
-        """How fast each point moves along given axes (D a point) with each of the unknowns.
-
-        Turning joint j about its own axis a moves what hangs on it by a x (x - joint); what hangs on it only in part
-        moves in that part.
-        """
-        turns = self._along_turns(posed, unknowns, axes)
-        columns = [turns]
+    def along(self, posed: Posed, unknowns: Unknowns, axes: Float[Tensor, "B N D 3"]) -> Float[Tensor, "B N D C"]:
+        """How fast each point moves along given axes (D a point) with each of the unknowns."""
+        slope = axes.new_zeros(*axes.shape[:3], unknowns.count)
+        first = 0
+        for _, run in groupby(unknowns.joints, key=_PART_OF_JOINT.__getitem__):
+            joints = list(run)
+            mask = self.moves[joints][:, posed.joint]  # J N K
+            points = mask.any(0).any(1).nonzero()[:, 0]  # fingers move no feet
+            turns = _along_turns(posed, joints, points, mask[:, points].to(axes), axes[:, points])
+            slope[..., first : first + 3 * len(joints)].index_copy_(1, points, turns)
+            first += 3 * len(joints)
         if unknowns.num_betas or unknowns.num_expression:
-            first = self.model.num_betas
-            wanted = [*range(unknowns.num_betas), *range(first, first + unknowns.num_expression)]
-            columns.append(axes @ self._by_coefficients(posed, params, wanted))
-        return torch.cat([*columns, axes], -1)
+            slope[..., first:-3] = self._along_coefficients(posed, unknowns, axes)
+        slope[..., -3:] = axes
+        return slope
 
-    def _along_turns(self, posed: Posed, unknowns: Unknowns, axes: Tensor) -> Float[Tensor, "B N D T"]:
-        index = torch.tensor(unknowns.joints, device=axes.device)
-        mask = self.moves[index][:, posed.joint].permute(1, 2, 0, 3).to(axes)  # B N J K
-        hanging = mask @ posed.carried  # B N J 3
-        share = mask @ posed.share[..., None]  # B N J 1
-        arm = hanging - share * posed.joints[:, None, index]
-        # axis . (a x arm) = a . (arm x axis), for all three a of a joint at once
-        x, y, z = arm[:, :, None].unbind(-1)  # B N 1 J
-        gx, gy, gz = axes[..., None, :].unbind(-1)  # B N D 1
-        swept = torch.stack([y * gz - z * gy, z * gx - x * gz, x * gy - y * gx], 0)  # 3 B N D J
-        frame = posed.absolute[:, index].permute(2, 3, 0, 1)[..., None, None, :]  # c m B 1 1 J
-        local = torch.stack([(swept * frame[:, m]).sum(0) for m in range(3)], -1)
-        return local.flatten(3)
-
-    def _by_coefficients(self, posed: Posed, params: BodyParams, wanted: list[int]) -> Float[Tensor, "B N 3 C"]:
+    def _along_coefficients(self, posed: Posed, unknowns: Unknowns, axes: Tensor) -> Float[Tensor, "B N D C"]:
         """How the points move with betas and expression: skinning and kinematics are linear in the rest body."""
+        wanted = self._wanted(unknowns)
         directions = self.model.joint_directions[wanted].permute(1, 2, 0)  # 55 3 C
         parent = [max(p, 0) for p in PARENTS]
         bone = directions - directions[parent] * (torch.tensor(PARENTS) >= 0)[:, None, None].to(directions)
@@ -171,15 +155,46 @@ class KeypointLayer:
         by_bone = frame @ bone  # B 55 3 C
         by_joint = torch.einsum("jk,bjcs->bkcs", self.moves.to(bone), by_bone)
         shift = by_joint - posed.absolute @ directions
-        people = torch.arange(len(shift), device=shift.device)[:, None, None]
-        turned = posed.absolute[people, posed.joint].transpose(2, 3).flatten(3)  # B N 3 (K 3)
-        own = turned @ posed.directions[..., wanted].flatten(-3, -2)
-        hung = torch.einsum("bnj,bjcs->bncs", self._share_of_joint(posed), shift)
-        return own + hung
+        hung = axes @ torch.einsum("bnj,bjcs->bncs", _share_of_joint(posed), shift)
+        turned = torch.einsum("bndi,bnkij->bndkj", axes, posed.absolute[:, posed.joint]).flatten(3)
+        fixed = len(posed.directions)
+        hung[:, :fixed] += torch.einsum(
+            "bndr,nrc->bndc", turned[:, :fixed], posed.directions[..., wanted].flatten(1, 2)
+        )
+        if posed.line is not None:
+            hung[:, fixed:] += turned[:, fixed:] @ posed.line[..., wanted].flatten(2, 3)
+        return hung
 
-    def _share_of_joint(self, posed: Posed) -> Float[Tensor, "B N 55"]:
-        dense = posed.share.new_zeros(*posed.share.shape[:2], JOINTS)
-        return dense.scatter_add(2, posed.joint, posed.share)
+    def _wanted(self, unknowns: Unknowns) -> slice | list[int]:
+        """Which of the model's coefficients move; a slice where they are neighbours, which saves a copy."""
+        first, last = self.model.num_betas, self.model.num_betas + unknowns.num_expression
+        if unknowns.num_betas in (0, first) or not unknowns.num_expression:
+            return slice(0 if unknowns.num_betas else first, last if unknowns.num_expression else unknowns.num_betas)
+        return [*range(unknowns.num_betas), *range(first, last)]
+
+
+def _along_turns(
+    posed: Posed, joints: list[int], points: Tensor, mask: Float[Tensor, "J n K"], axes: Float[Tensor, "B n D 3"]
+) -> Float[Tensor, "B n D T"]:
+    """How some points move with some joints' turns. mask: which of a point's carriers hang on a joint.
+
+    Turning joint j about its own axis a moves what hangs on it by a x (x - joint); what hangs on it only in part moves
+    in that part.
+    """
+    hanging = torch.einsum("jnk,bnkc->bnjc", mask, posed.carried[:, points])
+    share = torch.einsum("jnk,bnk->bnj", mask, posed.share[:, points])
+    arm = hanging - share[..., None] * posed.joints[:, None, joints]
+    # axis . (a x arm) = a . (arm x axis), for all three a of a joint at once
+    x, y, z = arm[:, :, None].unbind(-1)  # B n 1 J
+    gx, gy, gz = axes[..., None, :].unbind(-1)  # B n D 1
+    swept = torch.stack([y * gz - z * gy, z * gx - x * gz, x * gy - y * gx], 0)  # 3 B n D J
+    frame = posed.absolute[:, joints].permute(2, 3, 0, 1)[..., None, None, :]  # c m B 1 1 J
+    return torch.stack([(swept * frame[:, m]).sum(0) for m in range(3)], -1).flatten(3)
+
+
+def _share_of_joint(posed: Posed) -> Float[Tensor, "B N 55"]:
+    dense = posed.share.new_zeros(*posed.share.shape[:2], JOINTS)
+    return dense.scatter_add(2, posed.joint.expand(len(dense), -1, -1), posed.share)
 
 
 def _moves() -> Bool[Tensor, "55 55"]:
@@ -190,7 +205,7 @@ def _moves() -> Bool[Tensor, "55 55"]:
     return table
 
 
-def _select(riders: Riders, index: list[int] | Tensor) -> Riders:
+def _select(riders: Riders, index: list[int]) -> Riders:
     return Riders(riders.joint[index], riders.share[index], riders.rest[index], riders.directions[index])
 
 
@@ -212,7 +227,9 @@ def _surface_riders(model: BodyModel) -> tuple[Riders, Riders, Riders]:
     return (
         _mixtures(model, model.vertex_ids[:, None], ones),
         _mixtures(model, model.landmark_vertices, model.landmark_barycentric),
-        _mixtures(model, model.contour_vertices.flatten(0, 1), model.contour_barycentric.flatten(0, 1)),
+        _on_same_joints(
+            _mixtures(model, model.contour_vertices.flatten(0, 1), model.contour_barycentric.flatten(0, 1))
+        ),
     )
 
 
@@ -233,8 +250,11 @@ def _carriers(model: BodyModel, vertices: Int[Tensor, "N M"], mixture: Float[Ten
     part = model.weights[vertices] * mixture[..., None]  # N M 55
     total = part.sum(1)
     slots = int((total > 0).sum(-1).max())
-    joint = total.topk(slots, dim=-1).indices
-    return joint, part.gather(2, joint[:, None].expand(-1, part.shape[1], -1)).transpose(1, 2)
+    most = total.topk(slots, dim=-1)
+    joint = torch.where(most.values > 0, most.indices, torch.zeros_like(most.indices))
+    return joint, part.gather(2, joint[:, None].expand(-1, part.shape[1], -1)).transpose(1, 2) * (most.values > 0)[
+        ..., None
+    ]
 
 
 def _mixtures(model: BodyModel, vertices: Int[Tensor, "N M"], mixture: Float[Tensor, "N M"]) -> Riders:
@@ -242,6 +262,18 @@ def _mixtures(model: BodyModel, vertices: Int[Tensor, "N M"], mixture: Float[Ten
     rest = part @ model.v_template[vertices]  # N K 3
     directions = torch.einsum("nkm,cnmd->nkdc", part, model.directions[:, vertices])
     return Riders(joint, part.sum(2), rest, directions)
+
+
+def _on_same_joints(riders: Riders) -> Riders:
+    """The same points with one list of joints for all of them."""
+    joints = riders.joint[riders.share > 0].unique()
+    belongs = (riders.joint[..., None] == joints).to(riders.share) * (riders.share[..., None] > 0)  # N K U
+    return Riders(
+        joints.expand(len(riders.joint), -1),
+        torch.einsum("nku,nk->nu", belongs, riders.share),
+        torch.einsum("nku,nkd->nud", belongs, riders.rest),
+        torch.einsum("nku,nkdc->nudc", belongs, riders.directions),
+    )
 
 
 def _corrective(model: BodyModel, fixed: tuple[int, ...], slots: int) -> Float[Tensor, "N K 3 486"] | None:

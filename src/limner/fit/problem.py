@@ -102,7 +102,7 @@ class FitProblem:
         for weight, term in self._priors(state):
             _add(normal, gradient, weight, term)
         if self.weights.penetration:
-            self._add_penetration(normal, gradient, state, posed)
+            self._add_penetration(normal, gradient, posed)
         return Linearised(normal, gradient)
 
     def _data(self, state: BodyParams, posed: Posed) -> tuple[Tensor, Tensor]:
@@ -111,7 +111,7 @@ class FitProblem:
         weight = self.seen.weight * terms.geman_mcclure(residual.square().sum(-1), self.weights.robust)[1]
         axes = terms.reprojection_axes(posed.points, camera, sigma)
         root = weight.clamp_min(0).sqrt()[..., None]
-        slope = self.layer.along(posed, state, self.unknowns, axes * root[..., None]).flatten(1, 2)
+        slope = self.layer.along(posed, self.unknowns, axes * root[..., None]).flatten(1, 2)
         return slope.mT @ slope, (slope * (residual * root).flatten(1)[..., None]).sum(1)
 
     def _priors(self, state: BodyParams) -> Iterator[tuple[float, Residual]]:
@@ -138,23 +138,24 @@ class FitProblem:
             stiffness = self.anchor.depth_stiffness
             yield 1.0, terms.near_depth(state.transl, self.anchor.transl, stiffness, unknowns.translation)
 
-    def _add_penetration(self, normal: Tensor, gradient: Tensor, state: BodyParams, posed: Posed) -> None:
+    def _add_penetration(self, normal: Tensor, gradient: Tensor, posed: Posed) -> None:
         shape = terms.capsules()
         contact = terms.penetration(posed, shape)
-        people, pair = (contact.depth > 0).nonzero(as_tuple=True)
-        if not len(people):
+        person, pair = (contact.depth > 0).nonzero(as_tuple=True)
+        if not len(person):
             return
+        touched, row = person.unique(return_inverse=True)
         used = (shape.ends.abs().sum((0, 1)) > 0).nonzero()[:, 0]
-        some = posed.some(used)
-        eye = torch.eye(3, dtype=normal.dtype, device=normal.device).expand(len(normal), len(used), 3, 3)
-        moves = self.layer.along(some, state, self.unknowns, eye)  # B n 3 C
+        some = posed.some(touched, used)
+        eye = torch.eye(3, dtype=normal.dtype, device=normal.device).expand(len(touched), len(used), 3, 3)
+        moves = self.layer.along(some, self.unknowns, eye)  # b n 3 C
         ends = shape.ends[shape.pairs].flatten(1, 2)[..., used].to(normal)  # Q 4 n
-        axes = torch.einsum("qed,qen->qnd", contact.by_ends[people, pair], ends[pair])  # hits n 3
-        slope = torch.einsum("qnd,qndc->qc", axes, moves[people]) / terms.PENETRATION_SIGMA
-        depth = contact.depth[people, pair] / terms.PENETRATION_SIGMA
+        axes = torch.einsum("qed,qen->qnd", contact.by_ends[person, pair], ends[pair])  # hits n 3
+        slope = torch.einsum("qnd,qndc->qc", axes, moves[row]) / terms.PENETRATION_SIGMA
+        depth = contact.depth[person, pair] / terms.PENETRATION_SIGMA
         weight = self.weights.penetration
-        normal.index_add_(0, people, weight * slope[:, :, None] * slope[:, None])
-        gradient.index_add_(0, people, weight * depth[:, None] * slope)
+        normal.index_add_(0, person, weight * slope[:, :, None] * slope[:, None])
+        gradient.index_add_(0, person, weight * depth[:, None] * slope)
 
 
 def _add(normal: Tensor, gradient: Tensor, weight: float, term: Residual) -> None:

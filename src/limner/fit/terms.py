@@ -5,6 +5,7 @@ et al., CVPR 2019, eq. 5). Residuals are calibrated: one is an error that is usu
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -188,6 +189,7 @@ _SIDE_LIMBS: dict[str, tuple[str, str, float]] = {
 _TOUCHING = ("forearm", "hand")
 
 
+@cache
 def capsules() -> Capsules:
     """Trunk, head, arms and legs; arms against trunk, head, thighs and each other, legs against each other."""
     limbs = dict(_LIMBS)
