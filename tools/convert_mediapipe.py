@@ -2,7 +2,7 @@
 
     python tools/convert_mediapipe.py --wheel mediapipe-0.10.21-*.whl
 
-reads four graphs (Apache-2.0), writes src/limner/assets/weights/blaze_*.safetensors (float16, as in the graphs) and
+reads three graphs (Apache-2.0), writes src/limner/assets/weights/blaze_*.safetensors (float16, as in the graphs) and
 tests/networks/blaze/golden.npz (outputs of the TFLite interpreter, which the tests compare with). Needs the
 `dev` extra (tflite, ai-edge-litert). Weights are matched to module names by their order in the graph; shapes are
 checked, and nothing may be left over on either side.
@@ -23,7 +23,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from limner.networks.blaze.detector import BlazeDetector
 from limner.networks.blaze.face import BlazeFace
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.layers import Trunk
@@ -39,14 +38,12 @@ class Source:
 
     graph: str
     network: type[nn.Module]
-    input_range: tuple[float, float]
 
 
 SOURCES = {
-    "blaze_pose": Source("mediapipe/modules/pose_landmark/pose_landmark_full.tflite", BlazePose, (0, 1)),
-    "blaze_hand": Source("mediapipe/modules/hand_landmark/hand_landmark_full.tflite", BlazeHand, (0, 1)),
-    "blaze_face": Source("mediapipe/modules/face_landmark/face_landmark.tflite", BlazeFace, (0, 1)),
-    "blaze_detector": Source("mediapipe/modules/pose_detection/pose_detection.tflite", BlazeDetector, (-1, 1)),
+    "blaze_pose": Source("mediapipe/modules/pose_landmark/pose_landmark_full.tflite", BlazePose),
+    "blaze_hand": Source("mediapipe/modules/hand_landmark/hand_landmark_full.tflite", BlazeHand),
+    "blaze_face": Source("mediapipe/modules/face_landmark/face_landmark.tflite", BlazeFace),
 }
 
 
@@ -106,20 +103,10 @@ def face_names(network: BlazeFace) -> Iterator[str]:
         yield from (f"presence.{part}", f"mesh.{part}")
 
 
-def detector_names(network: BlazeDetector) -> Iterator[str]:
-    yield from trunk_names(network.trunk, {2: "merge8.lateral", 3: "merge16.lateral"})
-    for merge in ("merge16", "merge8"):
-        yield f"{merge}.reduce.conv"
-        yield from (*separable(f"{merge}.blocks.0"), *separable(f"{merge}.blocks.1"))
-    for output in ("output8", "output16", "output32"):
-        yield from (f"{output}.{layer}.conv" for layer in ("score_depthwise", "score", "box_depthwise", "box"))
-
-
 NAMES = {
     BlazePose: pose_names,
     BlazeHand: hand_names,
     BlazeFace: face_names,
-    BlazeDetector: detector_names,
 }
 
 
@@ -194,11 +181,10 @@ def golden_input(size: int, seed: int) -> tuple[np.ndarray, Tensor]:
     return grid, interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
 
 
-def run_graph(graph: bytes, pixels: Tensor, input_range: tuple[float, float]) -> dict[str, np.ndarray]:
+def run_graph(graph: bytes, pixels: Tensor) -> dict[str, np.ndarray]:
     """Outputs of the TFLite interpreter by tensor name."""
     interpreter = open_graph(graph)
-    low, high = input_range
-    nhwc = (pixels * (high - low) + low).permute(0, 2, 3, 1).contiguous().numpy()
+    nhwc = pixels.permute(0, 2, 3, 1).contiguous().numpy()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], nhwc)
     interpreter.invoke()
     return {o["name"]: interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details()}
@@ -231,7 +217,7 @@ def main(wheel: Path) -> None:
         size = int(open_graph(graph).get_input_details()[0]["shape"][1])
         grid, pixels = golden_input(size, seed)
         golden[f"{name}/grid"] = grid
-        for key, values in run_graph(graph, pixels, source.input_range).items():
+        for key, values in run_graph(graph, pixels).items():
             golden[f"{name}/{key}"] = sample(values)
         print(f"{path.name}: {len(state)} tensors, {sum(t.numel() for t in state.values()):,} numbers")
     np.savez_compressed(REPOSITORY / "tests/networks/blaze/golden.npz", **golden)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limner.errors import BoxError
-from limner.geometry.box import Squares, bounds_of, check_boxes, iou, keep_distinct, squares_around
+from limner.geometry.box import Squares, bounds_of, check_boxes, iou, squares_around
 
 
 def test_square_coordinates_round_trip():
@@ -26,10 +26,9 @@ def test_squares_around_and_corners():
     assert bounds_of(squares.corners_px()).tolist() == [[-7.0, -2.0, 17.0, 22.0]]
 
 
-def test_iou_and_suppression():
+def test_iou():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30], [1, 0, 11, 10]])
     assert iou(boxes, boxes)[0].tolist() == pytest.approx([1.0, 0.5, 0.0, 90 / 110])
-    assert keep_distinct(boxes, torch.tensor([0.5, 0.9, 0.1, 0.6]), max_iou=0.6).tolist() == [1, 3, 2]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limner.errors import BoxError
@@ -78,17 +78,6 @@ def iou(a: Float[Tensor, "A 4"], b: Float[Tensor, "B 4"]) -> Float[Tensor, "A B"
     inter = (high - low).clamp_min(0).prod(-1)
     area_a, area_b = ((x[:, 2:] - x[:, :2]).clamp_min(0).prod(-1) for x in (a, b))
     return inter / (area_a[:, None] + area_b[None] - inter).clamp_min(1e-9)
-
-
-def keep_distinct(boxes: Float[Tensor, "B 4"], scores: Float[Tensor, "B"], max_iou: float) -> Int[Tensor, "K"]:
-    """Greedy non-maximum suppression: indices of the kept boxes, best score first."""
-    order = scores.argsort(descending=True, stable=True)
-    overlap = iou(boxes[order], boxes[order]) > max_iou
-    kept: list[int] = []
-    for i in range(len(order)):
-        if not bool(overlap[i, kept].any()):
-            kept.append(i)
-    return order[kept]
 
 
 def check_boxes(boxes: Float[Tensor, "B 4"], width: int, height: int) -> None:

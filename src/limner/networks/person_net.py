@@ -1,26 +1,29 @@
 """Where is everyone in the photo?"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from limner.geometry.box import Squares, iou, keep_distinct, upright_squares
+from limner.geometry.box import Squares, iou, upright_squares
 from limner.geometry.warp import crop
-from limner.networks.blaze import detector as blaze_detector
 from limner.networks.blaze import pose as blaze_pose
-from limner.networks.blaze.detector import BlazeDetector
-from limner.networks.blaze.pose import POSE_POINTS, BlazePose, PoseFeatures, borne_out
+from limner.networks.blaze.pose import POSE_POINTS, BlazePose, borne_out
+from limner.networks.movenet import GRANULE, MOVENET_POINTS, Finds, MoveNet
 
 LEAST_SIDE_PX = 8  # of a photo in which anyone could be seen
-LEAST_TILE_PX = 128  # smaller tiles show the detector nothing that larger ones do not
-LEAST_PRESENCE = 0.5  # by BlazePose's own account
+LEAST_PERSON_PX = 24  # the longer side of a box: of smaller people nothing could be told
+COARSE_PX, FINE_PX = 256, 640  # longer side of what MoveNet sees
+BODY_POINTS, CLEAREST = 33, 8  # of BlazePose's points those of the body; how many of them speak for a person
 BATCH = 8  # crops a network sees at once; bounds the memory in crowds
 POINT = {name: i for i, name in enumerate(POSE_POINTS)}
 TORSO = [POINT[f"{side}_{joint}"] for joint in ("shoulder", "hip") for side in ("left", "right")]
+SHOULDERS, HIPS = (
+    [MOVENET_POINTS.index(f"{side}_{joint}") for side in ("left", "right")] for joint in ("shoulder", "hip")
+)
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class PersonBoxes:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Perhaps people: probability "N", mid-hips and a point on the circle about them that holds the body, photo px."""
+    """Perhaps people: scores "N", boxes, mid-hips, top of the circle about them that holds the body, photo px."""
 
     scores: Float[Tensor, "N"]
+    boxes: Float[Tensor, "N 4"]
     hips_px: Float[Tensor, "N 2"]
     top_px: Float[Tensor, "N 2"]
 
@@ -53,204 +57,197 @@ class Candidates:
         return len(self.scores)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "Candidates":
-        return Candidates(self.scores[index], self.hips_px[index], self.top_px[index])
-
-    def joined(self, other: "Candidates") -> "Candidates":
-        """Both lists, this one first."""
-        return Candidates(
-            torch.cat([self.scores, other.scores]),
-            torch.cat([self.hips_px, other.hips_px]),
-            torch.cat([self.top_px, other.top_px]),
-        )
+        return Candidates(self.scores[index], self.boxes[index], self.hips_px[index], self.top_px[index])
 
     def squares(self) -> Squares:
         """The crops BlazePose expects: about the hips, 1.25 times the circle, the head up."""
         return upright_squares(self.hips_px, self.top_px, margin=1.25)
 
-    def upper_bodies(self) -> Float[Tensor, "N 4"]:
-        """Squares between hips and head: candidates whose squares overlap are one person, neighbours stay two."""
-        center, half = (self.hips_px + self.top_px) / 2, (self.top_px - self.hips_px).norm(dim=-1, keepdim=True) / 4
-        return torch.cat([center - half, center + half], -1)
-
 
 @dataclass(frozen=True)
-class Seen:
-    """Candidates after BlazePose: presence and clarity "N", landmarks in photo pixels "N 39 2", visibility "N 39"."""
+class Looks:
+    """What BlazePose says of candidates: presence "N", points_px "N 39 2" in photo pixels, and heat "N 39".
+
+    heat: what the heat maps say of each point. squares: where BlazePose looked.
+    """
 
     presence: Float[Tensor, "N"]
-    clarity: Float[Tensor, "N"]
     points_px: Float[Tensor, "N 39 2"]
-    visibility: Float[Tensor, "N 39"]
+    heat: Float[Tensor, "N 39"]
+    squares: Squares
+
+    def __len__(self) -> int:
+        return len(self.presence)
+
+    def __getitem__(self, index: slice | list[int] | Tensor) -> "Looks":
+        return Looks(self.presence[index], self.points_px[index], self.heat[index], self.squares[index])
+
+    @property
+    def clarity(self) -> Float[Tensor, "N"]:
+        """How well do the heat maps bear out the landmarks: mean probability of the clearest body points.
+
+        Landmarks and presence are read from a global code and describe a plausible person even on a chair or a shrub;
+        the heat maps look locally and stay dim there (median 0.46 in photos without people, 0.89 on people).
+        """
+        return self.heat[:, :BODY_POINTS].topk(CLEAREST, dim=1).values.mean(1)
 
 
 class PersonNet(nn.Module):
-    """BlazePose's detector on the whole photo and on tiles; BlazePose checks and boxes every find.
+    """MoveNet finds people in the photo, small first, then large; BlazePose looks at every find and has to agree.
 
     Args:
-        detector, pose: the two networks.
-        margin_view: side of a second look at the whole photo, in longer sides of it: with black around it, people who
-            fill or leave the photo are found.
-        tile_views: sides of overlapping tiles, as fractions of the same; for several or small people.
-        tile_detection: detector probability above which a find on a tile is looked at (tiles are many).
+        movenet, pose: the two networks.
+        least_clarity, least_presence: what BlazePose has to say of a find (see `clarity`); it denies the presence of
+            people half hidden, so hardly any is asked for.
     """
 
     def __init__(
-        self,
-        detector: BlazeDetector,
-        pose: BlazePose,
-        *,
-        margin_view: float = 1.4,
-        tile_views: tuple[float, ...] = (0.5, 0.35),
-        tile_detection: float = 0.5,
+        self, movenet: MoveNet, pose: BlazePose, *, least_clarity: float = 0.5, least_presence: float = 0.1
     ) -> None:
         super().__init__()
-        self.detector, self.pose = detector, pose
-        self.margin_view, self.tile_views, self.tile_detection = margin_view, tile_views, tile_detection
+        self.movenet, self.pose = movenet, pose
+        self.least_clarity, self.least_presence = least_clarity, least_presence
 
     @classmethod
-    def load(cls, detector: Path | None = None, pose: Path | None = None) -> "PersonNet":
+    def load(cls, movenet: Path | None = None, pose: Path | None = None) -> "PersonNet":
         """With the shipped weights, or those of the files given."""
-        return cls(BlazeDetector.load(detector), BlazePose.load(pose))
+        return cls(MoveNet.load(movenet), BlazePose.load(pose))
 
     @torch.no_grad()
-    def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.5) -> PersonBoxes:
-        """People whose score reaches `threshold`; nobody is an empty result.
+    def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.3) -> PersonBoxes:
+        """People whose score (of `Finds`) reaches `threshold`; nobody is an empty result.
 
-        The score is the root of the detector's probability times the clarity of BlazePose's heat maps: the detector is
-        the weaker witness. The margin view and the tiles are not searched if the whole photo shows exactly one person
-        who fills most of it: a small second person is missed then.
+        The photo is looked at once more in higher resolution, unless the first look shows exactly one person, who
+        fills most of it: a small second person is missed then.
         """
         height, width = photo.shape[1:]
         if min(height, width) < LEAST_SIDE_PX:
-            return PersonBoxes(torch.zeros(0, 4), torch.zeros(0), whole_square(width, height, 1.0)[:0])
-        needed = threshold**2  # of the detector, if the maps were perfectly clear
-        found = self._search(photo, whole_square(width, height, 1.0), needed)
-        people = self._check(photo, found, threshold)
+            return PersonBoxes(torch.zeros(0, 4), torch.zeros(0), square_tiles(width, height)[:0])
+        found = self._search(photo, COARSE_PX, threshold)
+        looks = self._look_twice(photo, found)
+        people = self._agreed(found, looks, width, height)
         if fills_photo(people, width, height):
             return people
-        margin = self._search(photo, whole_square(width, height, self.margin_view), needed)
-        tiles = tile_squares(width, height, self.tile_views)
-        tiled = self._search(photo, tiles, max(needed, self.tile_detection))
-        return self._check(photo, found.joined(margin).joined(tiled), threshold)
+        both = joined(found, self._search(photo, FINE_PX, threshold))
+        index = distinct(both.boxes, both.scores)
+        old, new = [i for i in index if i < len(found)], [i for i in index if i >= len(found)]
+        looks = joined_looks(looks[old], self._look_twice(photo, both[new]))
+        return self._agreed(both[old + new], looks, width, height)
 
-    def _search(self, photo: Tensor, squares: Squares, threshold: float) -> Candidates:
-        """What the detector finds in the given squares of the photo."""
-        scores, hips_px, top_px = [torch.zeros(0)], [torch.zeros(0, 2)], [torch.zeros(0, 2)]
-        for i in range(0, len(squares), BATCH):
-            crops = crop(photo, squares[i : i + BATCH], blaze_detector.CROP_SIZE)
-            for k, found in enumerate(self.detector.detect(crops.pixels, threshold)):
-                square = crops.squares[k : k + 1]
-                scores.append(found.scores)
-                hips_px.append(square.photo_from_unit(found.points[None, :, 0] * 2 - 1)[0])
-                top_px.append(square.photo_from_unit(found.points[None, :, 1] * 2 - 1)[0])
-        return Candidates(torch.cat(scores), torch.cat(hips_px), torch.cat(top_px))
-
-    def _check(self, photo: Tensor, candidates: Candidates, threshold: float) -> PersonBoxes:
-        """One box for each candidate that is a person and not one already counted."""
+    def _search(self, photo: Tensor, size: int, threshold: float) -> Candidates:
+        """What MoveNet finds when the longer side of the photo has `size` pixels, or twice its own."""
         height, width = photo.shape[1:]
-        candidates = candidates[keep_distinct(candidates.upper_bodies(), candidates.scores, 0.3)]
-        seen = self._look(photo, candidates.squares())
-        kept = seen.presence > LEAST_PRESENCE
-        candidates = candidates[kept]
-        # Again, in the crop that the landmarks suggest: the detector's is rough, and chance finds do not last.
-        refined = Candidates(
-            candidates.scores,
-            seen.points_px[kept, POINT["body_center"]],
-            seen.points_px[kept, POINT["body_top"]],
-        )
-        seen = self._look(photo, refined.squares())
-        scores = candidates.scores.sqrt() * seen.clarity
-        boxes = person_boxes(seen, width, height)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        usable = (scores >= threshold) & (seen.presence > LEAST_PRESENCE) & (sides.amin(-1) >= 1)
-        boxes, scores, torsos = boxes[usable], scores[usable], seen.points_px[usable][:, TORSO]
-        index = distinct_people(boxes, torsos, scores)
-        return PersonBoxes(boxes[index], scores[index], refined[usable].squares()[index])
+        tiles = square_tiles(width, height)
+        size = min(size, GRANULE * math.ceil(2 * float(tiles.size_px[0]) / GRANULE))
+        lists = []
+        for i in range(len(tiles)):
+            tile, corner = tiles[i : i + 1], tiles.corners_px()[i].amin(0)
+            scale = float(tile.size_px[0]) / size
+            # below or beside the photo a square is black: not shown to the network
+            shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
+            pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
+            lists.append(candidates(self.movenet.find(pixels, threshold)[0], scale, corner, width, height))
+        found = joined(*lists)
+        return found[distinct(found.boxes, found.scores)]
 
-    def _look(self, photo: Tensor, squares: Squares) -> Seen:
-        """BlazePose on the given squares, results in photo pixels."""
+    def _look_twice(self, photo: Tensor, found: Candidates) -> Looks:
+        """BlazePose on each candidate, then in the crop that its landmarks suggest: the clearer look counts."""
+        first = self._look(photo, found.squares())
+        center, top = (first.points_px[:, POINT[f"body_{name}"]] for name in ("center", "top"))
+        second = self._look(photo, upright_squares(center, top, margin=1.25))
+        better = torch.arange(len(found)) + len(found) * (second.clarity >= first.clarity)
+        looks = joined_looks(first, second)[better]
+        return replace(looks, presence=torch.maximum(first.presence, second.presence))
+
+    def _look(self, photo: Tensor, squares: Squares) -> Looks:
+        """BlazePose on the given squares."""
         batches = []
         for i in range(0, max(len(squares), 1), BATCH):  # an empty list is one empty batch
             crops = crop(photo, squares[i : i + BATCH], blaze_pose.CROP_SIZE)
             features = self.pose(crops.pixels, heatmaps=True)
+            assert features.heatmaps is not None
             points = crops.photo_from_unit(features.landmarks[..., :2] * 2 - 1)
-            batches.append((features.presence, clarity(features), points, features.landmarks[..., 3]))
-        presence, clear, points_px, visibility = (torch.cat(parts) for parts in zip(*batches, strict=True))
-        return Seen(presence, clear, points_px, visibility)
+            batches.append((features.presence, points, borne_out(features.landmarks, features.heatmaps)))
+        presence, points_px, heat = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        return Looks(presence, points_px, heat, squares)
+
+    def _agreed(self, found: Candidates, looks: Looks, width: int, height: int) -> PersonBoxes:
+        """One box for each candidate that is a person by both accounts and not one already counted."""
+        agreed = (looks.clarity >= self.least_clarity) & (looks.presence >= self.least_presence)
+        found, looks = found[agreed], looks[agreed]
+        index = distinct(found.boxes, found.scores, looks.points_px[:, TORSO])
+        boxes = inside_photo(stretched(found.boxes, looks), width, height)
+        return PersonBoxes(boxes[index], found.scores[index], looks.squares[index])
 
 
-def clarity(features: PoseFeatures, count: int = 8) -> Float[Tensor, "B"]:
-    """How well do the heat maps bear out the landmarks: mean probability of the `count` clearest body points.
+def candidates(
+    finds: Finds, scale: float, corner_px: Float[Tensor, "2"], width: int, height: int, margin: float = 1.1
+) -> Candidates:
+    """MoveNet's finds in a piece of the photo, as candidates in photo pixels.
 
-    Landmarks and presence are read from a global code and describe a plausible person even on a chair or a shrub; the
-    heat maps look locally and stay dim there (median 0.46 in photos without people, 0.89 on people).
+    scale: photo pixels a pixel of the input; corner_px: the photo's pixel at the input's origin; width, height of the
+    photo, at whose edges boxes end; margin: room for crown and toes beyond the points.
     """
-    assert features.heatmaps is not None
-    at = borne_out(features.landmarks, features.heatmaps)[:, :33]
-    return at.topk(count, dim=1).values.mean(1)
+    points = finds.points * scale + corner_px
+    boxes = inside_photo((finds.boxes.unflatten(1, (2, 2)) * scale + corner_px).flatten(1), width, height)
+    hips = points[:, HIPS].mean(1)
+    up = points[:, SHOULDERS].mean(1) - hips
+    reach = margin * (points - hips[:, None]).norm(dim=-1).amax(1, keepdim=True)
+    top = hips + reach * up / up.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    large = (sides.amax(1) >= min(LEAST_PERSON_PX, width, height)) & (sides.amin(1) >= 1)
+    return Candidates(finds.scores, boxes, hips, top)[large]
 
 
-def whole_square(width: int, height: int, fraction: float) -> Squares:
-    """The square about the photo's centre whose side is `fraction` of the longer side."""
-    side = torch.tensor([max(width, height) * fraction], dtype=torch.float32)
-    return Squares(torch.tensor([[width / 2, height / 2]]), side, torch.zeros(1))
+def joined(*lists: Candidates) -> Candidates:
+    """All candidates of several lists."""
+    rows = ((one.scores, one.boxes, one.hips_px, one.top_px) for one in lists)
+    return Candidates(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
 
-def tile_squares(width: int, height: int, fractions: tuple[float, ...], overlap: float = 0.3) -> Squares:
-    """Overlapping squares that cover the photo, coarse ones first; none smaller than LEAST_TILE_PX.
-
-    In photos longer than 2:1 the fractions count from twice the shorter side.
-    """
-    base = min(max(width, height), 2 * min(width, height))
-    tiles = []
-    for side in (base * fraction for fraction in fractions):
-        if side >= LEAST_TILE_PX:
-            ys, xs = (_tile_centers(length, side, overlap) for length in (float(height), float(width)))
-            tiles += [(x, y, side) for y in ys for x in xs]
-    table = torch.tensor(tiles).reshape(-1, 3)
-    return Squares(table[:, :2], table[:, 2], torch.zeros(len(tiles)))
+def joined_looks(first: Looks, second: Looks) -> Looks:
+    """All looks of two lists."""
+    squares = [(look.squares.center_px, look.squares.size_px, look.squares.angle_rad) for look in (first, second)]
+    return Looks(
+        torch.cat([first.presence, second.presence]),
+        torch.cat([first.points_px, second.points_px]),
+        torch.cat([first.heat, second.heat]),
+        Squares(*(torch.cat(parts) for parts in zip(*squares, strict=True))),
+    )
 
 
-def _tile_centers(length: float, side: float, overlap: float) -> list[float]:
-    if length <= side:
-        return [length / 2]
-    steps = math.ceil((length - side) / (side * (1 - overlap)))
-    return [side / 2 + (length - side) * i / steps for i in range(steps + 1)]
+def inside_photo(boxes: Float[Tensor, "N 4"], width: int, height: int) -> Float[Tensor, "N 4"]:
+    """Boxes cut at the photo's edges."""
+    return boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
 
 
-def fills_photo(people: PersonBoxes, width: int, height: int, extent: float = 0.6, score: float = 0.7) -> bool:
+def stretched(boxes: Float[Tensor, "N 4"], looks: Looks, least_heat: float = 0.5) -> Float[Tensor, "N 4"]:
+    """Boxes that reach to all points that BlazePose's heat maps bear out: MoveNet's sometimes end at the knees."""
+    points, sure = looks.points_px[:, :BODY_POINTS], (looks.heat[:, :BODY_POINTS] > least_heat)[..., None]
+    low = points.masked_fill(~sure, torch.inf).amin(1)
+    high = points.masked_fill(~sure, -torch.inf).amax(1)
+    return torch.cat([torch.minimum(boxes[:, :2], low), torch.maximum(boxes[:, 2:], high)], -1)
+
+
+def square_tiles(width: int, height: int, overlap: float = 0.3) -> Squares:
+    """Squares from the top left corner that cover the photo: one, or several that overlap in photos longer than 2:1."""
+    side = float(min(max(width, height), 2 * min(width, height)))
+    xs, ys = (_tile_starts(length, side, overlap) for length in (width, height))
+    centers = torch.tensor([(x + side / 2, y + side / 2) for y in ys for x in xs])
+    return Squares(centers, torch.full((len(centers),), side), torch.zeros(len(centers)))
+
+
+def _tile_starts(length: int, side: float, overlap: float) -> list[float]:
+    steps = max(0, math.ceil((length - side) / (side * (1 - overlap))))
+    return [(length - side) * i / steps if steps else 0.0 for i in range(steps + 1)]
+
+
+def fills_photo(people: PersonBoxes, width: int, height: int, extent: float = 0.6, score: float = 0.5) -> bool:
     """Is there exactly one person, clearly seen, as high or as wide as most of the photo?"""
     if len(people) != 1:
         return False
     share = (people.boxes[0, 2:] - people.boxes[0, :2]) / people.boxes.new_tensor([width, height])
     return bool(share.max() >= extent) and bool(people.scores[0] >= score)
-
-
-def person_boxes(
-    seen: Seen, width: int, height: int, least_visibility: float = 0.3, margin: float = 0.1
-) -> Float[Tensor, "N 4"]:
-    """Boxes as people draw them: bounds of the visible points, of the top of the head and of the finger tips.
-
-    `margin` (of the torso's length) makes room for flesh about the joints. Cut at the photo's edges. Points outside the
-    photo are invisible to BlazePose, so a person cut by the edge gets the visible part.
-    """
-    points, visibility = seen.points_px[:, :33], seen.visibility[:, :33]
-    at = {name: points[:, i] for name, i in POINT.items() if i < 33}
-    eyes = (at["left_eye"] + at["right_eye"]) / 2
-    mouth = (at["mouth_left"] + at["mouth_right"]) / 2
-    extra = [eyes + 2 * (eyes - mouth)]  # the eyes are halfway up the head, the mouth a quarter of it lower
-    extra += [1.8 * at[f"{side}_index"] - 0.8 * at[f"{side}_wrist"] for side in ("left", "right")]  # finger tips
-    carriers = [POINT[name] for name in ("nose", "left_wrist", "right_wrist")]
-    points = torch.cat([points, torch.stack(extra, 1)], 1)
-    visibility = torch.cat([visibility, visibility[:, carriers]], 1)
-    # of somebody hardly visible, the five clearest points
-    least = visibility.topk(5, dim=1).values[:, -1:].clamp_max(least_visibility)
-    hidden = (visibility < least)[..., None]
-    low = points.masked_fill(hidden, torch.inf).amin(1)
-    high = points.masked_fill(hidden, -torch.inf).amax(1)
-    room = margin * torso_size(seen.points_px[:, TORSO])[:, None]
-    limit = points.new_tensor([width, height])
-    return torch.cat([(low - room).clamp_min(0).minimum(limit), (high + room).clamp_min(0).minimum(limit)], -1)
 
 
 def torso_size(torsos: Float[Tensor, "N 4 2"]) -> Float[Tensor, "N"]:
@@ -259,18 +256,26 @@ def torso_size(torsos: Float[Tensor, "N 4 2"]) -> Float[Tensor, "N"]:
     return torch.maximum(length, (torsos[:, 0] - torsos[:, 1]).norm(dim=-1))
 
 
-def distinct_people(
-    boxes: Float[Tensor, "N 4"], torsos: Float[Tensor, "N 4 2"], scores: Float[Tensor, "N"]
+def distinct(
+    boxes: Float[Tensor, "N 4"],
+    scores: Float[Tensor, "N"],
+    torsos: Float[Tensor, "N 4 2"] | None = None,
+    max_iou: float = 0.7,
 ) -> list[int]:
     """Indices of different people, best first.
 
-    Dropped: boxes that overlap a better one by more than 0.6, torsos that lie on a better one, and weak finds that lie
-    inside a better one's box (limbs taken for small people).
+    Dropped: boxes that overlap a better one by more than `max_iou`, clearly weaker finds inside a better one's box (its
+    upper body, limbs taken for small people), and torsos that lie on a better one, where torsos are known.
     """
-    size = torso_size(torsos)
-    apart = (torsos[:, None] - torsos[None]).norm(dim=-1).mean(-1) / torch.minimum(size[:, None], size[None])
-    part = inside(boxes) > 0.75
-    same = (iou(boxes, boxes) > 0.6) | (apart < 0.5) | (part & (scores < 0.65)[:, None])
+    same = (iou(boxes, boxes) > max_iou) | ((inside(boxes) > 0.8) & (scores[:, None] < 0.8 * scores))
+    if torsos is not None:
+        size = torso_size(torsos)
+        apart = (torsos[:, None] - torsos[None]).norm(dim=-1).mean(-1) / torch.minimum(size[:, None], size[None])
+        same |= apart < 0.5
+    return _first_of_each(same, scores)
+
+
+def _first_of_each(same: Bool[Tensor, "N N"], scores: Float[Tensor, "N"]) -> list[int]:
     kept: list[int] = []
     for i in scores.argsort(descending=True, stable=True).tolist():
         if not bool(same[i, kept].any()):

@@ -39,7 +39,7 @@ def test_incomplete_state_is_refused(tmp_path):
         BlazeFace.load(path)
 
 
-@pytest.mark.parametrize("name", ["blaze_pose", "blaze_hand", "blaze_face", "blaze_detector"])
+@pytest.mark.parametrize("name", ["blaze_pose", "blaze_hand", "blaze_face"])
 def test_files_carry_their_origin_and_licence(name):
     with safe_open(WEIGHTS / f"{name}.safetensors", "pt") as file:
         metadata = file.metadata()

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.blaze.layers import B0_STAGES, Trunk, as_input
+from limner.networks.blaze.layers import BlockSpec, Trunk, as_input
 from limner.networks.blaze.weights import load_weights
 
 CROP_SIZE = 224
@@ -19,6 +19,15 @@ HAND_POINTS = (
     *("middle_mcp", "middle_pip", "middle_dip", "middle_tip"),
     *("ring_mcp", "ring_pip", "ring_dip", "ring_tip"),
     *("pinky_mcp", "pinky_pip", "pinky_dip", "pinky_tip"),
+)
+
+
+HAND_STAGES = (
+    (BlockSpec(3, 2, 64, 24), BlockSpec(3, 1, 144, 24)),
+    (BlockSpec(5, 2, 144, 40), BlockSpec(5, 1, 240, 40)),
+    (BlockSpec(3, 2, 240, 80), *[BlockSpec(3, 1, 480, 80)] * 2)
+    + (BlockSpec(5, 1, 480, 112), *[BlockSpec(5, 1, 672, 112)] * 2),
+    (BlockSpec(5, 2, 672, 192), *[BlockSpec(5, 1, 1152, 192)] * 3),
 )
 
 
@@ -55,7 +64,7 @@ class BlazeHand(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk(B0_STAGES, tf_same=True)
+        self.trunk = Trunk(HAND_STAGES, tf_same=True)
         self.handedness_output = nn.Linear(1152, 1)
         self.presence_output = nn.Linear(1152, 1)
         self.landmark_output = nn.Linear(1152, 63)

@@ -1,4 +1,4 @@
-"""What are the Blaze networks made of: padded convolutions, inverted bottlenecks, separable residual blocks."""
+"""What are Blaze networks and MoveNet made of: padded convolutions, inverted bottlenecks, separable blocks."""
 
 from typing import NamedTuple
 
@@ -43,11 +43,11 @@ class Conv(nn.Module):
 
 
 class Separable(nn.Module):
-    """Depthwise 3x3, then 1x1 to `outputs` channels with ReLU6."""
+    """Depthwise 3x3, then 1x1 to `outputs` channels, each with ReLU6."""
 
-    def __init__(self, inputs: int, outputs: int, *, relu6_between: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.depthwise = Conv(inputs, inputs, 3, depthwise=True, relu6=relu6_between)
+        self.depthwise = Conv(inputs, inputs, 3, depthwise=True, relu6=True)
         self.pointwise = Conv(inputs, outputs, relu6=True)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
@@ -110,7 +110,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Encoder of the pose, hand and detection networks: EfficientNet-B0 without its attention, ReLU6 throughout.
+    """Encoder of the pose and hand networks: EfficientNet-B0 without its attention, ReLU6 throughout.
 
     Returns the outputs at strides 2, 4, 8, 16 (linear, before the next stage) and the top at stride 32 (ReLU6).
     """
@@ -143,26 +143,9 @@ class Trunk(nn.Module):
         return outputs[:-1], self.top_depthwise(self.top_expand(outputs[-1]))
 
 
-# The trunk that the hand and the detection network share.
-B0_STAGES = (
-    (BlockSpec(3, 2, 64, 24), BlockSpec(3, 1, 144, 24)),
-    (BlockSpec(5, 2, 144, 40), BlockSpec(5, 1, 240, 40)),
-    (BlockSpec(3, 2, 240, 80), *[BlockSpec(3, 1, 480, 80)] * 2)
-    + (BlockSpec(5, 1, 480, 112), *[BlockSpec(5, 1, 672, 112)] * 2),
-    (BlockSpec(5, 2, 672, 192), *[BlockSpec(5, 1, 1152, 192)] * 3),
-)
-
-
 def upsample(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
     """Twice the size, bilinear, pixel centres at half coordinates."""
     return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def depth_to_space(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
-    """Each 2x2 output block from four channel groups, TensorFlow's order (block row, block column, channel)."""
-    batch, channels, height, width = x.shape
-    x = x.reshape(batch, 2, 2, channels // 4, height, width)
-    return x.permute(0, 3, 4, 1, 5, 2).reshape(batch, channels // 4, 2 * height, 2 * width)
 
 
 def as_input(pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:

@@ -1,4 +1,4 @@
-"""How do the shipped Blaze weights get into their networks?"""
+"""How do the shipped weights of others get into their networks?"""
 
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ def load_weights(network: Network, name: str, path: Path | None = None) -> Netwo
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(
-            f"{path}: cannot be read ({error}), expected a safetensors file made by tools/convert_mediapipe.py. "
+            f"{path}: cannot be read ({error}), expected a safetensors file made by tools/convert_*.py. "
             "Reinstall limner, or make the file again."
         ) from error
     try:
@@ -31,6 +31,6 @@ def load_weights(network: Network, name: str, path: Path | None = None) -> Netwo
     except RuntimeError as error:
         raise WeightsError(
             f"{path}: {error}. Expected the tensors of {type(network).__name__}; give the file made for this "
-            "network by tools/convert_mediapipe.py."
+            "network by tools/convert_*.py."
         ) from error
     return network.eval()
