@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from limner.networks.vector_code import vector_lanes, whole_program
 from limner.networks.winograd import Room, WinogradConv, from_slabs, kernel, slabs, tile_for, transform
-from limner.networks.winograd_kernels import program, vector_lanes
+from limner.networks.winograd_kernels import ARGUMENTS, program
 
 needs_kernel = pytest.mark.skipif(kernel(4) is None, reason="no code for this machine")
 
@@ -50,6 +51,18 @@ def test_convolution_shortcut_and_relu(tile: int, count: int, inputs: int, outpu
 
 
 @needs_kernel
+@pytest.mark.parametrize(("outputs", "tile"), [(48, 4), (192, 4)])
+def test_threads_share_the_tiles_or_the_slabs(outputs: int, tile: int, monkeypatch):
+    x, weight = numbers(2, 192, 9, 9), numbers(outputs, 192, 3, 3, seed=1) / 40
+    layer, shortcut = WinogradConv(weight, numbers(outputs), tile, Room()), numbers(2, outputs, 9, 9, seed=2)
+    with torch.inference_mode():
+        alone = layer(x, shortcut, relu=True)
+        for threads in (2, 3):
+            monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+            assert torch.equal(layer(x, shortcut, relu=True), alone)
+
+
+@needs_kernel
 def test_many_maps_go_in_several_portions(monkeypatch):
     monkeypatch.setattr("limner.networks.winograd.ONE_SLAB_TILES", 64)
     x, weight = numbers(5, 16, 20, 20), numbers(16, 16, 3, 3, seed=1) / 12
@@ -75,7 +88,7 @@ def test_only_layers_that_gain_go_winograd_s_way():
 def test_code_for_other_processors_is_valid(features: dict[str, bool], lanes: int):
     llvm = pytest.importorskip("llvmlite.binding")
     assert vector_lanes(features) == lanes
-    llvm.parse_assembly(program(transform(4), lanes)).verify()
+    llvm.parse_assembly(whole_program(lambda n: program(transform(4), n), "convolve", ARGUMENTS, lanes, True)).verify()
 
 
 def test_without_llvmlite_there_is_no_kernel(monkeypatch):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.networks.pointwise import PointwiseConv, suits
 from limner.networks.winograd import Room, WinogradConv, kernel, tile_for
 
 M = TypeVar("M", bound=nn.Module)
@@ -50,6 +51,10 @@ class FusedConv(nn.Module):
         return operator.binary(x, shortcut, self.weight, self.bias, *self.window, "add", None, after, [], None)
 
 
+FAST = (FusedConv, WinogradConv, PointwiseConv)
+"""Convolutions that do what follows them too."""
+
+
 def conv_norm(
     x: Float[Tensor, "B c h w"],
     conv: nn.Module,
@@ -58,7 +63,7 @@ def conv_norm(
     relu: bool = True,
 ) -> Float[Tensor, "B d i j"]:
     """norm(conv(x)) (+ shortcut) (then ReLU): the step of all residual networks, fused where `conv` is."""
-    if isinstance(conv, FusedConv | WinogradConv):
+    if isinstance(conv, FAST):
         return conv(x, shortcut, relu)
     x = norm(conv(x))
     if shortcut is not None:
@@ -130,7 +135,7 @@ def _fused(module: M, room: Room | None) -> M:
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d):
             new = _fast(child, room)
-        elif isinstance(child, nn.ReLU) and isinstance(previous, FusedConv | WinogradConv):
+        elif isinstance(child, nn.ReLU) and isinstance(previous, FAST):
             previous.relu, new = True, nn.Identity()
         else:
             new = _fused(child, room)
@@ -142,10 +147,13 @@ def _fused(module: M, room: Room | None) -> M:
 
 def _fast(conv: nn.Conv2d, room: Room | None) -> nn.Module:
     tile = tile_for(conv)
-    if room is None or tile is None:
-        return FusedConv(conv)
-    bias = conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-    return WinogradConv(conv.weight.detach(), bias, tile, room)
+    weight = conv.weight.detach()
+    bias = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+    if room is not None and tile is not None:
+        return WinogradConv(weight, bias, tile, room)
+    if room is not None and suits(conv):
+        return PointwiseConv(weight, bias)
+    return FusedConv(conv)
 
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from limner.networks.backbone import Features, Normalise
 from limner.networks.fold import conv_norm
+from limner.networks.pointwise import PointwiseConv
 from limner.networks.resnet import BasicBlock, Bottleneck, layer
 
 WIDTHS = (48, 96, 192, 384)
@@ -48,13 +49,22 @@ def _sum_at(i: int, maps: list[Tensor], routes: Iterable[nn.Module]) -> Tensor:
     total, last = maps[i], len(maps) - 1
     for j, (x, route) in enumerate(zip(maps, routes, strict=True)):
         if j > i:
-            total = total + interpolate(route(x), scale_factor=2.0 ** (j - i), mode="nearest")
+            total = _enlarged(x, cast(nn.Sequential, route), total, 2 ** (j - i), relu=j == last)
         elif j < i:  # the sum rides along with the last convolution, and so does the ReLU of the coarsest branch
             *steps, (conv, norm) = cast(Iterable[Any], route)
             for step in steps:
                 x = step(x)
             total = conv_norm(x, conv, norm, total, relu=i == last and j == i - 1)
-    return total if i == last else torch.relu(total)
+    return total
+
+
+def _enlarged(x: Tensor, route: nn.Sequential, total: Tensor, zoom: int, relu: bool) -> Tensor:
+    """What a coarser branch brings, enlarged, and the sum so far."""
+    conv, norm = route
+    if isinstance(conv, PointwiseConv):
+        return conv(x, total, relu, zoom)
+    total = total + interpolate(norm(conv(x)), scale_factor=float(zoom), mode="nearest")
+    return torch.relu(total) if relu else total
 
 
 def _route(widths: Sequence[int], to: int, start: int) -> nn.Module:

@@ -17,6 +17,7 @@ from torch import Tensor
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.warp import Crops, crop
 from limner.networks.backbone import IMAGENET_MEAN
+from limner.networks.crop_kernel import sample, suits
 
 BODY_MARGIN = 1.2
 BLACK = (0.0, 0.0, 0.0)
@@ -123,6 +124,8 @@ def _sample(
     outside: tuple[float, float, float],
 ) -> Float[Tensor, "3 S S"]:
     """Bilinear sampling on a separable grid; pixels outside the photo have the colour `outside`."""
+    if suits(photo, len(x_weight)):
+        return sample(photo, columns, x_weight, rows, y_weight, outside)
     height, width = photo.shape[-2:]
     color = torch.tensor(outside)[:, None, None]
     down, right = rows.flatten().clamp(0, height - 1), columns.flatten().clamp(0, width - 1)

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.winograd_kernels import STEP, Kernel, Transform, compiled, room_numbers
+from limner.networks.vector_code import Kernel, channels_last, shares
+from limner.networks.winograd_kernels import STEP, Transform, compiled, room_numbers
 
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))}
 """Tile size m: where the polynomials are evaluated, besides infinity."""
@@ -115,10 +116,8 @@ class WinogradConv(nn.Module):
     ) -> Float[Tensor, "B D H W"]:
         if self.weight.ndim == 4:
             self.weight = slabs(self.weight, self.tile)
-        x = x.contiguous(memory_format=torch.channels_last)
-        beside = self.bias.new_zeros(len(self.bias)) if shortcut is None else shortcut
-        if shortcut is not None:
-            beside = shortcut.contiguous(memory_format=torch.channels_last)
+        x = channels_last(x)
+        beside = self.bias.new_zeros(len(self.bias)) if shortcut is None else channels_last(shortcut)
         count, channels, height, width = x.shape
         wide, outputs = self.weight.shape[2] * STEP, len(self.bias)
         out = x.new_empty(count, height, width, outputs).permute(0, 3, 1, 2)
@@ -128,10 +127,26 @@ class WinogradConv(nn.Module):
             return out  # nobody in the batch; the compiled code divides by the number of tiles
         fitting = max(FEWEST_TILES, CACHE_NUMBERS // ((self.tile + 2) ** 2 * channels))
         portion = min(tiles, ONE_SLAB_TILES if wide == outputs else fitting)
-        room = self.room.take(room_numbers(self.tile + 2, channels, wide, portion))
-        self.kernel.convolve(
-            x.data_ptr(), self.weight.data_ptr(), self.bias.data_ptr(), beside.data_ptr(), int(shortcut is not None),
-            out.data_ptr(), 0.0 if relu or self.relu else -math.inf, room.data_ptr(), height, width, channels,
-            outputs, wide, rows, columns, 0, tiles, portion,
+        parts = _parts(len(self.weight), tiles)
+        size = room_numbers(self.tile + 2, channels, wide, portion)
+        room = self.room.take(size * len(parts)).data_ptr()
+        self.kernel.run(
+            [
+                (
+                    x.data_ptr(), self.weight[slab].data_ptr(), self.bias.data_ptr() + 4 * wide * slab,
+                    beside.data_ptr() + 4 * wide * slab, int(shortcut is not None), out.data_ptr() + 4 * wide * slab,
+                    int(relu or self.relu), room + 4 * size * k, height, width, channels,
+                    outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
+                )
+                for k, (slab, end, first, last) in enumerate(parts)
+            ]
         )  # fmt: skip
         return out
+
+
+def _parts(slabs: int, tiles: int) -> list[tuple[int, int, int, int]]:
+    """What each thread does: slabs from, to; tiles from, to. Slabs are shared out if they can be, else tiles."""
+    threads = torch.get_num_threads()
+    if slabs % threads == 0:
+        return [(start, end, 0, tiles) for start, end in shares(slabs, threads)]
+    return [(0, slabs, first, last) for first, last in shares(tiles, threads)]

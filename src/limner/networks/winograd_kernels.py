@@ -1,21 +1,17 @@
 """Which machine code convolves Winograd's way? Vector loops, made for this very CPU when first needed.
 
 The ways to and from Winograd's tiles are short sums for every pixel. Torch could only do them in two dozen passes over
-memory; here a tile is read once and written once, and what lies between is multiplied while it is in the cache. The
-loops are LLVM assembly, put together below and compiled by `llvmlite` inside the process: no compiler has to be
-installed.
+memory; here a tile is read once and written once, and what lies between is multiplied while it is in the cache.
 """
 
-import ctypes
-import itertools
-import struct
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
+
+from limner.networks import vector_code
+from limner.networks.vector_code import Code, Kernel, lines_of
 
 STEP = 16
 """Channels come in multiples of this."""
@@ -32,21 +28,18 @@ class Transform:
     from_tiles: Float64[np.ndarray, "m n"]
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A compiled convolution of one tile size.
+ARGUMENTS = (
+    "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, ptr noalias %out, "
+    "i64 %relu, ptr noalias %room, i64 %H, i64 %W, i64 %C, i64 %D, i64 %some, i64 %d, i64 %rows, i64 %columns, "
+    "i64 %first, i64 %last, i64 %portion"
+)
+"""Of the kernel: out = map * weights + bias + shortcut, then ReLU if `relu` is not 0.
 
-    convolve(map, weights, bias, shortcut, is_map, out, low, room, H, W, C, D, d, rows, columns, first, last, portion):
-    out = max(low, map * weights + bias + shortcut) at the tiles first..last, `portion` of them at a time; tiles are
-    counted row by row through all images, `rows` by `columns` in each. Maps are N H W C (out and shortcut N H W D) in
-    memory, zeros around the map. `is_map` is 1 where the shortcut is a map, 0 where it is D numbers. Weights: see
-    `winograd.slabs`. `room` is memory for `room_numbers`. Arguments are addresses of float32 and integers; nothing is
-    checked.
-    """
-
-    convolve: Callable[..., None]
-    engine: object
-    """Keeps the code in memory."""
+Only at the tiles first..last, `portion` of them at a time, and for `some` of the D channels, `d` at a time; tiles are
+counted row by row through all images, `rows` by `columns` in each. Maps are N H W C (out and shortcut N H W D) in
+memory, zeros around the map. `is_map` is 1 where the shortcut is a map, 0 where it is D numbers. Weights: see
+`winograd.slabs`. `room` is memory for `room_numbers`.
+"""
 
 
 def room_numbers(size: int, channels: int, wide: int, tiles: int) -> int:
@@ -64,173 +57,8 @@ def _plane(tiles: int, channels: int) -> int:
 
 
 def compiled(transform: Transform) -> Kernel | None:
-    """The convolution; None where `llvmlite` is missing or cannot make code for this machine."""
-    try:
-        import llvmlite.binding as llvm
-
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-    except (ImportError, OSError, RuntimeError):
-        return None
-    lanes = vector_lanes(dict(llvm.get_host_cpu_features()))
-    module = llvm.parse_assembly(program(transform, lanes))
-    module.verify()
-    try:
-        engine = _engine(llvm, module)
-    except RuntimeError:
-        return None
-    address, number = ctypes.c_void_p, ctypes.c_int64
-    kind = ctypes.CFUNCTYPE(None, *[address] * 4, number, address, ctypes.c_float, address, *[number] * 10)
-    return Kernel(kind(engine.get_function_address("convolve")), engine)
-
-
-def _engine(llvm: Any, module: Any) -> Any:
-    """A module as machine code for this very CPU."""
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
-    )
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
-
-
-def vector_lanes(features: dict[str, bool]) -> int:
-    """How many float32 this CPU handles at once: AVX-512, AVX, else NEON and SSE."""
-    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
-
-
-class _Code:
-    """LLVM assembly in the making: every method appends an instruction and returns the name of its result."""
-
-    def __init__(self, lanes: int):
-        self.lanes, self.vector = lanes, f"<{lanes} x float>"
-        self.lines: list[str] = []
-        self.block = "entry"
-        self.numbers = itertools.count()
-        self.label("entry")
-
-    def say(self, text: str) -> None:
-        self.lines.append(f"  {text}")
-
-    def new(self, text: str) -> str:
-        name = f"%v{next(self.numbers)}"
-        self.say(f"{name} = {text}")
-        return name
-
-    def label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
-        self.block = name
-
-    def add(self, a: str, b: str | int) -> str:
-        return self.new(f"add i64 {a}, {b}")
-
-    def mul(self, a: str, b: str | int) -> str:
-        return self.new(f"mul i64 {a}, {b}")
-
-    def smaller(self, a: str, b: str) -> str:
-        return self.new(f"select i1 {self.new(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
-
-    def divided(self, a: str, b: str) -> tuple[str, str]:
-        """Quotient and remainder."""
-        return self.new(f"udiv i64 {a}, {b}"), self.new(f"urem i64 {a}, {b}")
-
-    def at(self, address: str, index: str) -> str:
-        return self.new(f"getelementptr float, ptr {address}, i64 {index}")
-
-    def load(self, address: str, index: str) -> str:
-        return self.new(f"load {self.vector}, ptr {self.at(address, index)}, align 4")
-
-    def store(self, value: str, address: str, index: str) -> None:
-        self.say(f"store {self.vector} {value}, ptr {self.at(address, index)}, align 4")
-
-    def splat(self, value: float) -> str:
-        word = struct.unpack("<Q", struct.pack("<d", float(np.float32(value))))[0]
-        return f"<{', '.join([f'float 0x{word:016X}'] * self.lanes)}>"
-
-    def plus(self, a: str, b: str) -> str:
-        return self.new(f"fadd {self.vector} {a}, {b}")
-
-    def minus(self, a: str, b: str) -> str:
-        return self.new(f"fsub {self.vector} {a}, {b}")
-
-    def everywhere(self, number: str) -> str:
-        """A vector of one number."""
-        first = self.new(f"insertelement {self.vector} poison, float {number}, i64 0")
-        return self.new(
-            f"shufflevector {self.vector} {first}, {self.vector} poison, <{self.lanes} x i32> zeroinitializer"
-        )
-
-    def plus_product(self, a: str, b: str, c: str) -> str:
-        """a + b c, rounded once where the CPU can."""
-        kind = self.vector
-        return self.new(f"call {kind} @llvm.fmuladd.v{self.lanes}f32({kind} {b}, {kind} {c}, {kind} {a})")
-
-    def either(self, choice: str, a: str, b: str) -> str:
-        """a where `choice` holds, else b, lane by lane."""
-        return self.new(f"select <{self.lanes} x i1> {choice}, {self.vector} {a}, {self.vector} {b}")
-
-    def scaled(self, factor: float, a: str) -> str:
-        return a if factor == 1 else self.new(f"fmul {self.vector} {a}, {self.splat(factor)}")
-
-    def plus_scaled(self, a: str, factor: float, b: str) -> str:
-        """a + factor b."""
-        if abs(factor) == 1:
-            return self.plus(a, b) if factor == 1 else self.minus(a, b)
-        return self.plus_product(a, b, self.splat(factor))
-
-    def weighted(self, weights: Float64[np.ndarray, "k"], values: Sequence[str]) -> str:
-        """sum weights * values."""
-        terms = [(float(w), v) for w, v in zip(weights, values, strict=True) if w]
-        terms.sort(key=lambda term: term[0] != 1)  # one that needs no product goes first
-        total = self.scaled(*terms[0])
-        for factor, value in terms[1:]:
-            total = self.plus_scaled(total, factor, value)
-        return total
-
-    def all_of(self, *conditions: str) -> str:
-        """Whether all comparisons hold."""
-        total = self.new(f"icmp {conditions[0]}")
-        for condition in conditions[1:]:
-            total = self.new(f"and i1 {total}, {self.new(f'icmp {condition}')}")
-        return total
-
-    @contextmanager
-    def loop(
-        self, first: str | int, last: str | int, step: str | int = 1, sums: list[str] | None = None
-    ) -> Iterator[str]:
-        """Repeat what is written inside; gives the counter. `sums`: vectors that each round replaces."""
-        number = next(self.numbers)
-        counter, before, sums = f"%i{number}", self.block, [] if sums is None else sums
-        start, names = list(sums), [f"%s{number}_{k}" for k in range(len(sums))]
-        self.say(f"br label %head{number}")
-        self.label(f"head{number}")
-        place = len(self.lines)
-        more = self.new(f"icmp slt i64 {counter}, {last}")
-        self.say(f"br i1 {more}, label %body{number}, label %after{number}")
-        self.label(f"body{number}")
-        sums[:] = names
-        yield counter
-        following = self.add(counter, step)
-        entries = [(counter, "i64", first, following), *zip(names, [self.vector] * len(sums), start, sums, strict=True)]
-        self.lines[place:place] = [
-            f"  {name} = phi {kind} [ {old}, %{before} ], [ {new}, %{self.block} ]" for name, kind, old, new in entries
-        ]
-        sums[:] = names
-        self.say(f"br label %head{number}")
-        self.label(f"after{number}")
-
-    @contextmanager
-    def where(self, condition: str) -> Iterator[None]:
-        """Do what is written inside if `condition` holds."""
-        number = next(self.numbers)
-        self.say(f"br i1 {condition}, label %then{number}, label %done{number}")
-        self.label(f"then{number}")
-        yield
-        self.say(f"br label %done{number}")
-        self.label(f"done{number}")
-
-    def function(self, name: str, arguments: str, linkage: str = "internal ") -> str:
-        return "\n".join([f"define {linkage}void @{name}({arguments}) #0 {{", *self.lines, "  ret void", "}", ""])
+    """The convolution (see ARGUMENTS); None where this machine has no code."""
+    return vector_code.compiled(lambda lanes: program(transform, lanes), "convolve", ARGUMENTS)
 
 
 WHERE = "i64 %rows, i64 %columns, i64 %plane, i64 %first, i64 %last"
@@ -239,25 +67,21 @@ ROWS, COLUMNS = 8, 3
 
 
 def program(transform: Transform, lanes: int) -> str:
-    """LLVM assembly of the convolution (see `Kernel`) with vectors of so many lanes."""
-    kind = f"<{lanes} x float>"
+    """LLVM assembly of the convolution with vectors of so many lanes."""
     return "\n".join(
         [
-            f"declare {kind} @llvm.fmuladd.v{lanes}f32({kind}, {kind}, {kind})",
             _expand(transform.filters, lanes),
             _into_tiles(transform.to_tiles, lanes),
             *(_multiply(columns, lanes) for columns in range(1, COLUMNS + 1)),
             _out_of_tiles(transform.from_tiles, lanes),
             _convolve(len(transform.to_tiles), lanes),
-            # without this LLVM cuts vectors of 16 in two
-            'attributes #0 = { nounwind "min-legal-vector-width"="512" "prefer-vector-width"="512" }',
         ]
     )
 
 
 def _convolve(size: int, lanes: int) -> str:
     """All steps in order (see `Kernel`): a portion of the tiles at a time, slab by slab, band by band."""
-    code = _Code(lanes)
+    code = Code(lanes)
     padded = code.new(f"and i64 {code.add('%portion', ROWS - 1)}, -{ROWS}")
     plane = code.add(code.mul(padded, "%C"), STEP)
     band_plane = code.add(code.mul("%d", BAND), STEP)
@@ -267,7 +91,7 @@ def _convolve(size: int, lanes: int) -> str:
     products = code.at(matrices, code.mul(matrix, size * size))
     edge = code.at(products, code.mul(band_plane, size * size))
     multiply = _widest(code)
-    several = code.new("icmp ne i64 %d, %D")
+    several = code.new("icmp ne i64 %d, %some")
     with code.loop("%first", "%last", "%portion") as begin:
         finish = code.smaller(code.add(begin, "%portion"), "%last")
         code.say(
@@ -275,7 +99,7 @@ def _convolve(size: int, lanes: int) -> str:
             f"i64 %rows, i64 %columns, i64 {plane}, i64 {begin}, i64 {finish})"
         )
         fresh = code.new(f"or i1 {several}, {code.new(f'icmp eq i64 {begin}, %first')}")
-        with code.loop(0, "%D", "%d") as channel:
+        with code.loop(0, "%some", "%d") as channel:
             with code.where(fresh):
                 weights = code.at("%weights", code.mul(code.mul("%C", 9), channel))
                 code.say(f"call void @expand(ptr {weights}, ptr {matrices}, i64 {filters}, i64 {matrix})")
@@ -292,18 +116,13 @@ def _convolve(size: int, lanes: int) -> str:
                     code.say(f"call void {multiply}(ptr {a}, ptr {b}, ptr {c}, i64 {some}, i64 %C, i64 %d)")
                 code.say(
                     f"call void @out_of_tiles(ptr {products}, ptr {bias}, ptr {beside}, i64 %is_map, ptr {out}, "
-                    f"float %low, i64 %d, i64 %H, i64 %W, i64 %D, i64 %rows, i64 %columns, i64 {band_plane}, "
+                    f"i64 %relu, i64 %d, i64 %H, i64 %W, i64 %D, i64 %rows, i64 %columns, i64 {band_plane}, "
                     f"i64 {start}, i64 {end})"
                 )
-    arguments = (
-        "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, "
-        "ptr noalias %out, float %low, ptr noalias %room, i64 %H, i64 %W, i64 %C, i64 %D, i64 %d, "
-        "i64 %rows, i64 %columns, i64 %first, i64 %last, i64 %portion"
-    )
-    return code.function("convolve", arguments, linkage="")
+    return code.function("convolve", ARGUMENTS)
 
 
-def _widest(code: _Code) -> str:
+def _widest(code: Code) -> str:
     """The matrix product with the widest panel that divides the columns of a slab."""
     vectors = code.new(f"udiv i64 %d, {code.lanes}")
     best = "@multiply1"
@@ -315,9 +134,9 @@ def _widest(code: _Code) -> str:
 
 def _multiply(columns: int, lanes: int) -> str:
     """out "count d" = a "count C" @ b "C d", ROWS rows at a time (what is beyond `count` is void)."""
-    code = _Code(lanes)
+    code = Code(lanes)
     with code.loop(0, "%count", ROWS) as top:
-        lines = _lines_of(code, code.at("%a", code.mul(top, "%C")), "%C", ROWS)
+        lines = lines_of(code, code.at("%a", code.mul(top, "%C")), "%C", ROWS)
         with code.loop(0, "%d", columns * lanes) as left:
             sums = ["zeroinitializer"] * (ROWS * columns)
             with code.loop(0, "%C", 1, sums) as k:
@@ -338,8 +157,8 @@ def _multiply(columns: int, lanes: int) -> str:
 
 def _expand(filters: Float64[np.ndarray, "n 3"], lanes: int) -> str:
     """G g G^T of `count` filters g, which lie STEP by STEP, tap after tap; n*n planes, `plane` numbers apart."""
-    code, size = _Code(lanes), len(filters)
-    planes = _lines_of(code, "%matrices", "%plane", size * size)
+    code, size = Code(lanes), len(filters)
+    planes = lines_of(code, "%matrices", "%plane", size * size)
     with code.loop(0, "%count", STEP) as group, code.loop(0, STEP, lanes) as part:
         index = code.add(group, part)
         start = code.add(code.mul(group, 9), part)
@@ -353,7 +172,7 @@ def _expand(filters: Float64[np.ndarray, "n 3"], lanes: int) -> str:
 
 def _into_tiles(to_tiles: Float64[np.ndarray, "n n"], lanes: int) -> str:
     size = len(to_tiles)
-    code = _Code(lanes)
+    code = Code(lanes)
     row = code.mul("%W", "%C")
     edge_row = code.mul("%C", size)
     with code.loop("%first", "%last") as tile:
@@ -366,9 +185,9 @@ def _into_tiles(to_tiles: Float64[np.ndarray, "n n"], lanes: int) -> str:
             _copy_to_edge(code, patch, y, x, size)
         start = code.new(f"select i1 {inside}, ptr {patch}, ptr %edge")
         step = code.new(f"select i1 {inside}, i64 {row}, i64 {edge_row}")
-        rows = _lines_of(code, start, step, size)
+        rows = lines_of(code, start, step, size)
         goal = code.at("%tiles", _in_plane(code, tile, "%C"))
-        planes = _lines_of(code, goal, "%plane", size * size)
+        planes = lines_of(code, goal, "%plane", size * size)
         with code.loop(0, "%C", lanes) as channel:
             across = []
             for j in range(size):
@@ -384,13 +203,13 @@ def _into_tiles(to_tiles: Float64[np.ndarray, "n n"], lanes: int) -> str:
 
 def _out_of_tiles(from_tiles: Float64[np.ndarray, "m n"], lanes: int) -> str:
     tile_size, size = from_tiles.shape
-    code = _Code(lanes)
+    code = Code(lanes)
     row = code.mul("%W", "%C")
     aside = code.new("icmp ne i64 %is_map, 0")
-    low = code.everywhere("%low")
+    low = code.floor("%relu")
     with code.loop("%first", "%last") as tile:
         corner, y, x = _corner(code, tile, tile_size, 0)
-        planes = _lines_of(code, code.at("%tiles", _in_plane(code, tile, "%some")), "%plane", size * size)
+        planes = lines_of(code, code.at("%tiles", _in_plane(code, tile, "%some")), "%plane", size * size)
         with code.loop(0, "%some", lanes) as channel:
             across = [
                 _from_tile(code, from_tiles, [code.load(planes[u * size + v], channel) for u in range(size)])
@@ -404,16 +223,15 @@ def _out_of_tiles(from_tiles: Float64[np.ndarray, "m n"], lanes: int) -> str:
                         index = code.add(line, code.mul("%C", s))
                         beside = code.new(f"select i1 {aside}, i64 {index}, i64 {channel}")
                         total = code.plus(code.plus(value, bias), code.load("%shortcut", beside))
-                        above = code.new(f"fcmp ogt {code.vector} {total}, {low}")
-                        code.store(code.either(above, total, low), "%out", index)
+                        code.store(code.larger(total, low), "%out", index)
     arguments = (
         "ptr noalias %tiles, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, "
-        "ptr noalias %out, float %low, i64 %some"
+        "ptr noalias %out, i64 %relu, i64 %some"
     )
     return code.function("out_of_tiles", f"{arguments}, i64 %H, i64 %W, i64 %C, {WHERE}")
 
 
-def _corner(code: _Code, tile: str, step: int, margin: int) -> tuple[str, str, str]:
+def _corner(code: Code, tile: str, step: int, margin: int) -> tuple[str, str, str]:
     """Where a tile begins: index of its first number in the map, row and column."""
     image, rest = code.divided(tile, code.mul("%rows", "%columns"))
     down, right = code.divided(rest, "%columns")
@@ -422,32 +240,25 @@ def _corner(code: _Code, tile: str, step: int, margin: int) -> tuple[str, str, s
     return code.mul(code.add(code.mul(line, "%W"), x), "%C"), y, x
 
 
-def _in_plane(code: _Code, tile: str, channels: str) -> str:
+def _in_plane(code: Code, tile: str, channels: str) -> str:
     """Where the numbers of a tile begin in each of the n*n planes."""
     return code.mul(code.new(f"sub i64 {tile}, %first"), channels)
 
 
-def _lines_of(code: _Code, start: str, step: str, count: int) -> list[str]:
-    """Addresses, each `step` numbers after the one before."""
-    lines = [start]
-    while len(lines) < count:
-        lines.append(code.at(lines[-1], step))
-    return lines
-
-
-def _copy_to_edge(code: _Code, patch: str, y: str, x: str, size: int) -> None:
+def _copy_to_edge(code: Code, patch: str, y: str, x: str, size: int) -> None:
     """A patch that reaches out of the map, with zeros there."""
-    with code.loop(0, size) as i, code.loop(0, size) as j:
-        inside = code.all_of(f"ult i64 {code.add(y, i)}, %H", f"ult i64 {code.add(x, j)}, %W")
-        source = code.mul(code.add(code.mul(i, "%W"), j), "%C")
-        goal = code.mul(code.add(code.mul(i, size), j), "%C")
-        with code.loop(0, "%C", code.lanes) as channel:
-            code.store("zeroinitializer", "%edge", code.add(goal, channel))
-        with code.where(inside), code.loop(0, "%C", code.lanes) as channel:
-            code.store(code.load(patch, code.add(source, channel)), "%edge", code.add(goal, channel))
+    with code.loop(0, code.mul("%C", size * size), code.lanes) as index:
+        code.store("zeroinitializer", "%edge", index)
+    left = code.new(f"call i64 @llvm.smax.i64(i64 0, i64 {code.new(f'sub i64 0, {x}')})")
+    right = code.smaller(code.new(f"sub i64 %W, {x}"), str(size))
+    begin, end = code.mul(left, "%C"), code.mul(right, "%C")
+    with code.loop(0, size) as i, code.where(code.new(f"icmp ult i64 {code.add(y, i)}, %H")):
+        source, goal = code.mul(code.mul(i, "%W"), "%C"), code.mul(code.mul(i, "%C"), size)
+        with code.loop(begin, end, code.lanes) as index:
+            code.store(code.load(patch, code.add(source, index)), "%edge", code.add(goal, index))
 
 
-def _to_points(code: _Code, matrix: Float64[np.ndarray, "n k"], values: Sequence[str]) -> list[str]:
+def _to_points(code: Code, matrix: Float64[np.ndarray, "n k"], values: Sequence[str]) -> list[str]:
     """matrix @ values. Rows 1, 2 and 3, 4 ... are those of opposite points: they share their even and odd parts."""
     size = len(matrix)
     found = {0: code.weighted(matrix[0], values), size - 1: code.weighted(matrix[-1], values)}
@@ -460,7 +271,7 @@ def _to_points(code: _Code, matrix: Float64[np.ndarray, "n k"], values: Sequence
     return [found[k] for k in range(size)]
 
 
-def _from_tile(code: _Code, matrix: Float64[np.ndarray, "m n"], values: Sequence[str]) -> list[str]:
+def _from_tile(code: Code, matrix: Float64[np.ndarray, "m n"], values: Sequence[str]) -> list[str]:
     """matrix @ values. Columns 1, 2 and 3, 4 ... are opposite points': their sum and difference do for all rows."""
     size = matrix.shape[1]
     terms, columns = [values[0]], [matrix[:, 0]]

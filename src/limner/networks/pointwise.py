@@ -1,0 +1,147 @@
+"""How is a 1x1 convolution run at the speed of the CPU? As a matrix product that asks for its weights ahead.
+
+Where maps are small (8 x 8 pixels, 2048 channels) the weights come from memory, and the product waits for them. Here
+they lie in the order in which they are read, a panel of outputs after the other, and while one panel is multiplied the
+next is fetched. Bias, the sum with a shortcut and ReLU are done while the results are still in registers, and so is the
+enlargement (each pixel becomes a square) that HRNet has after some of them.
+"""
+
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.networks import vector_code
+from limner.networks.vector_code import Code, Kernel, channels_last, shares
+
+STEP = 16
+"""Channels come in multiples of this."""
+ROWS, COLUMNS = 8, (3, 2, 1)
+"""The product works on so many pixels, and on panels of so many vectors of outputs, the first that fits."""
+SMALL, FEW = 2**18, 64
+"""Where there are no more weights than this, all outputs are made of so many pixels before others are looked at."""
+ARGUMENTS = (
+    "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, ptr noalias %out, "
+    "i64 %relu, i64 %H, i64 %W, i64 %C, i64 %D, i64 %some, i64 %zoom, i64 %ahead"
+)
+"""Of the kernel: out = enlarged(map @ weights + bias) + shortcut, then ReLU if `relu` is not 0.
+
+Maps are H W C in memory (a batch of images has more lines); out and the shortcut, where `is_map` is 1 (else it is D
+numbers), have `zoom` times as many lines and columns, and D channels, of which `some` are made here. While a panel is
+multiplied, each round of the innermost loop asks for the next `ahead` bytes of the panel after it.
+"""
+
+
+@cache
+def kernel(columns: int) -> Kernel | None:
+    """The compiled product with panels of so many vectors; None where there is none for this machine."""
+    return vector_code.compiled(lambda lanes: program(columns, lanes), "pointwise", ARGUMENTS)
+
+
+def columns_for(outputs: int, lanes: int) -> int:
+    """How wide the panels are, in vectors."""
+    return next(columns for columns in COLUMNS if outputs % (columns * lanes) == 0)
+
+
+def program(columns: int, lanes: int) -> str:
+    """LLVM assembly of the product (see ARGUMENTS)."""
+    code = Code(lanes)
+    wide = columns * lanes
+    low, aside = code.floor("%relu"), code.new("icmp ne i64 %is_map, 0")
+    last, row = code.add("%W", -1), code.mul(code.mul("%W", "%zoom"), "%D")
+    with code.loop(0, "%H") as y, code.loop(0, "%some", wide) as channel:
+        panel = code.at("%weights", code.mul(channel, "%C"))
+        following = code.at(panel, code.mul("%C", wide))
+        bias = [code.load("%bias", code.add(channel, v * lanes)) for v in range(columns)]
+        line = code.at("%map", code.mul(code.mul(y, "%W"), "%C"))
+        with code.loop(0, "%W", ROWS) as x:
+            # beyond the end of a line the last pixel is done again
+            pixels = [code.smaller(code.add(x, r), last) for r in range(ROWS)]
+            given = [code.at(line, code.mul(pixel, "%C")) for pixel in pixels]
+            block = code.new(f"udiv i64 {x}, {ROWS}")
+            sums = ["zeroinitializer"] * (ROWS * columns)
+            with code.loop(0, "%C", 1, sums) as k:
+                weights = [code.load(panel, code.add(code.mul(k, wide), v * lanes)) for v in range(columns)]
+                code.fetch(following, code.mul(code.add(code.mul(block, "%C"), k), "%ahead"))
+                for r, numbers in enumerate(given):
+                    factor = code.everywhere(code.new(f"load float, ptr {code.at(numbers, k)}, align 4"))
+                    for v in range(columns):
+                        sums[r * columns + v] = code.plus_product(sums[r * columns + v], factor, weights[v])
+            for r, pixel in enumerate(pixels):
+                corner = code.add(code.mul(code.mul(y, "%zoom"), row), code.mul(code.mul(pixel, "%zoom"), "%D"))
+                values = [code.plus(sums[r * columns + v], bias[v]) for v in range(columns)]
+                with code.loop(0, "%zoom") as down, code.loop(0, "%zoom") as right:
+                    place = code.add(code.add(corner, code.mul(down, row)), code.mul(right, "%D"))
+                    for v, value in enumerate(values):
+                        own = code.add(channel, v * lanes)
+                        index = code.add(place, own)
+                        beside = code.load("%shortcut", code.new(f"select i1 {aside}, i64 {index}, i64 {own}"))
+                        code.store(code.larger(code.plus(value, beside), low), "%out", index)
+    return code.function("pointwise", ARGUMENTS)
+
+
+def suits(conv: nn.Module) -> bool:
+    """Whether a layer can be a `PointwiseConv`."""
+    if not isinstance(conv, nn.Conv2d) or conv.groups != 1 or conv.in_channels % STEP or conv.out_channels % STEP:
+        return False
+    return (conv.kernel_size, conv.stride, conv.padding) == ((1, 1), (1, 1), (0, 0))
+
+
+class PointwiseConv(nn.Module):
+    """A 1x1 convolution, enlarged `zoom` times, then the sum with a shortcut and ReLU. Float32, CPU, inference only.
+
+    Results are channels-last; maps that are not are copied.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Float[Tensor, "D C 1 1"], bias: Float[Tensor, "D"]):
+        """Weights become panels at the first call. Raises RuntimeError where this machine has no `kernel`."""
+        super().__init__()
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
+        found = kernel(COLUMNS[-1])
+        kind = found and kernel(columns_for(len(bias), found.lanes))
+        if found is None or kind is None:
+            raise RuntimeError("no code for products on this machine: use a plain convolution")
+        self.kernel, self.wide, self.relu = kind, columns_for(len(bias), found.lanes) * found.lanes, False
+
+    def forward(
+        self,
+        x: Float[Tensor, "B C H W"],
+        shortcut: Float[Tensor, "B D _ _"] | None = None,
+        relu: bool = False,
+        zoom: int = 1,
+    ) -> Float[Tensor, "B D _ _"]:
+        if self.weight.ndim == 4:
+            self.weight = panels(self.weight, self.wide)
+        x, outputs = channels_last(x), len(self.bias)
+        beside = self.bias.new_zeros(outputs) if shortcut is None else channels_last(shortcut)
+        count, channels, height, width = x.shape
+        out = x.new_empty(count, height * zoom, width * zoom, outputs).permute(0, 3, 1, 2)
+        pixels = count * height * width
+        if not pixels:
+            return out  # nobody in the batch
+        columns = width
+        if zoom == 1:  # all pixels are alike: large weights are read once, small ones stay in the cache
+            columns = FEW if self.weight.numel() < SMALL and pixels % FEW == 0 else pixels
+        lines, ahead = pixels // columns, 4 * self.wide // -(-columns // ROWS)
+        work = shares(outputs // self.wide, torch.get_num_threads())
+        self.kernel.run(
+            [
+                (
+                    x.data_ptr(), self.weight.data_ptr() + 4 * channels * start, self.bias.data_ptr() + 4 * start,
+                    beside.data_ptr() + 4 * start, int(shortcut is not None), out.data_ptr() + 4 * start,
+                    int(relu or self.relu), lines, columns, channels, outputs, end - start, zoom, ahead,
+                )
+                for start, end in ((self.wide * first, self.wide * last) for first, last in work)
+            ]
+        )  # fmt: skip
+        return out
+
+
+def panels(weight: Float[Tensor, "D C 1 1"], wide: int) -> Float[Tensor, "P C w"]:
+    """Weights as `PointwiseConv` reads them, in one sweep: panels of `wide` outputs."""
+    return weight.flatten(1).unflatten(0, (-1, wide)).mT.contiguous()
