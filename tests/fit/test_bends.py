@@ -60,7 +60,7 @@ def test_a_limb_on_the_wrong_side_is_brought_back(small, scene):
     wrong = torch.tensor([int((arms.person == k).nonzero()[0]) for k in range(4)])
     start = fitter.fine.solve(targets, arms.params[wrong], sigma)
     first = Hypotheses(start.state, start.objective[None])
-    ends = with_better_bends(small, first, targets, fitter.fine, sigma)
+    ends = with_better_bends(small, start.state, targets, fitter.fine, sigma)
     assert (ends.objective <= first.objective).all()
     right = fitter.fine.solve(targets, true, sigma).objective
     assert torch.allclose(judged(ends, targets, fitter.fine, sigma).objective, ends.objective, rtol=1e-4)

@@ -16,11 +16,13 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT, PARENTS
 from limner.body.skinning import pose_joints
+from limner.fit.problem import Anchor
 from limner.fit.records import FitTargets
 from limner.fit.search import Hypotheses, join_params
+from limner.fit.solver import Solution
 from limner.fit.stage import Stage
 from limner.fit.terms import HINGES
-from limner.fit.unknowns import with_full_pose
+from limner.fit.unknowns import Unknowns, with_full_pose
 from limner.fit.verdict import put_params
 from limner.geometry.rotation import rotation_from_axis_angle
 
@@ -34,6 +36,8 @@ WAYS = ((False, False), (False, True), (True, False), (True, True))
 """Whether the middle, and the end, is at the farther of its two places."""
 LEAST_TURN_RAD = 0.5
 """A way that turns no bone by more is the one that is there already."""
+HOPELESS = 15.0
+"""A bend that costs so much more than the body as it was, after two steps, is given up."""
 
 
 @dataclass(frozen=True)
@@ -67,61 +71,71 @@ def other_bends(model: BodyModel, params: BodyParams) -> Bends:
 
 def with_better_bends(
     model: BodyModel,
-    first: Hypotheses,
+    first: BodyParams,
     targets: FitTargets,
     stage: Stage,
     sigma: Float[Tensor, "B 4"],
+    anchor: Anchor | None = None,
     kept: int = 3,
 ) -> Hypotheses:
-    """Bodies that a stage has descended, one a person, with those limbs bent otherwise that cost less so.
+    """Bodies, one a person, with those limbs bent otherwise that cost less so in a stage, and what they cost.
 
-    All other bends take two steps, the best few of each person go to the end; then the better bends of several limbs
-    are put together. The result is never worse than what was given.
+    All other bends turn for two steps, the best few of each person that are not hopeless go on; then the better bends
+    of several limbs are put together. The result is never worse than what was given.
     """
-    bends = other_bends(model, first.params)
+    before = stage.problem(targets, sigma, anchor).objective(first)
+    bends = other_bends(model, first)
     if not len(bends):
-        return first
-    glance = replace(stage, solver=replace(stage.solver, steps=2))
-    rough = glance.solve(targets[bends.person], bends.params, sigma[bends.person])
-    rows = (_rank(bends.person, rough.objective) < kept).nonzero()[:, 0]
+        return Hypotheses(first, before[None])
+    turns = Unknowns(stage.unknowns.joints, 0, 0)
+    glance = replace(stage, unknowns=turns, solver=replace(stage.solver, steps=2))
+    rough = _solved(glance, bends.person, bends.params, targets, sigma, anchor)
+    hopeful = rough.objective < before[bends.person] + HOPELESS
+    rows = (hopeful & (_rank(bends.person, rough.objective) < kept)).nonzero()[:, 0]
     person, limb = bends.person[rows], bends.limb[rows]
-    ends = stage.solve(targets[person], rough.state[rows], sigma[person])
-    better = (ends.objective < first.objective[0, person]).nonzero()[:, 0]
+    ends = _solved(stage, person, rough.state[rows], targets, sigma, anchor)
+    better = (ends.objective < before[person]).nonzero()[:, 0]
     person, limb, state, objective = person[better], limb[better], ends.state[better], ends.objective[better]
     best = (_rank(person, objective) == 0).nonzero()[:, 0]
-    found = Hypotheses(
-        put_params(first.params, person[best], state[best]),
-        first.objective.index_put((torch.zeros_like(best), person[best]), objective[best]),
-    )
-    return _together(found, person, limb, state, objective, targets, stage, sigma)
+    params = put_params(first, person[best], state[best])
+    cost = before.index_copy(0, person[best], objective[best])
+    together, whose = _together(params, person, limb, state, objective)
+    if len(whose):
+        ends = _solved(stage, whose, together, targets, sigma, anchor)
+        better = (ends.objective < cost[whose]).nonzero()[:, 0]
+        params = put_params(params, whose[better], ends.state[better])
+        cost = cost.index_copy(0, whose[better], ends.objective[better])
+    return Hypotheses(params, cost[None])
+
+
+def _solved(
+    stage: Stage,
+    person: Int[Tensor, "N"],
+    params: BodyParams,
+    targets: FitTargets,
+    sigma: Float[Tensor, "B 4"],
+    anchor: Anchor | None,
+) -> Solution[BodyParams]:
+    """N bodies of some of the people after a stage."""
+    return stage.solve(targets[person], params, sigma[person], None if anchor is None else anchor[person])
 
 
 def _together(
-    found: Hypotheses,
+    best: BodyParams,
     person: Int[Tensor, "N"],
     limb: Int[Tensor, "N"],
     state: BodyParams,
     objective: Float[Tensor, "N"],
-    targets: FitTargets,
-    stage: Stage,
-    sigma: Float[Tensor, "B 4"],
-) -> Hypotheses:
-    """The best bodies found, or with the better bends of their other limbs as well, whatever costs less."""
-    pose, theirs = found.params.full_pose().clone(), state.full_pose()
+) -> tuple[BodyParams, Int[Tensor, "n"]]:
+    """Those of the best bodies whose other limbs have better bends as well, with all of these; and whose they are."""
+    pose, theirs = best.full_pose().clone(), state.full_pose()
     # the best body has the best bend of its own limb already
     some = ((_rank(person * len(LIMBS) + limb, objective) == 0) & (_rank(person, objective) > 0)).nonzero()[:, 0]
-    if not len(some):
-        return found
     for row in some.tolist():
         moved = list(LIMBS[int(limb[row])][:2])
         pose[person[row], moved] = theirs[row, moved]
     whose = person[some].unique()
-    ends = stage.solve(targets[whose], with_full_pose(found.params[whose], pose[whose]), sigma[whose])
-    better = (ends.objective < found.objective[0, whose]).nonzero()[:, 0]
-    return Hypotheses(
-        put_params(found.params, whose[better], ends.state[better]),
-        found.objective.index_put((torch.zeros_like(better), whose[better]), ends.objective[better]),
-    )
+    return with_full_pose(best[whose], pose[whose]), whose
 
 
 def _rank(group: Int[Tensor, "N"], value: Float[Tensor, "N"]) -> Int[Tensor, "N"]:

@@ -11,7 +11,7 @@ from limner.body.keypoints import EXTRA_VERTEX_NAMES, INNER_FACE_NAMES, indices_
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
-from limner.fit.anchor import near_estimate
+from limner.fit.anchor import loosened, near_estimate
 from limner.fit.bends import with_better_bends
 from limner.fit.noise import measured_sigma
 from limner.fit.points import POINTS, KeypointLayer
@@ -33,13 +33,15 @@ from limner.fit.swap import SWAPS, swapped_targets
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
 from limner.fit.verdict import Finding, judge, put_params, reprojections, scores_of, usable, with_usable_points
 
+THREE = ("index3", "middle3", "pinky3")
 KNUCKLES = tuple(f"{side}_{finger}1" for side in ("left", "right") for finger in ("index", "pinky"))
 COARSE_POINTS = tuple(sorted(indices_of(BODY_JOINTS + EXTRA_VERTEX_NAMES[:11] + KNUCKLES)))
 """Points that say where trunk, limbs, head and wrists are."""
 BODY_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(INNER_FACE_NAMES)}))
+FINGERS = tuple(f"{side}_{name}" for side in ("left", "right") for name in ("thumb2", "thumb3", *THREE))
+LIMB_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(FINGERS)}))
+"""Fingers say which way an arm is twisted."""
 
-LOOSENESS = 4.0
-"""At the end the estimate holds less: much of what it knows, the pose prior knows too."""
 MIDDLE_MARGIN, FINE_MARGIN = 200.0, 40.0
 """Bodies that cost so much more than the person's best after a stage are given up."""
 SWAPPED_RATIO = 0.6
@@ -96,6 +98,7 @@ class Fitter:
         def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, solver: SolverOptions) -> Stage:
             return Stage(layer, self.priors, what, weights, solver, sigma)
 
+        limbs = KeypointLayer(self.model, LIMB_POINTS)
         # errors shrink from stage to stage, and so does what counts as an outlier: from 40 to 6 % of the box
         self.coarse = stage(some, turns, Weights(robust=10.0), 0.04, SolverOptions(15, 5e-3, 1))
         self.middle = stage(more, body, Weights(robust=12.0), 0.02, SolverOptions(15, 3e-3, 1))
@@ -103,8 +106,12 @@ class Fitter:
         self.whole = stage(every, whole, Weights(robust=8.0, penetration=1.0), 0.012, SolverOptions(15, 3e-3, 1))
         last = Weights(robust=6.0, penetration=1.0)
         self.final = replace(self.whole, weights=last, solver=SolverOptions(40, 1e-3, 2))
+        self.closer = replace(self.middle, layer=limbs)
+        # an estimate's hands and face are near: a few steps tell the errors of the points
+        first = replace(self.whole, solver=SolverOptions(3, 3e-3, 1))
+        self.near = first, replace(self.final, solver=SolverOptions(40, 1e-3, 1))
         # limbs are bent by their own points: the face's would only take time
-        self.limbs = replace(self.fine, layer=some)
+        self.limbs = replace(self.fine, layer=limbs, solver=SolverOptions(8, 1e-3, 1))
         pinned = Unknowns(WHOLE_TURNS, 0, model.num_expression)
         self.frame = replace(self.whole, unknowns=pinned, solver=SolverOptions(15, 1e-3, 1))
 
@@ -151,7 +158,10 @@ class Fitter:
         tried = judged(tried, targets, self.fine, sigma)
         different = distinct(tried, o.finalists + 1, MIDDLE_MARGIN)
         tried = some_descended(tried, different, targets, self.fine, sigma)
-        bent = judged(self._bent(targets, tried.best(1), sigma), targets, self.fine, sigma)
+        first = tried.best(1).params
+        least = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, first))
+        bent = with_better_bends(self.model, first, targets, self.limbs, least)
+        bent = judged(bent, targets, self.fine, sigma)
         tried = Hypotheses(join_params([bent.params, tried.params]), torch.cat([bent.objective, tried.objective]))
         return self._best_end(targets, tried)
 
@@ -159,7 +169,7 @@ class Fitter:
         """Each person's best few bodies to the end, and the one that costs least by the least errors of all of them."""
         rows = distinct(tried, self.options.finalists, FINE_MARGIN)
         who = tried.rows[rows]
-        ends = self._whole(targets[who], tried.params[rows], None)
+        ends = self._whole(targets[who], tried.params[rows], None, (self.whole, self.final))
         least = torch.full((len(targets), ends.sigma.shape[1]), torch.inf).to(ends.sigma)
         least = least.scatter_reduce(0, who[:, None].expand_as(ends.sigma), ends.sigma, "amin")
         objective = self.final.problem(ends.targets, least[who]).objective(ends.params)
@@ -168,22 +178,21 @@ class Fitter:
 
     def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
         """The body near the estimate, then free of it, limbs bent all ways; then body, hands and face, loosely held."""
-        near = self.middle.solve(targets, estimate, anchor=near_estimate(estimate)).state
+        anchor = near_estimate(estimate)
+        near = self.closer.solve(targets, estimate, anchor=anchor).state
         sigma = measured_sigma(self.fine.layer, targets, near)
-        tried = descended(Hypotheses(near, torch.zeros(1, len(targets))), targets, self.fine, sigma)
-        tried = self._bent(targets, tried, sigma)
-        return self._whole(targets, tried.params, near_estimate(estimate, LOOSENESS))
+        free = self.fine.solve(targets, near, sigma).state
+        sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, free))
+        bent = with_better_bends(self.model, free, targets, self.limbs, sigma, anchor).params
+        return self._whole(targets, bent, loosened(anchor, sigma[:, 0]), self.near)
 
-    def _bent(self, targets: FitTargets, tried: Hypotheses, sigma: Float[Tensor, "B 4"]) -> Hypotheses:
-        """One body a person with its limbs bent in the best way, by the errors that are left over now."""
-        sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, tried.params))
-        return with_better_bends(self.model, judged(tried, targets, self.limbs, sigma), targets, self.limbs, sigma)
-
-    def _whole(self, targets: FitTargets, start: BodyParams, anchor: Anchor | None) -> Finding:
+    def _whole(
+        self, targets: FitTargets, start: BodyParams, anchor: Anchor | None, stages: tuple[Stage, Stage]
+    ) -> Finding:
         """Body, hands and face: with usual errors, then with those that these points have."""
-        first = self.whole.solve(targets, start, anchor=anchor).state
+        first = stages[0].solve(targets, start, anchor=anchor).state
         sigma = measured_sigma(self.whole.layer, targets, first)
-        last = self.final.solve(targets, first, sigma, anchor).state
+        last = stages[1].solve(targets, first, sigma, anchor).state
         objective = self.final.problem(targets, sigma).objective(last)
         return Finding(targets, last, objective, sigma, torch.zeros_like(objective))
 
@@ -191,17 +200,12 @@ class Fitter:
         """People who fit badly get further chances: another start, or left and right exchanged."""
         best = first
         if estimate is not None and self.options.retry:
-            best = self._better_of(best, self._doubtful(best), self._from_mean, targets, 1.0)
+            best = self._better_of(best, targets, self._doubtful(best), 0)
         if self.options.try_swaps:
             suspects = self._seem_exchanged(targets, best, estimate)
-            for number, names in enumerate(SWAPS, start=1):
-
-                def exchanged(some: FitTargets, names: tuple[str, ...] = names, number: int = number) -> Finding:
-                    finding = self._from_mean(swapped_targets(some, names))
-                    return replace(finding, swapped=torch.full_like(finding.objective, float(number)))
-
-                doubtful = self._doubtful(best) | (suspects & (number == 1))
-                best = self._better_of(best, doubtful, exchanged, targets, self.options.swap_gain)
+            best = self._better_of(best, targets, self._doubtful(best) | suspects, 1, estimate)
+            for number in (2, 3) if estimate is None else (1, 2, 3):
+                best = self._better_of(best, targets, self._doubtful(best), number)
         return best
 
     def _seem_exchanged(self, targets: FitTargets, best: Finding, estimate: BodyParams | None) -> Bool[Tensor, "B"]:
@@ -222,20 +226,25 @@ class Fitter:
     def _better_of(
         self,
         best: Finding,
-        doubtful: Bool[Tensor, "B"],
-        again: Callable[[FitTargets], Finding],
         targets: FitTargets,
-        gain: float,
+        doubtful: Bool[Tensor, "B"],
+        number: int,
+        estimate: BodyParams | None = None,
     ) -> Finding:
-        """Fit the doubtful anew and keep what is clearly better, measured with the same errors."""
+        """Fit the doubtful anew and keep what is clearly better, measured with the same errors.
+
+        number: which exchange to try (0: none); estimate: what to start from, else typical poses.
+        """
         rows = doubtful.nonzero()[:, 0]
         if not len(rows):
             return best
-        other, old = again(targets[rows]), best[rows]
+        some = swapped_targets(targets[rows], SWAPS[number - 1]) if number else targets[rows]
+        other = self._from_mean(some) if estimate is None else self._from_estimate(some, estimate[rows])
+        other, old = replace(other, swapped=torch.full_like(other.objective, float(number))), best[rows]
         sigma = torch.minimum(old.sigma, other.sigma)
         new_cost = self.final.problem(other.targets, sigma).objective(other.params)
         old_cost = self.final.problem(old.targets, sigma).objective(old.params)
-        return best.updated(rows, other, new_cost < gain * old_cost)
+        return best.updated(rows, other, new_cost < (self.options.swap_gain if number else 1.0) * old_cost)
 
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:
         """Whose points are not met, or only by a strange pose."""
