@@ -214,7 +214,7 @@ def test_person_box():
         (openpose(openpose_person(pose_keypoints_2d=triples(18))), "got 54 numbers, expected 75.*BODY_25"),
         (openpose(openpose_person(face_keypoints_2d=triples(68))), "face_keypoints_2d: got 204 numbers, expected 210"),
         (openpose(openpose_person(hand_left_keypoints_2d="x")), "hand_left_keypoints_2d: got str, expected 63"),
-        (openpose(openpose_person(pose_keypoints_2d=[float("nan")] * 75)), "number 0 is nan, expected a finite"),
+        (coco({"keypoints": triples(17), "bbox": [float("nan"), 0, 9, 9]}), "number 0 is nan, expected a finite"),
         (openpose(openpose_person(pose_keypoints_2d=[10**400] * 75)), "expected a finite"),
         (openpose(openpose_person(pose_keypoints_2d=[None] * 75)), "number 0 is None"),
         (coco({"keypoints": triples(16)}), "annotation 9, keypoints: got 48 numbers, expected 51"),
@@ -230,6 +230,15 @@ def test_person_box():
 def test_broken_files(tmp_path, content, message):
     with pytest.raises(KeypointFileError, match=message):
         read_keypoints(save(tmp_path / "a.json", content))
+
+
+def test_a_point_with_nan_is_a_point_that_is_not_there(tmp_path):
+    numbers = triples(25)
+    numbers[3], numbers[8] = float("nan"), float("inf")  # x of the second point, confidence of the third
+    path = save(tmp_path / "a_keypoints.json", openpose(openpose_person(pose_keypoints_2d=numbers)))
+    person = read_keypoints(path)["a"].people[0]
+    assert torch.isfinite(person.xy).all()
+    assert person.confidence[1] == person.confidence[2] == 0 and (person.confidence[[0, 3, 24]] > 0).all()
 
 
 def test_own_file_with_wrong_counts(tmp_path):

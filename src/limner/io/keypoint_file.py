@@ -11,6 +11,7 @@ Photo pixels with (0, 0) at the corner of the first pixel; camera frame in metre
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +71,8 @@ def read_keypoints(path: str | Path) -> dict[str, PhotoKeypoints]:
     OpenPose files (`<photo>_keypoints.json`), COCO or COCO-WholeBody annotations (many photos a file) and limner's own,
     told apart by their content. A photo without people has an empty list.
 
-    Raises KeypointFileError, which names the cure, for missing, broken and foreign files, wrong counts, numbers that
-    are not finite, and two files for one photo.
+    Points with NaN are points that are not there. Raises KeypointFileError, which names the cure, for missing, broken
+    and foreign files, wrong counts, absurd numbers, and two files for one photo.
     """
     given = Path(path).expanduser()
     files = sorted(p for p in given.glob("*.json") if not p.name.startswith(".")) if given.is_dir() else [given]
@@ -265,19 +266,23 @@ def _limner_person(where: str, name_set: str, count: int, person: dict[str, Any]
 
 
 def _triples(where: str, values: Any, count: int) -> Float[Tensor, "K 3"]:
-    """x, y, confidence of `count` points; zeros for a part that is missing or empty. Confidence is cut to [0, 1]."""
+    """x, y, confidence of `count` points; zeros for a part that is missing or empty, and for a point that has NaN or
+    infinity, as detectors write for what they do not see. Confidence is cut to [0, 1]."""
     if values is None or values == []:
         return torch.zeros(count, 3)
-    points = torch.tensor(_numbers(where, values, 3 * count)).reshape(count, 3)
+    points = torch.tensor(_numbers(where, values, 3 * count, finite=False)).reshape(count, 3)
+    points[~torch.isfinite(points).all(1)] = 0
     points[:, 2] = points[:, 2].clamp(0, 1)
     return points
 
 
-def _numbers(where: str, values: Any, count: int) -> list[float]:
+def _numbers(where: str, values: Any, count: int, finite: bool = True) -> list[float]:
     if not isinstance(values, list) or len(values) != count:
         got = f"{len(values)} numbers" if isinstance(values, list) else type(values).__name__
         raise KeypointFileError(f"{where}: got {got}, expected {count}. {_count_cure(count)}")
     for k, value in enumerate(values):
+        if not finite and isinstance(value, float) and not math.isfinite(value):
+            continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
             raise KeypointFileError(
                 f"{where}: number {k} is {value!r}, expected a finite number. Write 0, 0, 0 for a point that is not "
