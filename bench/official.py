@@ -5,8 +5,9 @@
 All forms take turns in the same run, so that their ratios hold although the machine's speed drifts. "eager" runs the
 layers one by one as the checkpoint names them, as the original does; it stands for the original here, whose code limner
 does not have. CPU time is given beside wall time: with one thread it hardly depends on what else the machine is doing.
-With `--converted` (made by `limner weights convert --onnx`) also the time to load: "plain" reads the whole file and
-draws initial values for all layers, which the original does at least.
+With `--converted` (made by `limner weights convert --onnx`) also the time to load, files in the page cache, imports and
+the making of machine code (once in a process, 0.25 s) left out on all sides: "plain" reads the whole file and draws
+initial values for all layers, which the original does at least.
 """
 
 import argparse
@@ -72,8 +73,12 @@ def loaders(checkpoint: Path, converted: Path, onnx: bool) -> dict[tuple[str, st
         content = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=False)
         return content, HRNet(256), ResNet(18, 224), ResNet(18, 256)
 
+    def plain_tensors() -> object:
+        return torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=False)
+
     jobs: dict[tuple[str, str], Callable[[], object]] = {
         ("loading", "plain"): plain,
+        ("loading", "plain, tensors alone"): plain_tensors,
         ("loading", "checkpoint"): lambda: load_official(checkpoint),
         ("loading", "converted"): lambda: load_official(converted),
     }

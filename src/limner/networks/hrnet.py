@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from limner.networks.backbone import Features, Normalise
 from limner.networks.fold import conv_norm
+from limner.networks.layers import conv, norm
 from limner.networks.pointwise import PointwiseConv
 from limner.networks.resnet import BasicBlock, Bottleneck, layer
 
@@ -23,8 +24,8 @@ WIDTHS = (48, 96, 192, 384)
 
 def _step_down(channels_in: int, channels: int, relu: bool = True, bias: bool = False) -> list[nn.Module]:
     """3x3 convolution with stride 2, batch norm, ReLU."""
-    step = [nn.Conv2d(channels_in, channels, 3, 2, 1, bias=bias), nn.BatchNorm2d(channels)]
-    return [*step, nn.ReLU(inplace=True)] if relu else [*step]
+    step: list[nn.Module] = [conv(channels_in, channels, 3, 2, bias), norm(channels)]
+    return [*step, nn.ReLU(inplace=True)] if relu else step
 
 
 class Exchange(nn.Module):
@@ -51,26 +52,26 @@ def _sum_at(i: int, maps: list[Tensor], routes: Iterable[nn.Module]) -> Tensor:
         if j > i:
             total = _enlarged(x, cast(nn.Sequential, route), total, 2 ** (j - i), relu=j == last)
         elif j < i:  # the sum rides along with the last convolution, and so does the ReLU of the coarsest branch
-            *steps, (conv, norm) = cast(Iterable[Any], route)
+            *steps, (last_conv, last_norm) = cast(Iterable[Any], route)
             for step in steps:
                 x = step(x)
-            total = conv_norm(x, conv, norm, total, relu=i == last and j == i - 1)
+            total = conv_norm(x, last_conv, last_norm, total, relu=i == last and j == i - 1)
     return total
 
 
 def _enlarged(x: Tensor, route: nn.Sequential, total: Tensor, zoom: int, relu: bool) -> Tensor:
     """What a coarser branch brings, enlarged, and the sum so far."""
-    conv, norm = route
-    if isinstance(conv, PointwiseConv):
-        return conv(x, total, relu, zoom)
-    total = total + interpolate(norm(conv(x)), scale_factor=float(zoom), mode="nearest")
+    first = route[0]
+    if isinstance(first, PointwiseConv):
+        return first(x, total, relu, zoom)
+    total = total + interpolate(route(x), scale_factor=float(zoom), mode="nearest")
     return torch.relu(total) if relu else total
 
 
 def _route(widths: Sequence[int], to: int, start: int) -> nn.Module:
     """From branch `start` to branch `to` (without the enlargement, which has no parameters)."""
     if start > to:
-        return nn.Sequential(nn.Conv2d(widths[start], widths[to], 1, bias=False), nn.BatchNorm2d(widths[to]))
+        return nn.Sequential(conv(widths[start], widths[to], 1), norm(widths[to]))
     if start == to:
         return nn.Identity()
     here, goal = widths[start], widths[to]
@@ -90,12 +91,12 @@ class HRNet(nn.Module):
         w0, w1, w2, w3 = WIDTHS
         self.crop_size, self.num_features = crop_size, 2048
         self.normalise = Normalise()
-        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
+        self.conv1 = conv(3, 64, 3, 2)
+        self.bn1 = norm(64)
+        self.conv2 = conv(64, 64, 3, 2)
+        self.bn2 = norm(64)
         self.layer1 = layer(Bottleneck, 64, 64, 4)
-        keep = nn.Sequential(nn.Conv2d(256, w0, 3, 1, 1, bias=False), nn.BatchNorm2d(w0), nn.ReLU(inplace=True))
+        keep = nn.Sequential(conv(256, w0, 3), norm(w0), nn.ReLU(inplace=True))
         self.transition1 = nn.ModuleList([keep, _new_branch(256, w1)])
         self.stage2 = nn.Sequential(Exchange((w0, w1)))
         self.transition2 = nn.ModuleList([nn.Identity(), nn.Identity(), _new_branch(w1, w2)])
@@ -106,7 +107,7 @@ class HRNet(nn.Module):
         # the tail's shortcuts are bare convolutions, also where the size stays
         self.conv_layers = nn.Sequential(
             *(
-                Bottleneck(channels, 512, projection=nn.Conv2d(channels, 2048, 1, bias=False))
+                Bottleneck(channels, 512, projection=conv(channels, 2048, 1, normed=False))
                 for channels in (3 * w3, 2048, 2048, 2048, 2048)
             )
         )

@@ -111,12 +111,12 @@ class CropNet(nn.Module):
 class OfficialExpose(nn.Module):
     """Body network, attention, part networks, merging (Choutas et al., ECCV 2020), in the released configuration."""
 
-    def __init__(self, nets: tuple[CropNet, CropNet, CropNet], assets: BodyAssets):
-        """`nets`: of the body, of right hands, of the head."""
+    def __init__(self, nets: tuple[CropNet, CropNet, CropNet], assets: BodyAssets, keypoints: BodyAssets | None = None):
+        """`nets`: of the body, of right hands, of the head. `keypoints`: `keypoint_assets` of the body, if at hand."""
         super().__init__()
         self.body_net, self.hand_net, self.head_net = nets
         self.body_model = BodyModel(assets, num_betas=10, num_expression=10)
-        self.keypoint_model = BodyModel(keypoint_assets(assets), num_betas=10, num_expression=10)
+        self.keypoint_model = BodyModel(keypoints or keypoint_assets(assets), num_betas=10, num_expression=10)
 
     @torch.inference_mode()
     def forward(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "B 4"]) -> OfficialPeople:

@@ -17,6 +17,7 @@ from limner.errors import WeightsError
 from limner.io.atomic import atomic_write
 from limner.networks.fold import folded, fused
 from limner.networks.hrnet import HRNet
+from limner.networks.layers import bare_layers, fill
 from limner.networks.official import CropNet, OfficialExpose, official_layouts
 from limner.networks.official_body import assets_from_arrays, assets_to_arrays, official_assets
 from limner.networks.official_file import CURE, OfficialCheckpoint, read_official
@@ -25,7 +26,9 @@ from limner.networks.regressor import AffineRegressor, IterativeRegressor, Param
 from limner.networks.resnet import ResNet
 
 KIND = "official ExPose, folded"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Versions of converted files that can be read; version 1 lacks the keypoints' body model, which is then worked out."""
 HIDDEN = (1024, 1024)
 
 
@@ -75,8 +78,9 @@ def convert_official(
         raise WeightsError(f"the converted file must end in .safetensors, got {target.name or out}. Name it so.")
     network = folded_official(build_official(read_official(path), _users(body_model_path)))
     tensors = {name: tensor.contiguous() for name, tensor in _net_tensors(network).items()}
-    for name, array in assets_to_arrays(network.body_model.assets).items():
-        tensors[f"body_model.{name}"] = torch.from_numpy(_stored_order(name, array))
+    for prefix, model in (("body_model", network.body_model), ("keypoint_model", network.keypoint_model)):
+        for name, array in assets_to_arrays(model.assets).items():
+            tensors[f"{prefix}.{name}"] = torch.tensor(_stored_order(name, array))  # a copy: both share some
     header = {"limner": json.dumps({"kind": KIND, "version": VERSION, "source": Path(path).name})}
     with atomic_write(target) as file:
         file.write(save(tensors, header))
@@ -106,8 +110,9 @@ def build_official(checkpoint: OfficialCheckpoint, users: BodyAssets | None = No
         features = getattr(network, net).backbone.num_features
         regressor = _regressor_tensors(checkpoint.part(f"{prefix}regressor."), features)
         tensors |= {f"{net}.regressor.{name}": tensor for name, tensor in regressor.items()}
-    _fill(network, tensors, checkpoint.path)
-    return network
+    _check(network, tensors, checkpoint.path)
+    network.load_state_dict(tensors, strict=False, assign=True)
+    return network.requires_grad_(False)
 
 
 def folded_official(network: OfficialExpose) -> OfficialExpose:
@@ -181,8 +186,8 @@ def _regressor_tensors(official: dict[str, Tensor], num_features: int) -> dict[s
     return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
-def _fill(network: OfficialExpose, tensors: dict[str, Tensor], path: Path) -> None:
-    """Put the numbers in, strictly: every tensor has its place, every place its tensor."""
+def _check(network: OfficialExpose, tensors: dict[str, Tensor], path: Path) -> None:
+    """Every tensor must have its place, and every place its tensor."""
     wanted = {name: t.shape for name, t in _net_tensors(network).items()}
     odd = [f"{name} is missing" for name in wanted if name not in tensors]
     odd += [f"{name} has no place" for name in tensors if name not in wanted]
@@ -194,8 +199,6 @@ def _fill(network: OfficialExpose, tensors: dict[str, Tensor], path: Path) -> No
     if odd:
         shown = "; ".join(odd[:5]) + (f"; and {len(odd) - 5} more" if len(odd) > 5 else "")
         raise WeightsError(f"{path} does not fit the released ExPose network: {shown}. {CURE}")
-    network.load_state_dict(tensors, strict=False, assign=True)
-    network.requires_grad_(False)
 
 
 def _net_tensors(network: OfficialExpose) -> dict[str, Tensor]:
@@ -218,9 +221,10 @@ def _read_converted(file: Path) -> OfficialExpose:
     try:
         with safe_open(file, framework="pt") as opened:
             header = json.loads((opened.metadata() or {}).get("limner", "{}"))
-            if header.get("kind") != KIND or header.get("version") != VERSION:
+            if header.get("kind") != KIND or header.get("version") not in READABLE:
                 raise WeightsError(
-                    f"{file} is not an official checkpoint converted by this version of limner (it says {header}). "
+                    f"{file} is not an official checkpoint converted by this version of limner (it says {header}, "
+                    f"readable are versions {', '.join(map(str, READABLE))} of {KIND!r}). "
                     "Convert the .ckpt again with `limner weights convert`."
                 )
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 not a dict
@@ -228,21 +232,35 @@ def _read_converted(file: Path) -> OfficialExpose:
         raise WeightsError(
             f"{file} is cut off or damaged ({error}). Convert the .ckpt again with `limner weights convert`."
         ) from error
-    body = {n.removeprefix("body_model."): t.numpy() for n, t in tensors.items() if n.startswith("body_model.")}
-    body["pose_directions"] = body["pose_directions"].transpose(1, 2, 0)
-    network = _folded_shape(assets_from_arrays(file, body))
-    _fill(network, {n: t for n, t in tensors.items() if not n.startswith("body_model.")}, file)
-    return network
+    body, keypoints = (_stored_assets(file, tensors, f"{name}_model.") for name in ("body", "keypoint"))
+    if body is None:
+        raise WeightsError(f"{file} holds no body model. Convert the .ckpt again with `limner weights convert`.")
+    network = _folded_shape(body, keypoints)
+    tensors = {name: t for name, t in tensors.items() if "_model." not in name}
+    _check(network, tensors, file)
+    fill(network, tensors)
+    return network.requires_grad_(False)
 
 
-def _folded_shape(assets: BodyAssets) -> OfficialExpose:
+def _stored_assets(file: Path, tensors: dict[str, Tensor], prefix: str) -> BodyAssets | None:
+    arrays = {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
+    if not arrays:
+        return None
+    if "pose_directions" in arrays:
+        arrays["pose_directions"] = arrays["pose_directions"].transpose(1, 2, 0)
+    return assets_from_arrays(file, arrays)
+
+
+def _folded_shape(assets: BodyAssets, keypoints: BodyAssets | None) -> OfficialExpose:
     """The folded network with its shapes, but without numbers."""
-
-    def fold(net: CropNet) -> CropNet:
-        with torch.device("meta"):
-            size, features = net.layout.size, net.backbone.num_features
-            affine = AffineRegressor(torch.empty(3, size, features), torch.empty(3, size))
-        linear = isinstance(net.regressor, IterativeRegressor) and net.regressor.activation == "none"
-        return CropNet(folded(net.backbone), affine if linear else net.regressor, net.layout)
-
-    return _with_nets(_hollow(assets), fold)
+    with bare_layers():
+        backbones = HRNet(256), ResNet(18, 224), ResNet(18, 256)
+    body, hand, head = official_layouts()
+    with torch.device("meta"):
+        affine = AffineRegressor(torch.empty(3, body.size, backbones[0].num_features), torch.empty(3, body.size))
+        nets = (
+            CropNet(backbones[0], affine, body),
+            _hollow_net(backbones[1], hand, "relu"),
+            _hollow_net(backbones[2], head, "relu"),
+        )
+    return OfficialExpose(nets, assets, keypoints).eval()

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from limner.networks.backbone import Features, Normalise
 from limner.networks.fold import conv_norm
+from limner.networks.layers import conv, norm
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 
@@ -16,10 +17,10 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, stride: int = 1):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv1 = conv(channels_in, channels, 3, stride)
+        self.bn1 = norm(channels)
+        self.conv2 = conv(channels, channels, 3)
+        self.bn2 = norm(channels)
         self.downsample = _projection(channels_in, channels, stride)
 
     def forward(self, x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B d i j"]:
@@ -38,12 +39,12 @@ class Bottleneck(nn.Module):
     def __init__(self, channels_in: int, channels: int, stride: int = 1, projection: nn.Module | None = None):
         super().__init__()
         wide = channels * self.expansion
-        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, wide, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(wide)
+        self.conv1 = conv(channels_in, channels, 1)
+        self.bn1 = norm(channels)
+        self.conv2 = conv(channels, channels, 3, stride)
+        self.bn2 = norm(channels)
+        self.conv3 = conv(channels, wide, 1)
+        self.bn3 = norm(wide)
         self.downsample = _projection(channels_in, wide, stride) if projection is None else projection
 
     def forward(self, x: Float[Tensor, "B c h w"]) -> Float[Tensor, "B d i j"]:
@@ -55,7 +56,7 @@ class Bottleneck(nn.Module):
 def _projection(channels_in: int, channels: int, stride: int) -> nn.Module | None:
     if stride == 1 and channels_in == channels:
         return None
-    return nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+    return nn.Sequential(conv(channels_in, channels, 1, stride), norm(channels))
 
 
 def layer(
@@ -76,8 +77,8 @@ class ResNet(nn.Module):
         self.crop_size = crop_size
         self.num_features = 512 * block.expansion
         self.normalise = Normalise()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = conv(3, 64, 7, 2)
+        self.bn1 = norm(64)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.layer1 = layer(block, 64, 64, counts[0])
         self.layer2 = layer(block, 64 * block.expansion, 128, counts[1], 2)
