@@ -355,7 +355,7 @@ def experiments(
     photos: Path | None = None,
     photo_limit: int = 60,
     weights: str = "limner",
-    before: Path | None = None,
+    tuned: Path | None = None,
     backbones: Path | None = None,
 ) -> int:
     """Repeat the paper's experiments on synthetic people and labelled photos: see docs/experiments.md.
@@ -370,7 +370,7 @@ def experiments(
         photos: labelled photos, as for `evaluate photos`; without, synthetic people only.
         photo_limit: at most this many people of each set of photos.
         weights: as for `estimate`; limner's networks only.
-        before: folder of weights from before end-to-end fine-tuning, to compare `weights` with.
+        tuned: folder of weights from after end-to-end fine-tuning (`train whole`), to compare `weights` with.
         backbones: JSON of trained backbones (bench/backbones.json), for the page.
     """
     from limner.experiments.run import Plan, run_experiments
@@ -383,7 +383,7 @@ def experiments(
         poses=poses,
         hdri=hdri,
         photos=photos,
-        before=before,
+        tuned=tuned,
         backbones=backbones,
     )
     run_experiments(out, plan, weights)

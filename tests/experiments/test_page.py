@@ -102,11 +102,11 @@ ROW = {
 }
 
 
-def test_weights_from_before_and_trained_backbones_are_told_when_they_are_there(tmp_path: Path) -> None:
+def test_fine_tuned_weights_and_trained_backbones_are_told_when_they_are_there(tmp_path: Path) -> None:
     made = content()
     assert "## Before and after end-to-end fine-tuning" in page(made)
     del made["experiments"]["finetuning"]
-    assert "**Not measured**: this run was given no weights from before" in page(made)
+    assert "**Not measured**: this run was given no fine-tuned weights" in page(made)
     rows = [ROW | {"name": "small", "heldout_pa_mpjpe_mm": 90.0}, ROW | {"name": "large", "heldout_pa_mpjpe_mm": 80}]
     rows[1]["ms_per_crop"] = 300
     (tmp_path / "b.json").write_text(json.dumps({"rows": rows}))

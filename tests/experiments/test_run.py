@@ -28,7 +28,7 @@ METRICS = {metric for one in EXPERIMENTS for metric in one.metrics}
 NAMES: dict[str, tuple[str, ...]] = {
     "flow": (a.LIMNER, a.NO_ATTENTION, a.BODY, a.UNREFINED, a.SMALL, a.SMALL_UNREFINED, a.FINGERS, a.PASTED),
     "sizes": tuple(a.of_size(px) for px in (256, 512, 1024)),
-    "before": (a.BEFORE, a.BEFORE_UNREFINED),
+    "tuned": (a.TUNED, a.TUNED_UNREFINED),
 }
 
 
@@ -63,16 +63,16 @@ def test_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Questioner, "ask", counted)
     monkeypatch.setattr(run, "shown_people", same_people)  # drawing them takes seconds
     for part in PARTS:
-        (tmp_path / "before").mkdir(exist_ok=True)
-        shutil.copy(weights_folder() / f"limner_{part}.safetensors", tmp_path / "before" / f"{part}.safetensors")
-    run_experiments(tmp_path, replace(plan, people=2, before=tmp_path / "before"))
-    assert asked[1:] == [(0, "sizes"), (0, "before"), (1, "flow"), (1, "sizes"), (1, "before")]
+        (tmp_path / "tuned").mkdir(exist_ok=True)
+        shutil.copy(weights_folder() / f"limner_{part}.safetensors", tmp_path / "tuned" / f"{part}.safetensors")
+    run_experiments(tmp_path, replace(plan, people=2, tuned=tmp_path / "tuned"))
+    assert asked[1:] == [(0, "sizes"), (0, "tuned"), (1, "flow"), (1, "sizes"), (1, "tuned")]
     content = json.loads((tmp_path / "experiments.json").read_text())
     assert content["experiments"]["attention"]["people"] == content["experiments"]["finetuning"]["people"] == 2
     assert (tmp_path / "images" / "experiments_people.jpg").exists()
     assert "limner experiments --out DIR --people 2 --fits 0" in (tmp_path / "experiments.md").read_text()
     assert plan.keys("limner") != replace(plan, seed=1).keys("limner") and plan.keys("limner") == plan.keys("limner")
-    assert plan.keys("limner")["flow"] != plan.keys(str(tmp_path / "before"))["flow"]  # other weights, other answers
+    assert plan.keys("limner")["flow"] != plan.keys(str(tmp_path / "tuned"))["flow"]  # other weights, other answers
 
 
 class Echo:

@@ -22,12 +22,12 @@ FINGERS, PASTED = "fingers and face only", "rotations pasted"
 SMALL, SMALL_UNREFINED = "crops from the body image", "crops from the body image, not refined"
 FIT_MEAN, FIT_START = "optimised from typical poses", "regressed, then optimised"
 FIT_MEAN_TRUE, FIT_START_TRUE = f"{FIT_MEAN}, true points", f"{FIT_START}, true points"
-BEFORE, BEFORE_UNREFINED = "before fine-tuning", "before fine-tuning, not refined"
+TUNED, TUNED_UNREFINED = "fine-tuned together", "fine-tuned together, not refined"
 REDUCTIONS = (8, 4, 2)
 SECONDS = "seconds"
 
-Group = Literal["flow", "sizes", "fits", "before"]
-"""Answers that are asked for together: stages and merging; photo sizes; optimisation; weights before fine-tuning."""
+Group = Literal["flow", "sizes", "fits", "tuned"]
+"""Answers that are asked for together: stages and merging; photo sizes; optimisation; weights fine-tuned together."""
 
 Answers = dict[str, dict[str, float]]
 """Errors by answer and metric; `seconds` where time was taken."""
@@ -41,9 +41,9 @@ def of_size(px: int) -> str:
 class Questioner:
     """Asks every variant about one person after the other, one group of answers at a time."""
 
-    def __init__(self, estimator: Estimator, before: Estimator | None = None):
-        """`before`: the same flow with the weights before end-to-end fine-tuning, for the group of that name."""
-        self.estimator, self.model, self.before = estimator, estimator.body_model, before
+    def __init__(self, estimator: Estimator, tuned: Estimator | None = None):
+        """`tuned`: the same flow with weights from after end-to-end fine-tuning, for the group of that name."""
+        self.estimator, self.model, self.tuned = estimator, estimator.body_model, tuned
         self.fitter = Fitter(self.model)
         self._last: tuple[Shown, People, float] | None = None
 
@@ -60,8 +60,8 @@ class Questioner:
                 return self._sizes(person, truth)
             case "fits":
                 return self._fits(person, truth)
-            case "before":
-                return self._before(person, truth)
+            case "tuned":
+                return self._tuned(person, truth)
 
     def _regressed(self, person: Shown) -> tuple[People, float]:
         """limner's people and the CPU seconds they took; the last person's are kept."""
@@ -102,14 +102,14 @@ class Questioner:
             answers[of_size(person.photo.shape[-1] // factor)] = self._scored(people.params, camera, truth)
         return answers
 
-    def _before(self, person: Shown, truth: Truth) -> Answers:
-        """The whole flow, and the networks alone, with the weights before fine-tuning."""
-        net = self.before
+    def _tuned(self, person: Shown, truth: Truth) -> Answers:
+        """The whole flow, and the networks alone, with the fine-tuned weights."""
+        net = self.tuned
         assert net is not None
         first = flow.coarse(net, person.photo, person.box)
         parts = net.look_at_parts(person.photo, first.refined, first.camera)
         plain = net.look_at_parts(person.photo, first.body, first.camera)
-        said = {BEFORE: net.join(first, parts), BEFORE_UNREFINED: flow.merged(first.body, plain)}
+        said = {TUNED: net.join(first, parts), TUNED_UNREFINED: flow.merged(first.body, plain)}
         return {name: self._scored(params, first.camera, truth) for name, params in said.items()}
 
     def _fits(self, person: Shown, truth: Truth) -> Answers:

@@ -83,8 +83,8 @@ def _not_done(content: dict[str, Any]) -> str:
     lines = ["## Not done\n"]
     if "finetuning" not in content["experiments"]:
         lines.append(
-            "* *Before and after end-to-end fine-tuning.* **Not measured**: this run was given no weights from before "
-            "(`--before FOLDER`)."
+            "* *Before and after end-to-end fine-tuning.* **Not measured**: this run was given no fine-tuned weights "
+            "(`--tuned FOLDER`)."
         )
     if not content.get("trained_backbones"):
         lines.append("* *Accuracy of other backbones.* **Not measured**: see above.")

@@ -43,7 +43,7 @@ FORM = 2
 class Plan:
     """What a run does: so many people, the first `fits` of them with optimisation; so many people of each photo set.
 
-    before: weights before end-to-end fine-tuning, compared with those of the run; backbones: JSON of trained backbones.
+    tuned: weights from after end-to-end fine-tuning, compared with those of the run; backbones: JSON of trained ones.
     """
 
     people: int = 40
@@ -54,7 +54,7 @@ class Plan:
     poses: Path | None = None
     hdri: Path | None = None
     photos: Path | None = None
-    before: Path | None = None
+    tuned: Path | None = None
     backbones: Path | None = None
 
     def command(self) -> str:
@@ -63,7 +63,7 @@ class Plan:
             ("--poses", self.poses, "cmu_poses.npz"),
             ("--hdri", self.hdri, "HDRI"),
             ("--photos", self.photos, "PHOTOS"),
-            ("--before", self.before, "WEIGHTS"),
+            ("--tuned", self.tuned, "WEIGHTS"),
             ("--backbones", self.backbones, "bench/backbones.json"),
         )
         options = "".join(f" {name} {stand_in}" for name, path, stand_in in given if path is not None)
@@ -74,14 +74,14 @@ class Plan:
         given: tuple[Group, ...] = ("flow", "sizes")
         if number < self.fits:
             given = (*given, "fits")
-        return given if self.before is None else (*given, "before")
+        return given if self.tuned is None else (*given, "tuned")
 
     def keys(self, weights: str) -> dict[Group, str]:
         """By group, what its answers depend on: with the same key they need not be asked for again."""
         who = fingerprint(FORM, self.seed, self.photo_px, stamp(self.poses), self.hdri and folder_stamps(self.hdri))
         now = fingerprint(who, weights_fingerprint(weights))
-        before = fingerprint(who, self.before and weights_fingerprint(self.before))
-        return {"flow": now, "sizes": now, "fits": now, "before": before}
+        tuned = fingerprint(who, self.tuned and weights_fingerprint(self.tuned))
+        return {"flow": now, "sizes": now, "fits": now, "tuned": tuned}
 
 
 def folder_stamps(folder: Path) -> list[tuple[str, int]]:
@@ -100,10 +100,10 @@ def run_experiments(out: Path, plan: Plan, weights: str = "limner") -> None:
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
     estimator = Estimator.load(weights)
-    before = None if plan.before is None else Estimator.load(plan.before)
+    tuned = None if plan.tuned is None else Estimator.load(plan.tuned)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        people = ask_everybody(out / "people", Questioner(estimator, before), plan, plan.keys(weights), progress)
+        people = ask_everybody(out / "people", Questioner(estimator, tuned), plan, plan.keys(weights), progress)
         photos = _photo_rows(out / "photos", estimator, plan, weights, progress)
     content = {
         "what": "ExPose's experiments on limner's data",

@@ -115,13 +115,13 @@ EXPERIMENTS = (
     Experiment(
         "finetuning",
         "Before and after end-to-end fine-tuning",
-        "The same flow with the weights before the networks were trained on together, and after. First the whole flow, "
-        "then the networks alone.",
+        "The same flow with the weights of networks trained apart, and after they were trained on together "
+        "(`limner train whole`). First the whole flow, then the networks alone.",
         "Training body, hands and face end to end makes the whole person better than parts that were trained apart.",
-        (a.LIMNER, a.BEFORE, a.UNREFINED, a.BEFORE_UNREFINED),
+        (a.LIMNER, a.TUNED, a.UNREFINED, a.TUNED_UNREFINED),
         WHOLE,
-        _all_of(a.LIMNER, a.BEFORE, PA_MPJPE, ALL_PA, HANDS_PA, HANDS_LOCAL, FACE_PA, FACE_LOCAL)
-        + _all_of(a.UNREFINED, a.BEFORE_UNREFINED, PA_MPJPE, ALL_PA, HANDS_PA, FACE_PA),
+        _all_of(a.TUNED, a.LIMNER, PA_MPJPE, ALL_PA, HANDS_PA, HANDS_LOCAL, FACE_PA, FACE_LOCAL)
+        + _all_of(a.TUNED_UNREFINED, a.UNREFINED, PA_MPJPE, ALL_PA, HANDS_PA, FACE_PA),
     ),
     Experiment(
         "alignment",
