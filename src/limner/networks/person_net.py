@@ -114,7 +114,7 @@ class PersonNet(nn.Module):
         return cls(MoveNet.load(movenet), BlazePose.load(pose))
 
     @torch.no_grad()
-    def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.3) -> PersonBoxes:
+    def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.35) -> PersonBoxes:
         """People whose score (of `Finds`) reaches `threshold`; nobody is an empty result.
 
         The photo is looked at once more in higher resolution, unless the first look shows exactly one person, who
