@@ -48,6 +48,14 @@ def test_a_bare_state_dict_is_read(tmp_path):
     assert list(read_official(saved(tmp_path, small())).tensors) == ["backbone.conv1.weight"]
 
 
+@pytest.mark.parametrize("old_new", [("smplx.", "module.smplx."), ("smplx.", ""), ("smplx.", "module.")])
+@pytest.mark.parametrize("entry", ["model", "state_dict"])
+def test_names_of_other_wrappings_are_understood(tmp_path, old_new, entry):
+    renamed = {name.replace(*old_new): value for name, value in small().items()}
+    checkpoint = read_official(saved(tmp_path, {entry: renamed}))
+    assert list(checkpoint.tensors) == ["backbone.conv1.weight"] and checkpoint.unknown == ()
+
+
 class Bomb:
     """Leaves a trace when it is unpickled by a reader that runs what it finds."""
 

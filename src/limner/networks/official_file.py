@@ -137,7 +137,7 @@ _NUMBERS_ONLY = SimpleNamespace(
 
 
 def _state_dict(file: Path) -> Mapping[str, Any]:
-    """The `model` entry of a checkpoint (or the whole of it, where it is a bare state dict)."""
+    """The `model` (or `state_dict`) entry of a checkpoint, or the whole of it, where it is a bare state dict."""
     try:
         if tarfile.is_tarfile(file):
             raise ValueError("it is a tar archive")
@@ -154,10 +154,19 @@ def _state_dict(file: Path) -> Mapping[str, Any]:
             f"{file} ({size} bytes) cannot be read as a torch checkpoint ({error or type(error).__name__}): it is "
             f"damaged, cut off or of another kind. {CURE}"
         ) from error
-    model = content.get("model", content) if isinstance(content, dict) else None
+    model = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
         raise WeightsError(f"{file} holds a {type(content).__name__}, expected a dict with `model` in it. {CURE}")
-    return model
+    return _official_names(model)
+
+
+def _official_names(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state dict under the names of the release: without DataParallel's `module.` in front, with `smplx.`."""
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    if any(name.startswith(PREFIX) for name in state):
+        return state
+    prefixed = {PREFIX + name: value for name, value in state.items()}
+    return prefixed if names_by_fate(prefixed)[Fate.USED] else state
 
 
 def _tensor(file: Path, name: str, value: object) -> Tensor:
