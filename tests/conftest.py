@@ -14,7 +14,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.networks.weights import PARTS, NetSpec, build_net, net_to_bytes
+from limner.networks.weights import PARTS, NetSpec, build_net, write_net
 
 
 def smplx_arrays(vertices: int = 400, directions: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
@@ -119,5 +119,5 @@ def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     for part in PARTS:
         spec = NetSpec(part, hidden=(32,))
-        (folder / f"{part}.safetensors").write_bytes(net_to_bytes(spec, build_net(spec)))
+        write_net(folder, spec, build_net(spec))
     return folder

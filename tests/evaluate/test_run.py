@@ -10,7 +10,7 @@ from limner.body.model import BodyModel
 from limner.evaluate.photo_sets import AnnotationError
 from limner.evaluate.run import evaluate_photos
 from limner.evaluate.sheets import Tile, contact_sheet
-from limner.networks.weights import NetSpec, build_net, net_to_bytes
+from limner.networks.weights import NetSpec, build_net, write_net
 from tests.evaluate.drawn import annotation, everybody, posed_people, write_set
 
 
@@ -18,7 +18,7 @@ def untrained(folder: Path) -> str:
     torch.manual_seed(0)
     for part in ("body", "hand", "face"):
         spec = NetSpec(part, "blaze", (16,), num_betas=10, num_expression=10)
-        (folder / f"{part}.safetensors").write_bytes(net_to_bytes(spec, build_net(spec)))
+        write_net(folder, spec, build_net(spec))
     return str(folder)
 
 

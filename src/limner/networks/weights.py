@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from limner.errors import WeightsError
+from limner.io.atomic import atomic_write
 from limner.networks.backbone import Backbone, CompactBackbone
 from limner.networks.blaze.backbones import BlazeFaceBackbone, BlazeHandBackbone, BlazePoseBackbone
 from limner.networks.blaze.depth import DepthBranch
@@ -159,6 +160,12 @@ def net_to_bytes(spec: NetSpec, net: PartNet) -> bytes:
     tensors = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in _own_tensors(spec, net).items()}
     header = {"limner": json.dumps({"spec": asdict(spec), "sha256": _digest(tensors)})}
     return save(tensors, header)
+
+
+def write_net(folder: Path, spec: NetSpec, net: PartNet) -> None:
+    """{part}.safetensors in a folder of weights, whole or not at all. Raises OutputError."""
+    with atomic_write(folder / f"{spec.part}.safetensors") as file:
+        file.write(net_to_bytes(spec, net))
 
 
 def load_net(path: Path) -> tuple[NetSpec, PartNet]:

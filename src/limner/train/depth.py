@@ -1,13 +1,12 @@
 """Teach BlazePose's top depth: features of rendered crops are computed once, the branch above them is trained."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Generator, Tensor
 
 from limner.body.model import BodyModel
 from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
@@ -17,9 +16,9 @@ from limner.io.atomic import atomic_write
 from limner.networks.blaze.depth import DepthBranch, unmirrored_world
 from limner.networks.blaze.pose import BlazePose
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
-from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.relative import RelativeAdamW
 from limner.train.stages import split_shards
+from limner.train.steps import Progress, train_steps
 
 LOOK = 32  # crops the frozen part sees at once
 HIPS = slice(23, 25)
@@ -108,7 +107,7 @@ def train_depth(
     evidence: Path,
     folder: Path,
     options: DepthOptions,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Train the branch; writes depth.safetensors, a checkpoint to go on from and depth_log.csv to `folder`.
 
@@ -125,30 +124,19 @@ def train_depth(
     branch = DepthBranch.copy_of(pose)
     before = world_error_mm(branch, held_out)
     optimiser = RelativeAdamW(branch.parameters(), options.learning_rate, options.weight_decay)
-    schedule = cosine_schedule(optimiser, options.steps)
-    checkpoint = folder / "depth_checkpoint.pt"
-    first = resume_state(checkpoint, branch, optimiser, schedule)
-    for step in range(first, options.steps):
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        branch.train()
+
+    def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         rows = torch.randint(len(training), (options.batch_size,), generator=generator)
         keep = torch.rand(options.batch_size, training.side16.shape[1], 1, 1, generator=generator) >= options.dropped
         world = branch(training.side16[rows].float() * keep)
-        loss = (world - training.world[rows]).norm(dim=-1).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(branch.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        done = step + 1
-        if done % options.log_every == 0 or done == options.steps:
-            error = world_error_mm(branch, held_out)
-            row = {"step": float(done), "loss": float(loss.detach()), "held_out_mm": error, "blaze_pose_mm": before}
-            append_row(folder / "depth_log.csv", row)
-            if progress:
-                progress(done, row)
-        if done % options.save_every == 0 or done == options.steps:
-            save_state(checkpoint, branch, optimiser, schedule, done)
-            with atomic_write(folder / "depth.safetensors") as file:
-                file.write(save({name: value.half().contiguous() for name, value in branch.state_dict().items()}))
-    return {"held_out_mm": world_error_mm(branch, held_out), "blaze_pose_mm": before}
+        return (world - training.world[rows]).norm(dim=-1).mean(), {}
+
+    def judge() -> dict[str, float]:
+        return {"held_out_mm": world_error_mm(branch, held_out), "blaze_pose_mm": before}
+
+    def write() -> None:
+        with atomic_write(folder / "depth.safetensors") as file:
+            file.write(save({name: value.half().contiguous() for name, value in branch.state_dict().items()}))
+
+    train_steps(branch, optimiser, options, loss_of, judge, write, folder, "depth", progress)
+    return judge()

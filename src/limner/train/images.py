@@ -1,6 +1,5 @@
 """How does a backbone learn? From pictures, end to end with its regressor: from scratch, or on from what it knows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,18 +12,17 @@ from limner.body.model import BodyModel
 from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import Evidence, read_shards
 from limner.errors import LimnerError
-from limner.io.atomic import atomic_write
 from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.body_net import BodyNet
-from limner.networks.weights import NetSpec, Part, PartNet, build_net, net_to_bytes
+from limner.networks.weights import NetSpec, Part, PartNet, build_net, write_net
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment, nowhere
-from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
 from limner.train.loop import RenderedSet, Start, evaluate_regressor
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.predicted import PredictedPoints
 from limner.train.relative import RelativeAdamW
 from limner.train.stages import mean_vector, rendered_truth, simulated_start, split_shards, well_seen
+from limner.train.steps import Progress, train_steps
 
 Init = Literal["scratch", "tuned", "frozen"]
 """A backbone from random numbers; on from its shipped weights; or as shipped, and only the regressor learns."""
@@ -88,7 +86,7 @@ def train_on_images(
     model: BodyModel,
     folder: Path,
     options: ImageOptions,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Train backbone and regressor on kept crops; writes {part}.safetensors, a checkpoint and {part}_log.csv.
 
@@ -114,42 +112,24 @@ def train_on_images(
     layout, points = spec.layout(), PredictedPoints(part, model, spec.layout()).to(accelerator.device)
     start = simulated_start(layout, part, net.regressor.mean)
     optimiser = _optimiser(net, init, options)
-    schedule = cosine_schedule(optimiser, options.steps)
-    checkpoint = folder / f"{part}_checkpoint.pt"
-    first = resume_state(checkpoint, net, optimiser, schedule)
-    learner, stepper = accelerator.prepare(_Learner(net, init), optimiser)
-    for step in range(first, options.steps):
-        generator = torch.Generator().manual_seed(
-            (options.seed * 1_000_003 + step) * accelerator.num_processes + accelerator.process_index
-        )
-        torch.manual_seed(generator.initial_seed())  # dropout
-        net.train()
+    learner = accelerator.prepare(_Learner(net, init))
+    device = accelerator.device
+
+    def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         index = torch.randint(len(training), (options.batch_size,), generator=generator)
         truth = training.seen.truth[index]
-        begin = start(truth, generator).to(accelerator.device)
+        begin = start(truth, generator).to(device)
         # a frozen backbone's report was kept with the crop
         shown = training.seen.pooled[index] if init == "frozen" else recoloured(training.pixels(index), generator)
         with accelerator.autocast():
-            features, vectors = learner(shown.to(accelerator.device), begin)
-        loss, terms = part_loss(vectors, truth.to(accelerator.device), layout, points, PART_WEIGHTS[part])
-        loss = loss + keypoint_loss(features, training.points[index].to(accelerator.device))
-        stepper.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(learner.parameters(), 1.0)
-        stepper.step()
-        schedule.step()
-        done = step + 1
-        if not accelerator.is_main_process:
-            continue
-        if done % options.log_every == 0 or done == options.steps:
-            row = {"step": float(done), "loss": float(loss.detach()), **terms}
-            append_row(folder / f"{part}_log.csv", row)
-            if progress:
-                progress(done, row)
-        if done % options.save_every == 0 or done == options.steps:
-            save_state(checkpoint, net, optimiser, schedule, done)
-            with atomic_write(folder / f"{part}.safetensors") as file:
-                file.write(net_to_bytes(spec, net))
+            features, vectors = learner(shown.to(device), begin)
+        loss, terms = part_loss(vectors, truth.to(device), layout, points, PART_WEIGHTS[part])
+        return loss + keypoint_loss(features, training.points[index].to(device)), terms
+
+    def write() -> None:
+        write_net(folder, spec, net)
+
+    train_steps(net, optimiser, options, loss_of, dict, write, folder, part, progress, accelerator)
     return judged(net.cpu(), spec, held_out, points.cpu(), start)
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from limner.io.atomic import atomic_write
 from limner.networks.regressor import ParamLayout
-from limner.networks.weights import NetSpec, PartNet, net_to_bytes
-from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+from limner.networks.weights import NetSpec, PartNet, write_net
 from limner.train.losses import LossWeights, part_loss, point_error_mm
 from limner.train.predicted import PredictedPoints
 from limner.train.real import Real2D, real_loss
 from limner.train.simulate import Simulator
+from limner.train.steps import Progress, train_steps
 from limner.train.truth import Truth
 
 
@@ -61,7 +60,7 @@ def train_regressor(
     start: Start,
     folder: Path,
     options: TrainOptions,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
     real: Real2D | None = None,
 ) -> dict[str, float]:
     """Train `net.regressor` on frozen evidence; writes weights, a checkpoint to resume from, and log.csv to `folder`.
@@ -73,39 +72,26 @@ def train_regressor(
     optimiser = torch.optim.AdamW(
         net.regressor.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    schedule = cosine_schedule(optimiser, options.steps)
-    checkpoint = folder / f"{spec.part}_checkpoint.pt"
-    first = resume_state(checkpoint, net.regressor, optimiser, schedule)
-    log = folder / f"{spec.part}_log.csv"
-    for step in range(first, options.steps):
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        torch.manual_seed(options.seed * 1_000_003 + step)  # dropout
-        net.train()
+    layout = spec.layout()
+
+    def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         pooled, truth = _batch(simulator, rendered, options, generator)
         vectors = net.regressor(net.standardise(pooled), start(truth, generator))
-        loss, terms = part_loss(vectors, truth, spec.layout(), points, options.loss)
+        loss, terms = part_loss(vectors, truth, layout, points, options.loss)
         if real is not None:
             batch = real.some(options.real_size, generator)
             vector = net.regressor(net.standardise(batch.pooled))[-1]
-            loss = loss + options.real_weight * real_loss(vector, batch, spec.layout(), points)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.regressor.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        done = step + 1
-        if done % options.log_every == 0 or done == options.steps:
-            row = {"step": float(done), "loss": float(loss.detach()), **terms}
-            row |= evaluate_regressor(net, spec.layout(), held_out, points, start)
-            append_row(log, row)
-            if progress:
-                progress(done, row)
-        if done % options.save_every == 0 or done == options.steps:
-            save_state(checkpoint, net.regressor, optimiser, schedule, done)
-            with atomic_write(folder / f"{spec.part}.safetensors") as file:
-                file.write(net_to_bytes(spec, net))
-    net.eval()
-    return evaluate_regressor(net, spec.layout(), held_out, points, start)
+            loss = loss + options.real_weight * real_loss(vector, batch, layout, points)
+        return loss, terms
+
+    def judge() -> dict[str, float]:
+        return evaluate_regressor(net, layout, held_out, points, start)
+
+    def write() -> None:
+        write_net(folder, spec, net)
+
+    train_steps(net.regressor, optimiser, options, loss_of, judge, write, folder, spec.part, progress)
+    return judge()
 
 
 def _batch(

@@ -1,23 +1,22 @@
 """Fine-tune body, hand and face networks together: errors of the merged person reach all three (ExPose, 3.3)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
-from limner.io.atomic import atomic_write
-from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, net_to_bytes, networks_of
-from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, networks_of, write_net
+from limner.train.checkpoint import append_row
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.predicted import PredictedPoints
 from limner.train.replay import HarvestedPeople, answers, face_from_head, shown_hand
 from limner.train.stages import rendered_truth, well_seen
+from limner.train.steps import Progress, train_steps
 from limner.train.truth import Truth
 
 NUM_BODY = len(BODY_JOINTS)
@@ -103,7 +102,7 @@ def train_whole(
     held_out: HarvestedPeople,
     folder: Path,
     options: WholeOptions,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Tune all three regressors; writes body, hand and face.safetensors, a checkpoint and whole_log.csv.
 
@@ -119,15 +118,10 @@ def train_whole(
     points = {part: PredictedPoints(part, model, specs[part].layout()) for part in PARTS}
     learned = nn.ModuleDict({part: nets[part].regressor for part in PARTS})
     optimiser = torch.optim.AdamW(learned.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    schedule = cosine_schedule(optimiser, options.steps)
-    checkpoint = folder / "whole_checkpoint.pt"
-    first = resume_state(checkpoint, learned, optimiser, schedule)
-    if first == 0:
+    if not (folder / "whole_log.csv").exists():
         append_row(folder / "whole_log.csv", {"step": 0.0, "loss": 0.0, **judged(networks, small, held)})
-    for step in range(first, options.steps):
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        torch.manual_seed(generator.initial_seed())  # dropout
-        learned.train()
+
+    def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         batch = train[torch.randint(len(train), (options.batch_size,), generator=generator)]
         said = answers(networks, batch.people)
         vectors = {"body": said.look.estimate.vectors, "hand": said.hand.vectors, "face": said.face.vectors}
@@ -138,24 +132,17 @@ def train_whole(
             layout = specs[part].layout()
             own = tuple(vector[rows] for vector in vectors[part])
             loss = loss + part_loss(own, batch.truth[part][rows], layout, points[part], PART_WEIGHTS[part])[0]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(learned.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        done = step + 1
-        if done % options.log_every == 0 or done == options.steps:
-            row = {"step": float(done), "loss": float(loss.detach()), **judged(networks, small, held)}
-            append_row(folder / "whole_log.csv", row)
-            if progress:
-                progress(done, row)
-        if done % options.save_every == 0 or done == options.steps:
-            save_state(checkpoint, learned, optimiser, schedule, done)
-            for part in PARTS:
-                with atomic_write(folder / f"{part}.safetensors") as file:
-                    file.write(net_to_bytes(specs[part], nets[part]))
-    learned.eval()
-    return judged(networks, small, held)
+        return loss, {}
+
+    def judge() -> dict[str, float]:
+        return judged(networks, small, held)
+
+    def write() -> None:
+        for part in PARTS:
+            write_net(folder, specs[part], nets[part])
+
+    train_steps(learned, optimiser, options, loss_of, judge, write, folder, "whole", progress)
+    return judge()
 
 
 @torch.no_grad()
