@@ -9,6 +9,7 @@ mean pose. One thread and processor time, so the machine may be busy. A run that
 
 import argparse
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +104,9 @@ def main() -> None:
         folder = arguments.out / trial.name.replace(", ", "_").replace(" ", "_")
         done = folder / "row.json"
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a trial that was cut off starts again: its time is measured
             step = seconds_a_step(trial, held, model)
-            steps = max(2, round(60 * arguments.minutes / step))
+            steps = max(10, round(60 * arguments.minutes / step))
             every = max(1, steps // 10)
             options = ImageOptions(steps, trial.batch_size, log_every=every, save_every=every)
             marks: list[float] = []
