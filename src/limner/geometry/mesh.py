@@ -1,4 +1,4 @@
-"""Which way does a triangle mesh face, and how large are its triangles?"""
+"""Which way does a triangle mesh face?"""
 
 import torch
 from jaxtyping import Float, Int
@@ -15,16 +15,6 @@ def face_vectors(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) ->
     """Cross product of two sides: along the outward normal, as long as twice the triangle's area (m^2)."""
     a, b, c = triangle_corners(vertices, faces).unbind(2)
     return torch.linalg.cross(b - a, c - a)
-
-
-def face_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B F 3"]:
-    """Outward unit normals of the triangles (corners counter-clockwise seen from outside); zero where degenerate."""
-    return torch.nn.functional.normalize(face_vectors(vertices, faces), dim=-1, eps=1e-20)
-
-
-def triangle_areas(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B F"]:
-    """Areas of the triangles in the square of the vertices' unit."""
-    return 0.5 * face_vectors(vertices, faces).norm(dim=-1)
 
 
 def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:

@@ -21,9 +21,3 @@ def turn_points(turn: Turn, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, 
 def turn_rotations(turn: Turn, rotations: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Rotations from a body into camera axes become rotations from the body into the new axes."""
     return torch.tensor(turn, dtype=rotations.dtype, device=rotations.device) @ rotations
-
-
-def inverse(turn: Turn) -> Turn:
-    """The way back."""
-    a, b, c = zip(*turn, strict=True)
-    return a, b, c
