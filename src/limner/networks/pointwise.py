@@ -107,6 +107,7 @@ class PointwiseConv(nn.Module):
         if found is None or kind is None:
             raise RuntimeError("no code for products on this machine: use a plain convolution")
         self.kernel, self.wide, self.relu = kind, columns_for(len(bias), found.lanes) * found.lanes, False
+        self.nothing = torch.zeros(len(bias))
 
     def forward(
         self,
@@ -115,10 +116,11 @@ class PointwiseConv(nn.Module):
         relu: bool = False,
         zoom: int = 1,
     ) -> Float[Tensor, "B D _ _"]:
-        if self.weight.ndim == 4:
-            self.weight = panels(self.weight, self.wide)
-        x, outputs = channels_last(x), len(self.bias)
-        beside = self.bias.new_zeros(outputs) if shortcut is None else channels_last(shortcut)
+        weight, bias = self.weight, self.bias
+        if weight.ndim == 4:
+            weight = self.weight = panels(weight, self.wide)
+        x, outputs = channels_last(x), len(bias)
+        beside = self.nothing if shortcut is None else channels_last(shortcut)
         count, channels, height, width = x.shape
         out = x.new_empty(count, height * zoom, width * zoom, outputs).permute(0, 3, 1, 2)
         pixels = count * height * width
@@ -126,13 +128,13 @@ class PointwiseConv(nn.Module):
             return out  # nobody in the batch
         columns = width
         if zoom == 1:  # all pixels are alike: large weights are read once, small ones stay in the cache
-            columns = FEW if self.weight.numel() < SMALL and pixels % FEW == 0 else pixels
+            columns = FEW if weight.numel() < SMALL and pixels % FEW == 0 else pixels
         lines, ahead = pixels // columns, 4 * self.wide // -(-columns // ROWS)
         work = shares(outputs // self.wide, torch.get_num_threads())
         self.kernel.run(
             [
                 (
-                    x.data_ptr(), self.weight.data_ptr() + 4 * channels * start, self.bias.data_ptr() + 4 * start,
+                    x.data_ptr(), weight.data_ptr() + 4 * channels * start, bias.data_ptr() + 4 * start,
                     beside.data_ptr() + 4 * start, int(shortcut is not None), out.data_ptr() + 4 * start,
                     int(relu or self.relu), lines, columns, channels, outputs, end - start, zoom, ahead,
                 )

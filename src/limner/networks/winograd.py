@@ -110,16 +110,17 @@ class WinogradConv(nn.Module):
         if found is None:
             raise RuntimeError("no code for Winograd's tiles on this machine: use a plain convolution")
         self.tile, self.kernel, self.room, self.relu = tile, found, room, False
+        self.nothing = torch.zeros(len(bias))
 
     def forward(
         self, x: Float[Tensor, "B C H W"], shortcut: Float[Tensor, "B D H W"] | None = None, relu: bool = False
     ) -> Float[Tensor, "B D H W"]:
-        if self.weight.ndim == 4:
-            self.weight = slabs(self.weight, self.tile)
-        x = channels_last(x)
-        beside = self.bias.new_zeros(len(self.bias)) if shortcut is None else channels_last(shortcut)
+        weight, bias = self.weight, self.bias  # looked up once: a module's buffers are not plain attributes
+        if weight.ndim == 4:
+            weight = self.weight = slabs(weight, self.tile)
+        x, beside = channels_last(x), self.nothing if shortcut is None else channels_last(shortcut)
         count, channels, height, width = x.shape
-        wide, outputs = self.weight.shape[2] * STEP, len(self.bias)
+        wide, outputs = weight.shape[2] * STEP, len(bias)
         out = x.new_empty(count, height, width, outputs).permute(0, 3, 1, 2)
         rows, columns = -(-height // self.tile), -(-width // self.tile)
         tiles = count * rows * columns
@@ -127,16 +128,16 @@ class WinogradConv(nn.Module):
             return out  # nobody in the batch; the compiled code divides by the number of tiles
         fitting = max(FEWEST_TILES, CACHE_NUMBERS // ((self.tile + 2) ** 2 * channels))
         portion = min(tiles, ONE_SLAB_TILES if wide == outputs else fitting)
-        parts = _parts(len(self.weight), tiles)
+        parts = _parts(len(weight), tiles)
         size = room_numbers(self.tile + 2, channels, wide, portion)
         room = self.room.take(size * len(parts)).data_ptr()
+        numbers, weights, biases, besides, goal = (t.data_ptr() for t in (x, weight, bias, beside, out))
         self.kernel.run(
             [
                 (
-                    x.data_ptr(), self.weight[slab].data_ptr(), self.bias.data_ptr() + 4 * wide * slab,
-                    beside.data_ptr() + 4 * wide * slab, int(shortcut is not None), out.data_ptr() + 4 * wide * slab,
-                    int(relu or self.relu), room + 4 * size * k, height, width, channels,
-                    outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
+                    numbers, weights + 36 * channels * wide * slab, biases + 4 * wide * slab, besides + 4 * wide * slab,
+                    int(shortcut is not None), goal + 4 * wide * slab, int(relu or self.relu), room + 4 * size * k,
+                    height, width, channels, outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
                 )
                 for k, (slab, end, first, last) in enumerate(parts)
             ]
