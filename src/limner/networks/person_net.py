@@ -18,6 +18,7 @@ LEAST_SIDE_PX = 8  # of a photo in which anyone could be seen
 LEAST_PERSON_PX = 24  # the longer side of a box: of smaller people nothing could be told
 COARSE_PX, FINE_PX = 256, 640  # longer side of what MoveNet sees
 BODY_POINTS, CLEAREST = 33, 8  # of BlazePose's points those of the body; how many of them speak for a person
+LESS_CLEAR = 0.05  # clarity that a better aligned look may lose
 BATCH = 8  # crops a network sees at once; bounds the memory in crowds
 POINT = {name: i for i, name in enumerate(POSE_POINTS)}
 TORSO = [POINT[f"{side}_{joint}"] for joint in ("shoulder", "hip") for side in ("left", "right")]
@@ -151,11 +152,11 @@ class PersonNet(nn.Module):
         return found[distinct(found.boxes, found.scores)]
 
     def _look_twice(self, photo: Tensor, found: Candidates) -> Looks:
-        """BlazePose on each candidate, then in the crop that its landmarks suggest: the clearer look counts."""
+        """BlazePose on each candidate, then in the crop that its landmarks suggest: that counts, unless it is less clear."""
         first = self._look(photo, found.squares())
         center, top = (first.points_px[:, POINT[f"body_{name}"]] for name in ("center", "top"))
         second = self._look(photo, upright_squares(center, top, margin=1.25))
-        better = torch.arange(len(found)) + len(found) * (second.clarity >= first.clarity)
+        better = torch.arange(len(found)) + len(found) * (second.clarity >= first.clarity - LESS_CLEAR)
         looks = joined_looks(first, second)[better]
         return replace(looks, presence=torch.maximum(first.presence, second.presence))
 
