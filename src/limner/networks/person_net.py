@@ -152,7 +152,7 @@ class PersonNet(nn.Module):
         return found[distinct(found.boxes, found.scores)]
 
     def _look_twice(self, photo: Tensor, found: Candidates) -> Looks:
-        """BlazePose on each candidate, then in the crop that its landmarks suggest: that counts, unless it is less clear."""
+        """BlazePose on each candidate, then in the crop that its landmarks suggest: that counts, unless less clear."""
         first = self._look(photo, found.squares())
         center, top = (first.points_px[:, POINT[f"body_{name}"]] for name in ("center", "top"))
         second = self._look(photo, upright_squares(center, top, margin=1.25))
