@@ -69,6 +69,35 @@ def test_keypoints_alone_resume_and_starts_from_disk(keypoints, tmp_path, capsys
     assert near["verdict"] == "fitted" and near["scores"]["reprojection"] < 0.01
 
 
+def test_each_bad_person_of_a_file_has_a_verdict_and_no_mesh(body, keypoints, tmp_path):
+    content = json.loads((keypoints / "p0.json").read_text())
+    good = content["people"][0]
+    x, y = (sum(p[k] for p in good["keypoints_px"]) / 133 for k in (0, 1))
+
+    def changed(point):
+        points = [point(k, *p) for k, p in enumerate(good["keypoints_px"])]
+        return good | {"keypoints_px": points}
+
+    bad = {
+        "not fitted: no confident torso": changed(lambda k, x, y, c: [float("nan"), y, c]),
+        "not fitted: no confident torso ": changed(lambda k, x, y, c: [x, y, 0.0]),
+        "not fitted: all keypoints in one place": changed(lambda k, *_: [x, y, 1.0]),
+        "fitted": changed(lambda k, x, y, c: [float("nan") if k % 5 == 0 else x, y, c]),
+    }
+    content["people"] = list(bad.values())
+    folder = tmp_path / "keypoints"
+    folder.mkdir()
+    (folder / "p0.json").write_text(json.dumps(content))
+    (folder / "p1.json").write_text(json.dumps(content | {"photo": "p1.jpg", "people": []}))
+    assert fit_photos((), folder, tmp_path / "out", start="mean") == 0
+    photos = json.loads((tmp_path / "out" / "fits.json").read_text())["photos"]
+    assert photos["p1"] == {"people": []}
+    for person, verdict in zip(photos["p0"]["people"], bad, strict=True):
+        assert person["verdict"].startswith(verdict.strip()), person["verdict"]
+        assert (person["folder"] is not None) == (verdict == "fitted")
+    assert [p.name for p in (tmp_path / "out" / "p0").iterdir()] == ["person_0"]
+
+
 def test_one_bad_photo_does_not_stop_the_rest(keypoints, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
