@@ -141,7 +141,12 @@ class Estimator:
             found = self.person_net(pixels)
             return found.boxes, found.scores, found.squares
         check_boxes(boxes, pixels.shape[-1], pixels.shape[-2])
-        return boxes, torch.ones(len(boxes)), squares_of_boxes(self.body_net, pixels, boxes)
+        return boxes, torch.ones(len(boxes)), self.squares_of(pixels, boxes)
+
+    @torch.no_grad()
+    def squares_of(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Squares:
+        """Where the body network looks for people of whom only boxes are known."""
+        return self.person_net.better_squares(photo, boxes, squares_of_boxes(self.body_net, photo, boxes))
 
     def _keypoints(self, params: BodyParams) -> Float[Tensor, "P 144 3"]:
         return self.keypoint_model.keypoints144(self.keypoint_model(params), params)

@@ -125,3 +125,23 @@ def test_a_box_reaches_to_the_points_that_were_seen(person_net):
     upper[:, 3] = 240
     assert stretched(upper, looks)[0, 3] > 0.9 * truth[3]
     assert torch.equal(stretched(upper, replace(looks, heat=torch.zeros_like(looks.heat))), upper)
+
+
+def test_a_square_that_shows_somebody_badly_is_replaced(person_net):
+    image = blank(480, 480)
+    boxes = draw_person(image, 240, 40, 400)[None]
+    about = squares_around(boxes, 1.25)
+    upside_down = replace(about, angle_rad=about.angle_rad + torch.pi)
+    better = person_net.better_squares(as_photo(image), boxes, upside_down)
+    assert abs(better.angle_rad.item()) < 0.3
+    assert person_net._look(as_photo(image), better).clarity > person_net._look(as_photo(image), upside_down).clarity
+    nobody = torch.tensor([[5.0, 300, 60, 470]])
+    elsewhere = squares_around(nobody, 1.25)
+    assert torch.equal(person_net.better_squares(as_photo(image), nobody, elsewhere).center_px, elsewhere.center_px)
+
+
+def test_a_good_square_of_a_given_box_is_kept(person_net):
+    image = blank(480, 480)
+    boxes = draw_person(image, 240, 40, 400)[None]
+    squares = person_net._look_twice(as_photo(image), person_net._search(as_photo(image), 256, 0.3)[:1]).squares
+    assert person_net.better_squares(as_photo(image), boxes, squares) is squares

@@ -22,7 +22,7 @@ from limner.networks.blaze.pose import POSE_POINTS
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import decode_body
 from limner.networks.weights import Networks
-from limner.pipeline.attention import look_at_bodies, squares_of_boxes
+from limner.pipeline.attention import look_at_bodies
 from limner.pipeline.people import People
 from limner.train.predicted import PredictedPoints
 
@@ -69,7 +69,7 @@ def estimator_rivals(estimator: Estimator) -> Rivals:
 
     def person(photo: Photo, boxes: Tensor) -> Answers:
         answers = {LIMNER: whole_body(estimator, photo, boxes), UNREFINED: whole_body(plain, photo, boxes)}
-        seen = backbone_body(nets.body, photo, boxes)
+        seen = backbone_body(estimator, photo, boxes)
         return answers | ({} if seen is None else {BACKBONE: seen}) | {MEAN: mean_body(nets.body, model, boxes)}
 
     def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Answers:
@@ -93,9 +93,9 @@ def _points_of(keypoints144_px: Tensor, head_top_px: Tensor) -> Answer:
 
 
 @torch.no_grad()
-def backbone_body(net: BodyNet, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer | None:
+def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer | None:
     """BlazePose's own points, in the crops that limner cuts; None for another backbone."""
-    look = look_at_bodies(net, photo.pixels, squares_of_boxes(net, photo.pixels, boxes))
+    look = look_at_bodies(estimator.body_net, photo.pixels, estimator.squares_of(photo.pixels, boxes))
     seen = look.estimate.features.keypoints
     if seen is None or seen.shape[1] < len(POSE_POINTS):
         return None

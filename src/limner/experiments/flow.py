@@ -14,7 +14,6 @@ from limner.geometry.box import Squares
 from limner.geometry.camera import photo_camera
 from limner.geometry.rotation import mirror_rotation
 from limner.geometry.warp import crop
-from limner.pipeline.attention import squares_of_boxes
 from limner.pipeline.merge import merge
 from limner.pipeline.parts import select
 
@@ -25,9 +24,7 @@ SMALL_PX = 256
 def coarse(net: Estimator, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Coarse:
     """The first half of the flow, as the estimator does it in given boxes without a known focal length."""
     height, width = photo.shape[-2:]
-    return net.look_at_people(
-        photo, squares_of_boxes(net.body_net, photo, boxes), photo_camera(width, height, None, len(boxes))
-    )
+    return net.look_at_people(photo, net.squares_of(photo, boxes), photo_camera(width, height, None, len(boxes)))
 
 
 def merged(body: BodyParams, parts: Parts) -> BodyParams:

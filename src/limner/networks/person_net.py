@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from limner.geometry.box import Squares, iou, upright_squares
+from limner.geometry.box import Squares, iou, squares_around, upright_squares
 from limner.geometry.warp import crop
 from limner.networks.blaze import pose as blaze_pose
 from limner.networks.blaze.pose import POSE_POINTS, BlazePose, borne_out
@@ -19,6 +19,8 @@ LEAST_PERSON_PX = 24  # the longer side of a box: of smaller people nothing coul
 COARSE_PX, FINE_PX = 256, 640  # longer side of what MoveNet sees
 BODY_POINTS, CLEAREST = 33, 8  # of BlazePose's points those of the body; how many of them speak for a person
 LESS_CLEAR = 0.05  # clarity that a better aligned look may lose
+CLEAR = 0.8  # clarity of somebody whose square is good enough
+BOX_MARGIN, LEAST_IN_BOX, SAME_IOU = 1.25, 0.1, 0.3  # looking for the person of a given box
 BATCH = 8  # crops a network sees at once; bounds the memory in crowds
 POINT = {name: i for i, name in enumerate(POSE_POINTS)}
 TORSO = [POINT[f"{side}_{joint}"] for joint in ("shoulder", "hip") for side in ("left", "right")]
@@ -135,6 +137,33 @@ class PersonNet(nn.Module):
         looks = joined_looks(looks[old], self._look_twice(photo, both[new]))
         return self._agreed(both[old + new], looks, width, height)
 
+    @torch.no_grad()
+    def better_squares(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"], squares: Squares) -> Squares:
+        """Of people whose boxes are known: `squares`, or those of MoveNet where they show the person more clearly.
+
+        Only people who are not seen clearly in their squares are looked for: upside down, bent, or one of several.
+        """
+        own = self._look(photo, squares)
+        doubtful = (own.clarity < CLEAR).nonzero()[:, 0]
+        height, width = photo.shape[1:]
+        rows, lists = [], []
+        for i in doubtful.tolist():
+            about = squares_around(boxes[i : i + 1], BOX_MARGIN)
+            scale, corner = float(about.size_px[0]) / COARSE_PX, about.corners_px()[0].amin(0)
+            finds = self.movenet.find(crop(photo, about, COARSE_PX).pixels, LEAST_IN_BOX)[0]
+            found = candidates(finds, scale, corner, width, height)
+            overlap = iou(boxes[i : i + 1], found.boxes)[0]
+            if len(found) and overlap.max() >= SAME_IOU:
+                rows.append(i)
+                lists.append(found[[int(overlap.argmax())]])
+        if not rows:
+            return squares
+        looks = self._look_twice(photo, joined(*lists))
+        clearer = looks.clarity > own.clarity[rows]
+        index = torch.arange(len(squares))
+        index[torch.tensor(rows)[clearer]] = len(squares) + torch.arange(len(rows))[clearer]
+        return joined_squares(squares, looks.squares)[index]
+
     def _search(self, photo: Tensor, size: int, threshold: float) -> Candidates:
         """What MoveNet finds when the longer side of the photo has `size` pixels, or twice its own."""
         height, width = photo.shape[1:]
@@ -208,12 +237,20 @@ def joined(*lists: Candidates) -> Candidates:
 
 def joined_looks(first: Looks, second: Looks) -> Looks:
     """All looks of two lists."""
-    squares = [(look.squares.center_px, look.squares.size_px, look.squares.angle_rad) for look in (first, second)]
     return Looks(
         torch.cat([first.presence, second.presence]),
         torch.cat([first.points_px, second.points_px]),
         torch.cat([first.heat, second.heat]),
-        Squares(*(torch.cat(parts) for parts in zip(*squares, strict=True))),
+        joined_squares(first.squares, second.squares),
+    )
+
+
+def joined_squares(first: Squares, second: Squares) -> Squares:
+    """All squares of two lists."""
+    return Squares(
+        torch.cat([first.center_px, second.center_px]),
+        torch.cat([first.size_px, second.size_px]),
+        torch.cat([first.angle_rad, second.angle_rad]),
     )
 
 
