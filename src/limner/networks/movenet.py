@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from limner.networks.blaze.layers import BlockSpec, Conv, InvertedBottleneck, as_input, upsample
+from limner.networks.blaze.layers import BlockSpec, Conv, as_input, bottleneck_stages, upsample
 from limner.networks.blaze.weights import load_weights
 
 STRIDE = 4  # input pixels a cell of the output maps
@@ -99,14 +99,8 @@ class MoveNet(nn.Module):
         self.stem = Conv(3, 48, 3, stride=2, relu6=True, tf_same=True)
         self.first_depthwise = Conv(48, 48, 3, depthwise=True, relu6=True)
         self.first_project = Conv(48, 24)
-        self.stages, channels = nn.ModuleList(), 24
-        for specs in STAGES:
-            blocks = []
-            for spec in specs:
-                blocks.append(InvertedBottleneck(channels, spec, tf_same=True))
-                channels = spec.outputs
-            self.stages.append(nn.Sequential(*blocks))
-        self.top = Conv(channels, 1280, relu6=True)
+        self.stages = bottleneck_stages(24, STAGES, tf_same=True)
+        self.top = Conv(STAGES[-1][-1].outputs, 1280, relu6=True)
         self.reduce = Conv(1280, 64)
         self.lateral = nn.ModuleList([Conv(40, 24), Conv(48, 32), Conv(96, 64)])  # strides 4, 8, 16
         self.merge = nn.ModuleList([Separable(24, 24), Separable(32, 24), Separable(64, 32)])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from limner.body.assets import NumbersOnly
-from limner.errors import DataSetError
+from limner.data.sources.pickled import unpickled
 
 Table = dict[str, list[Any]]
 """Columns by name, each with a value a row."""
@@ -25,18 +25,15 @@ def read_frame(file: Path) -> Table:
     Raises DataSetError for a missing, damaged or cut-off file, for one that asks for any class but pandas' own, and for
     one that holds something else than a table.
     """
-    try:
-        table = _FramesOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
-        if not isinstance(table, _Frame):
-            raise pickle.UnpicklingError(f"it holds a {type(table).__name__}, expected a table")
-        return table.columns()
-    except FileNotFoundError as error:
-        raise DataSetError(f"{file} does not exist. Check the path.") from error
-    except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
-        raise DataSetError(
-            f"{file} is refused or damaged: {error or type(error).__name__}. Only pandas tables of arrays, numbers and "
-            "texts are read. Copy it again from its source."
-        ) from error
+    cure = "Only pandas tables of arrays, numbers and texts are read. Copy it again from its source."
+    return unpickled(file, _columns, cure)
+
+
+def _columns(content: io.BytesIO) -> Table:
+    table = _FramesOnly(content, encoding="latin1").load()
+    if not isinstance(table, _Frame):
+        raise pickle.UnpicklingError(f"it holds a {type(table).__name__}, expected a table")
+    return table.columns()
 
 
 class _Frame:

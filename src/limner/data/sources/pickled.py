@@ -7,13 +7,16 @@ import io
 import pickle
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from limner.body.assets import NumbersOnly
 from limner.errors import DataSetError
+
+Content = TypeVar("Content")
 
 
 def read_pickle(file: Path) -> Any:
@@ -21,15 +24,21 @@ def read_pickle(file: Path) -> Any:
 
     Raises DataSetError for a missing, damaged or cut-off file and for one that asks for any other class.
     """
+    cure = (
+        "Only arrays, numbers and texts are read from pickles. Copy it again from its source, or convert it to .npz "
+        "yourself if you trust it."
+    )
+    return unpickled(file, lambda content: NumbersOnly(content, encoding="latin1").load(), cure)
+
+
+def unpickled(file: Path, load: Callable[[io.BytesIO], Content], cure: str) -> Content:
+    """What `load` (a restricted unpickler) makes of the file; DataSetError with the cure for whatever goes wrong."""
     try:
-        return NumbersOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+        return load(io.BytesIO(file.read_bytes()))
     except FileNotFoundError as error:
         raise DataSetError(f"{file} does not exist. Check the path.") from error
     except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
-        raise DataSetError(
-            f"{file} is refused or damaged: {error or type(error).__name__}. Only arrays, numbers and texts are read "
-            "from pickles. Copy it again from its source, or convert it to .npz yourself if you trust it."
-        ) from error
+        raise DataSetError(f"{file} is refused or damaged: {error or type(error).__name__}. {cure}") from error
 
 
 def read_npz(file: Path) -> dict[str, Any]:

@@ -109,6 +109,18 @@ class InvertedBottleneck(nn.Module):
         return x + y if self.residual else y
 
 
+def bottleneck_stages(inputs: int, stages: tuple[tuple[BlockSpec, ...], ...], *, tf_same: bool) -> nn.ModuleList:
+    """One sequence of inverted bottlenecks a stage, each fed by the one before."""
+    made = nn.ModuleList()
+    for specs in stages:
+        blocks = []
+        for spec in specs:
+            blocks.append(InvertedBottleneck(inputs, spec, tf_same=tf_same))
+            inputs = spec.outputs
+        made.append(nn.Sequential(*blocks))
+    return made
+
+
 class Trunk(nn.Module):
     """Encoder of the pose and hand networks: EfficientNet-B0 without its attention, ReLU6 throughout.
 
@@ -120,13 +132,8 @@ class Trunk(nn.Module):
         self.stem = Conv(3, 24, 3, stride=2, relu6=True, tf_same=tf_same)
         self.first_depthwise = Conv(24, 24, 3, depthwise=True, relu6=True)
         self.first_project = Conv(24, 16)
-        self.stages, channels = nn.ModuleList(), 16
-        for specs in stages:
-            blocks = []
-            for spec in specs:
-                blocks.append(InvertedBottleneck(channels, spec, tf_same=tf_same))
-                channels = spec.outputs
-            self.stages.append(nn.Sequential(*blocks))
+        self.stages = bottleneck_stages(16, stages, tf_same=tf_same)
+        channels = stages[-1][-1].outputs
         top = 6 * channels
         self.top_expand = Conv(channels, top, relu6=True)
         self.top_depthwise = Conv(top, top, 3, depthwise=True, relu6=True)
