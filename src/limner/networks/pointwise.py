@@ -116,29 +116,36 @@ class PointwiseConv(nn.Module):
         relu: bool = False,
         zoom: int = 1,
     ) -> Float[Tensor, "B D _ _"]:
-        weight, bias = self.weight, self.bias
+        weight = self.weight
         if weight.ndim == 4:
             weight = self.weight = panels(weight, self.wide)
-        x, outputs = channels_last(x), len(bias)
+        x, outputs = channels_last(x), len(self.nothing)
         beside = self.nothing if shortcut is None else channels_last(shortcut)
         count, channels, height, width = x.shape
         out = x.new_empty(count, height * zoom, width * zoom, outputs).permute(0, 3, 1, 2)
         pixels = count * height * width
         if not pixels:
             return out  # nobody in the batch
-        columns = width
+        small, columns = weight.numel() < SMALL, width
         if zoom == 1:  # all pixels are alike: large weights are read once, small ones stay in the cache
-            columns = FEW if weight.numel() < SMALL and pixels % FEW == 0 else pixels
+            columns = FEW if small and pixels % FEW == 0 else pixels
         lines, ahead = pixels // columns, 4 * self.wide // -(-columns // ROWS)
-        work = shares(outputs // self.wide, torch.get_num_threads())
+        threads = torch.get_num_threads()
+        # small weights: each thread has its own pixels; large ones: its own outputs, so that they are read by one only
+        many = small and lines >= threads
+        rows = shares(lines, threads) if many else [(0, lines)]
+        parts = [(0, len(weight))] if many else shares(len(weight), threads)
+        given, made, aside = 4 * columns * channels, 4 * columns * zoom * zoom * outputs, int(shortcut is not None)
+        numbers, weights, biases, besides, goal = (t.data_ptr() for t in (x, weight, self.bias, beside, out))
         self.kernel.run(
             [
                 (
-                    x.data_ptr(), weight.data_ptr() + 4 * channels * start, bias.data_ptr() + 4 * start,
-                    beside.data_ptr() + 4 * start, int(shortcut is not None), out.data_ptr() + 4 * start,
-                    int(relu or self.relu), lines, columns, channels, outputs, end - start, zoom, ahead,
+                    numbers + given * top, weights + 4 * channels * start, biases + 4 * start,
+                    besides + aside * made * top + 4 * start, aside, goal + made * top + 4 * start,
+                    int(relu or self.relu), below - top, columns, channels, outputs, end - start, zoom, ahead,
                 )
-                for start, end in ((self.wide * first, self.wide * last) for first, last in work)
+                for top, below in rows
+                for start, end in ((self.wide * first, self.wide * last) for first, last in parts)
             ]
         )  # fmt: skip
         return out
