@@ -6,13 +6,12 @@ crop are picked (the horizontal one) while it is in the cache.
 
 from functools import cache
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from limner.networks import vector_code
-from limner.networks.vector_code import Code, Kernel, shares
+from limner.networks.vector_code import Code, Jobs, Kernel, shares
 
 ARGUMENTS = (
     "ptr noalias %photo, ptr noalias %columns, ptr noalias %across, ptr noalias %rows, ptr noalias %down, "
@@ -109,17 +108,16 @@ def sample(
     vertical[:2] /= 255
     out, color = torch.empty(3, size, size), torch.tensor(outside)
     parts = shares(size, torch.get_num_threads())
-    line = np.empty((len(parts), wide), np.float32)
-    found.run(
+    line = torch.empty(len(parts), wide)
+    jobs = Jobs(
         [
-            (
-                photo.data_ptr(), places.data_ptr(), across.data_ptr(), begins.data_ptr() + 8 * start,
-                vertical.data_ptr() + 4 * start, color.data_ptr(), out.data_ptr() + 4 * size * start,
-                line[k].ctypes.data, size, end - start, wide, height * width,
-            )
+            (0, 0, 0, 8 * start, 4 * start, 0, 4 * size * start, 4 * wide * k, size, end - start, wide, height * width)
             for k, (start, end) in enumerate(parts)
-        ]
-    )  # fmt: skip
+        ],
+        8,
+    )
+    given = (photo, places, across, begins, vertical, color, out, line)
+    found.run(jobs, [tensor.data_ptr() for tensor in given])
     return out
 
 

@@ -20,6 +20,7 @@ COARSE_PX, FINE_PX = 256, 640  # longer side of what MoveNet sees
 BODY_POINTS, CLEAREST = 33, 8  # of BlazePose's points those of the body; how many of them speak for a person
 LESS_CLEAR = 0.05  # clarity that a better aligned look may lose
 CLEAR = 0.8  # clarity of somebody whose square is good enough
+POINTS_ROOM = 1.1  # for crown and toes beyond the points
 BOX_MARGIN, LEAST_IN_BOX, SAME_IOU = 1.25, 0.1, 0.3  # looking for the person of a given box
 BATCH = 8  # crops a network sees at once; bounds the memory in crowds
 POINT = {name: i for i, name in enumerate(POSE_POINTS)}
@@ -49,22 +50,25 @@ class PersonBoxes:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Perhaps people: scores "N", boxes, mid-hips, top of the circle about them that holds the body, photo px."""
+    """Perhaps people: scores "N", boxes "N 4", points "N 17 2" in the order of MOVENET_POINTS, photo pixels."""
 
     scores: Float[Tensor, "N"]
     boxes: Float[Tensor, "N 4"]
-    hips_px: Float[Tensor, "N 2"]
-    top_px: Float[Tensor, "N 2"]
+    points_px: Float[Tensor, "N 17 2"]
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "Candidates":
-        return Candidates(self.scores[index], self.boxes[index], self.hips_px[index], self.top_px[index])
+        return Candidates(self.scores[index], self.boxes[index], self.points_px[index])
 
     def squares(self) -> Squares:
-        """The crops BlazePose expects: about the hips, 1.25 times the circle, the head up."""
-        return upright_squares(self.hips_px, self.top_px, margin=1.25)
+        """The crops BlazePose expects: about the hips, 1.25 times the circle that holds the body, the head up."""
+        hips = self.points_px[:, HIPS].mean(1)
+        up = self.points_px[:, SHOULDERS].mean(1) - hips
+        reach = POINTS_ROOM * (self.points_px - hips[:, None]).norm(dim=-1).amax(1, keepdim=True)
+        top = hips + reach * up / up.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        return upright_squares(hips, top, margin=1.25)
 
 
 @dataclass(frozen=True)
@@ -126,12 +130,12 @@ class PersonNet(nn.Module):
         height, width = photo.shape[1:]
         if min(height, width) < LEAST_SIDE_PX:
             return PersonBoxes(torch.zeros(0, 4), torch.zeros(0), square_tiles(width, height)[:0])
-        found = self._search(photo, COARSE_PX, threshold)
+        found = search(self.movenet, photo, COARSE_PX, threshold)
         looks = self._look_twice(photo, found)
         people = self._agreed(found, looks, width, height)
         if fills_photo(people, width, height):
             return people
-        both = joined(found, self._search(photo, FINE_PX, threshold))
+        both = joined(found, search(self.movenet, photo, FINE_PX, threshold))
         index = distinct(both.boxes, both.scores)
         old, new = [i for i in index if i < len(found)], [i for i in index if i >= len(found)]
         looks = joined_looks(looks[old], self._look_twice(photo, both[new]))
@@ -164,22 +168,6 @@ class PersonNet(nn.Module):
         index[torch.tensor(rows)[clearer]] = len(squares) + torch.arange(len(rows))[clearer]
         return joined_squares(squares, looks.squares)[index]
 
-    def _search(self, photo: Tensor, size: int, threshold: float) -> Candidates:
-        """What MoveNet finds when the longer side of the photo has `size` pixels, or twice its own."""
-        height, width = photo.shape[1:]
-        tiles = square_tiles(width, height)
-        size = min(size, GRANULE * math.ceil(2 * float(tiles.size_px[0]) / GRANULE))
-        lists = []
-        for i in range(len(tiles)):
-            tile, corner = tiles[i : i + 1], tiles.corners_px()[i].amin(0)
-            scale = float(tile.size_px[0]) / size
-            # below or beside the photo a square is black: not shown to the network
-            shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
-            pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
-            lists.append(candidates(self.movenet.find(pixels, threshold)[0], scale, corner, width, height))
-        found = joined(*lists)
-        return found[distinct(found.boxes, found.scores)]
-
     def _look_twice(self, photo: Tensor, found: Candidates) -> Looks:
         """BlazePose on each candidate, then in the crop that its landmarks suggest: that counts, unless less clear."""
         first = self._look(photo, found.squares())
@@ -210,28 +198,39 @@ class PersonNet(nn.Module):
         return PersonBoxes(boxes[index], found.scores[index], looks.squares[index])
 
 
-def candidates(
-    finds: Finds, scale: float, corner_px: Float[Tensor, "2"], width: int, height: int, margin: float = 1.1
-) -> Candidates:
+def search(movenet: MoveNet, photo: UInt8[Tensor, "3 H W"], size: int, threshold: float) -> Candidates:
+    """What MoveNet finds when the longer side of the photo has `size` pixels, or twice its own; each person once."""
+    height, width = photo.shape[1:]
+    tiles = square_tiles(width, height)
+    size = min(size, GRANULE * math.ceil(2 * float(tiles.size_px[0]) / GRANULE))
+    lists = []
+    for i in range(len(tiles)):
+        tile, corner = tiles[i : i + 1], tiles.corners_px()[i].amin(0)
+        scale = float(tile.size_px[0]) / size
+        # below or beside the photo a square is black: not shown to the network
+        shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
+        pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
+        lists.append(candidates(movenet.find(pixels, threshold)[0], scale, corner, width, height))
+    found = joined(*lists)
+    return found[distinct(found.boxes, found.scores)]
+
+
+def candidates(finds: Finds, scale: float, corner_px: Float[Tensor, "2"], width: int, height: int) -> Candidates:
     """MoveNet's finds in a piece of the photo, as candidates in photo pixels.
 
     scale: photo pixels a pixel of the input; corner_px: the photo's pixel at the input's origin; width, height of the
-    photo, at whose edges boxes end; margin: room for crown and toes beyond the points.
+    photo, at whose edges boxes end.
     """
     points = finds.points * scale + corner_px
     boxes = inside_photo((finds.boxes.unflatten(1, (2, 2)) * scale + corner_px).flatten(1), width, height)
-    hips = points[:, HIPS].mean(1)
-    up = points[:, SHOULDERS].mean(1) - hips
-    reach = margin * (points - hips[:, None]).norm(dim=-1).amax(1, keepdim=True)
-    top = hips + reach * up / up.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     sides = boxes[:, 2:] - boxes[:, :2]
     large = (sides.amax(1) >= min(LEAST_PERSON_PX, width, height)) & (sides.amin(1) >= 1)
-    return Candidates(finds.scores, boxes, hips, top)[large]
+    return Candidates(finds.scores, boxes, points)[large]
 
 
 def joined(*lists: Candidates) -> Candidates:
     """All candidates of several lists."""
-    rows = ((one.scores, one.boxes, one.hips_px, one.top_px) for one in lists)
+    rows = ((one.scores, one.boxes, one.points_px) for one in lists)
     return Candidates(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.networks import vector_code
-from limner.networks.vector_code import Code, Kernel, channels_last, shares
+from limner.networks.vector_code import Code, Jobs, Kernel, channels_last, shares
 
 STEP = 16
 """Channels come in multiples of this."""
@@ -22,8 +22,8 @@ ROWS, COLUMNS = 8, (3, 2, 1)
 SMALL, FEW = 2**18, 64
 """Where there are no more weights than this, all outputs are made of so many pixels before others are looked at."""
 ARGUMENTS = (
-    "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, ptr noalias %out, "
-    "i64 %relu, i64 %H, i64 %W, i64 %C, i64 %D, i64 %some, i64 %zoom, i64 %ahead"
+    "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, ptr noalias %out, "
+    "i64 %is_map, i64 %relu, i64 %H, i64 %W, i64 %C, i64 %D, i64 %some, i64 %zoom, i64 %ahead"
 )
 """Of the kernel: out = enlarged(map @ weights + bias) + shortcut, then ReLU if `relu` is not 0.
 
@@ -108,6 +108,7 @@ class PointwiseConv(nn.Module):
             raise RuntimeError("no code for products on this machine: use a plain convolution")
         self.kernel, self.wide, self.relu = kind, columns_for(len(bias), found.lanes) * found.lanes, False
         self.nothing = torch.zeros(len(bias))
+        self.planned: tuple[tuple[object, ...], Jobs] = ((), Jobs([(0,)], 0))
 
     def forward(
         self,
@@ -121,34 +122,43 @@ class PointwiseConv(nn.Module):
             weight = self.weight = panels(weight, self.wide)
         x, outputs = channels_last(x), len(self.nothing)
         beside = self.nothing if shortcut is None else channels_last(shortcut)
-        count, channels, height, width = x.shape
+        count, _, height, width = x.shape
         out = x.new_empty(count, height * zoom, width * zoom, outputs).permute(0, 3, 1, 2)
-        pixels = count * height * width
-        if not pixels:
+        if not out.numel():
             return out  # nobody in the batch
-        small, columns = weight.numel() < SMALL, width
+        wanted = (x.shape, shortcut is not None, relu or self.relu, zoom, torch.get_num_threads())
+        planned, jobs = self.planned
+        if planned != wanted:
+            jobs = self._plan(*wanted)
+            self.planned = wanted, jobs
+        self.kernel.run(jobs, [tensor.data_ptr() for tensor in (x, weight, self.bias, beside, out)])
+        return out
+
+    def _plan(self, shape: torch.Size, is_map: bool, relu: bool, zoom: int, threads: int) -> Jobs:
+        """What each thread does with maps of this shape."""
+        count, channels, height, width = shape
+        outputs, pixels, columns = len(self.nothing), count * height * width, width
+        small = channels * outputs < SMALL
         if zoom == 1:  # all pixels are alike: large weights are read once, small ones stay in the cache
             columns = FEW if small and pixels % FEW == 0 else pixels
         lines, ahead = pixels // columns, 4 * self.wide // -(-columns // ROWS)
-        threads = torch.get_num_threads()
         # small weights: each thread has its own pixels; large ones: its own outputs, so that they are read by one only
-        many = small and lines >= threads
-        rows = shares(lines, threads) if many else [(0, lines)]
-        parts = [(0, len(weight))] if many else shares(len(weight), threads)
-        given, made, aside = 4 * columns * channels, 4 * columns * zoom * zoom * outputs, int(shortcut is not None)
-        numbers, weights, biases, besides, goal = (t.data_ptr() for t in (x, weight, self.bias, beside, out))
-        self.kernel.run(
+        apart = small and lines >= threads
+        rows = shares(lines, threads) if apart else [(0, lines)]
+        parts = shares(outputs // self.wide, 1 if apart else threads)
+        given, made = 4 * columns * channels, 4 * columns * zoom * zoom * outputs
+        return Jobs(
             [
                 (
-                    numbers + given * top, weights + 4 * channels * start, biases + 4 * start,
-                    besides + aside * made * top + 4 * start, aside, goal + made * top + 4 * start,
-                    int(relu or self.relu), below - top, columns, channels, outputs, end - start, zoom, ahead,
+                    given * top, 4 * channels * start, 4 * start, is_map * made * top + 4 * start,
+                    made * top + 4 * start, int(is_map), int(relu), below - top, columns, channels, outputs,
+                    end - start, zoom, ahead,
                 )
                 for top, below in rows
                 for start, end in ((self.wide * first, self.wide * last) for first, last in parts)
-            ]
+            ],
+            5,
         )  # fmt: skip
-        return out
 
 
 def panels(weight: Float[Tensor, "D C 1 1"], wide: int) -> Float[Tensor, "P C w"]:

@@ -7,6 +7,7 @@ assembly, `compiled` makes a `Kernel` of it, which runs several jobs at once on 
 import ctypes
 import itertools
 import struct
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,24 +27,42 @@ declare i64 @llvm.smax.i64(i64, i64)
 """
 
 
+class Jobs:
+    """Calls of a kernel, all to be made at the same time; from run to run only the addresses change.
+
+    jobs: the arguments of each call. The first `addresses` of them are bytes beyond what `Kernel.run` is given.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[int, ...]], addresses: int):
+        self.words = array("q", itertools.chain([len(jobs)], *jobs))
+        self.addresses = addresses
+        self.slots = [1 + len(jobs[0]) * job + k for job in range(len(jobs)) for k in range(addresses)]
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A compiled function, to be called with addresses and integers; nothing is checked."""
 
-    start: Callable[[Any], None]
+    start: Callable[[int], None]
     lanes: int
     """Float32 numbers in a vector of this CPU."""
     engine: object
     """Keeps the code in memory."""
 
-    def run(self, jobs: Sequence[tuple[int, ...]]) -> None:
-        """Call it once for each of the jobs, all at the same time."""
-        words = list(itertools.chain([len(jobs)], *jobs))
-        self.start((ctypes.c_int64 * len(words))(*words))
+    def run(self, jobs: Jobs, addresses: Sequence[int]) -> None:
+        """Call it once for each of the jobs; `addresses`: the first arguments of all of them."""
+        words = jobs.words[:]
+        for slot, address in zip(jobs.slots, itertools.cycle(addresses[: jobs.addresses]), strict=False):
+            words[slot] += address
+        self.start(words.buffer_info()[0])
 
 
-def compiled(program: Callable[[int], str], name: str, arguments: str) -> Kernel | None:
-    """The function `name(arguments)` of a program, which is made for vectors of so many lanes.
+Program = Callable[[int], str]
+"""LLVM assembly for vectors of so many lanes."""
+
+
+def compiled(program: Program, name: str, arguments: str) -> Kernel | None:
+    """The function `name(arguments)` of a program.
 
     None where `llvmlite` is missing or cannot make code for this machine.
     """
@@ -92,7 +111,7 @@ def _engine(llvm: Any, module: Any) -> Any:
     return engine
 
 
-def whole_program(program: Callable[[int], str], name: str, arguments: str, lanes: int, threads: bool) -> str:
+def whole_program(program: Program, name: str, arguments: str, lanes: int, threads: bool) -> str:
     """A program and its entry: run(jobs), where `jobs` is their count, then the arguments of each."""
     parts = arguments.split(", ")
     each = Code(lanes)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.vector_code import Kernel, channels_last, shares
+from limner.networks.vector_code import Jobs, Kernel, channels_last, shares
 from limner.networks.winograd_kernels import STEP, Transform, compiled, room_numbers
 
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))}
@@ -32,6 +32,11 @@ ONE_SLAB_TILES = 64
 """So many tiles at a time where one slab is all: everything in work is in the cache."""
 FEWEST_TILES = 64
 """Fewer tiles at a time would make a thin product."""
+TILES_OF_THEIR_OWN = 4
+"""With more tiles than a fourth of the outputs, threads share out the tiles: what one writes it reads itself later.
+
+Else the slabs, where there are some for all: then each weight is read by one thread only.
+"""
 
 
 @cache
@@ -111,43 +116,47 @@ class WinogradConv(nn.Module):
             raise RuntimeError("no code for Winograd's tiles on this machine: use a plain convolution")
         self.tile, self.kernel, self.room, self.relu = tile, found, room, False
         self.nothing = torch.zeros(len(bias))
+        self.planned: tuple[tuple[object, ...], Jobs, int] = ((), Jobs([(0,)], 0), 0)
 
     def forward(
         self, x: Float[Tensor, "B C H W"], shortcut: Float[Tensor, "B D H W"] | None = None, relu: bool = False
     ) -> Float[Tensor, "B D H W"]:
-        weight, bias = self.weight, self.bias  # looked up once: a module's buffers are not plain attributes
+        weight = self.weight  # looked up once: a module's buffers are not plain attributes
         if weight.ndim == 4:
             weight = self.weight = slabs(weight, self.tile)
         x, beside = channels_last(x), self.nothing if shortcut is None else channels_last(shortcut)
-        count, channels, height, width = x.shape
-        wide, outputs = weight.shape[2] * STEP, len(bias)
-        out = x.new_empty(count, height, width, outputs).permute(0, 3, 1, 2)
-        rows, columns = -(-height // self.tile), -(-width // self.tile)
-        tiles = count * rows * columns
-        if not tiles:
+        count, _, height, width = x.shape
+        out = x.new_empty(count, height, width, len(self.nothing)).permute(0, 3, 1, 2)
+        if not out.numel():
             return out  # nobody in the batch; the compiled code divides by the number of tiles
-        fitting = max(FEWEST_TILES, CACHE_NUMBERS // ((self.tile + 2) ** 2 * channels))
-        portion = min(tiles, ONE_SLAB_TILES if wide == outputs else fitting)
-        parts = _parts(len(weight), tiles)
-        size = room_numbers(self.tile + 2, channels, wide, portion)
-        room = self.room.take(size * len(parts)).data_ptr()
-        numbers, weights, biases, besides, goal = (t.data_ptr() for t in (x, weight, bias, beside, out))
-        self.kernel.run(
-            [
-                (
-                    numbers, weights + 36 * channels * wide * slab, biases + 4 * wide * slab, besides + 4 * wide * slab,
-                    int(shortcut is not None), goal + 4 * wide * slab, int(relu or self.relu), room + 4 * size * k,
-                    height, width, channels, outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
-                )
-                for k, (slab, end, first, last) in enumerate(parts)
-            ]
-        )  # fmt: skip
+        wanted = (x.shape, shortcut is not None, relu or self.relu, torch.get_num_threads())
+        planned, jobs, room = self.planned
+        if planned != wanted:
+            jobs, room = self._plan(len(weight), *wanted)
+            self.planned = wanted, jobs, room
+        given = (x, self.room.take(room), weight, self.bias, beside, out)
+        self.kernel.run(jobs, [tensor.data_ptr() for tensor in given])
         return out
 
-
-def _parts(slabs: int, tiles: int) -> list[tuple[int, int, int, int]]:
-    """What each thread does: slabs from, to; tiles from, to. Slabs are shared out if they can be, else tiles."""
-    threads = torch.get_num_threads()
-    if slabs % threads == 0:
-        return [(start, end, 0, tiles) for start, end in shares(slabs, threads)]
-    return [(0, slabs, first, last) for first, last in shares(tiles, threads)]
+    def _plan(self, slab_count: int, shape: torch.Size, is_map: bool, relu: bool, threads: int) -> tuple[Jobs, int]:
+        """What each thread does with maps of this shape, and how many numbers of `room` all of them need."""
+        count, channels, height, width = shape
+        size, outputs = self.tile + 2, len(self.nothing)
+        wide = outputs // slab_count
+        rows, columns = -(-height // self.tile), -(-width // self.tile)
+        tiles = count * rows * columns
+        fitting = max(FEWEST_TILES, CACHE_NUMBERS // (size * size * channels))
+        portion = min(tiles, ONE_SLAB_TILES if slab_count == 1 else fitting)
+        if slab_count % threads or TILES_OF_THEIR_OWN * tiles >= outputs:
+            parts = [(0, slab_count, first, last) for first, last in shares(tiles, threads)]
+        else:
+            parts = [(first, last, 0, tiles) for first, last in shares(slab_count, threads)]
+        each = room_numbers(size, channels, wide, portion)
+        jobs = [
+            (
+                0, 4 * each * k, 36 * channels * wide * slab, *[4 * wide * slab] * 3, int(is_map), int(relu), height,
+                width, channels, outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
+            )
+            for k, (slab, end, first, last) in enumerate(parts)
+        ]  # fmt: skip
+        return Jobs(jobs, 6), each * len(parts)

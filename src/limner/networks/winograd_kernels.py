@@ -29,9 +29,9 @@ class Transform:
 
 
 ARGUMENTS = (
-    "ptr noalias %map, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, i64 %is_map, ptr noalias %out, "
-    "i64 %relu, ptr noalias %room, i64 %H, i64 %W, i64 %C, i64 %D, i64 %some, i64 %d, i64 %rows, i64 %columns, "
-    "i64 %first, i64 %last, i64 %portion"
+    "ptr noalias %map, ptr noalias %room, ptr noalias %weights, ptr noalias %bias, ptr noalias %shortcut, "
+    "ptr noalias %out, i64 %is_map, i64 %relu, i64 %H, i64 %W, i64 %C, i64 %D, i64 %some, i64 %d, i64 %rows, "
+    "i64 %columns, i64 %first, i64 %last, i64 %portion"
 )
 """Of the kernel: out = map * weights + bias + shortcut, then ReLU if `relu` is not 0.
 
@@ -80,7 +80,7 @@ def program(transform: Transform, lanes: int) -> str:
 
 
 def _convolve(size: int, lanes: int) -> str:
-    """All steps in order (see `Kernel`): a portion of the tiles at a time, slab by slab, band by band."""
+    """All steps in order (see ARGUMENTS): a portion of the tiles at a time, slab by slab, band by band."""
     code = Code(lanes)
     padded = code.new(f"and i64 {code.add('%portion', ROWS - 1)}, -{ROWS}")
     plane = code.add(code.mul(padded, "%C"), STEP)
