@@ -1,14 +1,19 @@
 """`limner fit`: keypoints alone and with photos, resumed, one bad photo alone, starts from disk."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from limner import cli
 from limner import fit_photos as module
 from limner.body.keypoints import KEYPOINT_SETS, keypoint_indices
-from limner.errors import KeypointFileError, LimnerError, PhotoError
-from limner.fit.fitter import FitOptions
+from limner.errors import KeypointFileError, LimnerError, PhotoError, WeightsError
+from limner.fit.fitter import FitOptions, Fitter
+from limner.fit.prior import shipped_priors
+from limner.fit.swap import ARMS, LEGS, swapped_targets
 from limner.fit_photos import fit_photos
 from limner.io.image import write_image
 from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
@@ -16,14 +21,21 @@ from limner.io.motion_file import read_params
 from tests.fit.made import exact_targets, people
 
 SET = "coco_wholebody133"
+STEPS = {"coarse": 5, "middle": 5, "fine": 5, "whole": 3, "final": 6, "closer": 5, "limbs": 3, "frame": 2}
 
 
 @pytest.fixture(scope="module")
-def keypoints(body, tmp_path_factory):
+def scene(body):
+    """Two people and their exact keypoints."""
+    params, camera = people(body.keypoints_only(), 2)
+    return params, exact_targets(body.keypoints_only(), params, camera)
+
+
+@pytest.fixture(scope="module")
+def keypoints(scene, tmp_path_factory):
     """Two photos' keypoints: one person; one person and a blank one."""
     folder = tmp_path_factory.mktemp("keypoints")
-    params, camera = people(body.keypoints_only(), 2)
-    targets = exact_targets(body.keypoints_only(), params, camera)
+    _, targets = scene
     index = list(keypoint_indices(SET))
     for k in range(2):
         person = PersonKeypoints(SET, targets.keypoints_px[k, index], torch.ones(133), targets.boxes[k])
@@ -34,12 +46,27 @@ def keypoints(body, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """A narrow search: these tests are about files."""
-    whole = module.Fitter
-    options = FitOptions(views=2, extra=0, kept=1, finalists=1, try_swaps=False)
-    monkeypatch.setattr(module, "Fitter", lambda model: whole(model, options))
+def quick(body, monkeypatch):
+    """A narrow search, one body: these tests are about files."""
+    narrow(monkeypatch, FitOptions(views=2, extra=0, kept=1, finalists=1, try_swaps=False))
+    monkeypatch.setattr(module.BodyModel, "load", lambda path=None: body)
     monkeypatch.setattr(module, "save_results", saved)
+
+
+def narrow(monkeypatch, options):
+    """Fits with these options and a few steps a stage."""
+
+    def fitter(model, priors):
+        fitter = Fitter(model, options, priors)
+        for name, steps in STEPS.items():
+            stage = getattr(fitter, name)
+            setattr(fitter, name, replace(stage, solver=replace(stage.solver, steps=steps)))
+        fitter.near = tuple(
+            replace(s, solver=replace(s.solver, steps=k)) for s, k in zip(fitter.near, (2, 6), strict=True)
+        )
+        return fitter
+
+    monkeypatch.setattr(module, "Fitter", fitter)
 
 
 def saved(people, photo, model, folder):
@@ -96,6 +123,58 @@ def test_each_bad_person_of_a_file_has_a_verdict_and_no_mesh(body, keypoints, tm
         assert person["verdict"].startswith(verdict.strip()), person["verdict"]
         assert (person["folder"] is not None) == (verdict == "fitted")
     assert [p.name for p in (tmp_path / "out" / "p0").iterdir()] == ["person_0"]
+
+
+def test_bad_people_of_photos_have_a_verdict(scene, keypoints, tmp_path, monkeypatch, capsys):
+    """From the estimate of each photo: sides exchanged, two people in one box, NaN, nobody sure, nobody at all."""
+    params, targets = scene
+    content = json.loads((keypoints / "p0.json").read_text())
+    index = list(keypoint_indices(SET))
+
+    def person(points_px, confidence=1.0):
+        return {"set": SET, "keypoints_px": [[*p, confidence] for p in points_px[0, index].tolist()]}
+
+    there = targets.keypoints_px[:1]
+    two = there.clone()
+    two[:, ::2] += torch.tensor([260.0, 40.0])
+    swapped = swapped_targets(targets[:1], ARMS + LEGS).keypoints_px
+    given = [person(there), person(swapped), person(two), person(there * torch.nan), person(there, 0.1)]
+    content["people"] = [content["people"][0] | one for one in given]
+    folder, photos = tmp_path / "keypoints", tmp_path / "photos"
+    folder.mkdir()
+    photos.mkdir()
+    (folder / "p0.json").write_text(json.dumps(content))
+    (folder / "elsewhere.json").write_text(json.dumps(content | {"photo": "elsewhere.jpg"}))
+    for name in ("p0", "nobody"):
+        write_image(photos / f"{name}.png", torch.full((3, 1000, 800), 90, dtype=torch.uint8))
+
+    class Sees:
+        def __call__(self, photo, boxes, focal_px):
+            return SimpleNamespace(params=params[torch.zeros(len(boxes), dtype=torch.int64)])
+
+    monkeypatch.setattr(module.Estimator, "load", lambda *_: Sees())
+    narrow(monkeypatch, FitOptions(retry=False, doubtful=1.0, strange=1e9))
+    assert fit_photos([photos], folder, tmp_path / "out", focal_px=1000.0) == 0
+    said = json.loads((tmp_path / "out" / "fits.json").read_text())["photos"]
+    assert said["nobody"] == {"people": []}
+    verdicts = [one["verdict"] for one in said["p0"]["people"]]
+    assert [v.split(":")[0] for v in verdicts] == ["fitted", "fitted", "implausible", "not fitted", "not fitted"]
+    assert [one["scores"]["swapped"] for one in said["p0"]["people"][:2]] == [0, 1]
+    table = " ".join(capsys.readouterr().out.split())
+    assert "no keypoints" in table and "keypoints of 1 photos that were not given (elsewhere)" in table
+
+
+def test_an_owners_vposer(keypoints, tmp_path, monkeypatch):
+    content = json.loads((keypoints / "p1.json").read_text())
+    content["people"] = content["people"][1:]  # who is blank is not fitted: quick
+    (tmp_path / "p1.json").write_text(json.dumps(content))
+    priors, asked = shipped_priors(), []
+    monkeypatch.setattr(module, "owned_priors", lambda path: asked.append(path) or priors)
+    assert cli.fit((), keypoints=tmp_path / "p1.json", out=tmp_path / "o", start="mean", vposer=tmp_path / "V") == 0
+    assert asked == [tmp_path / "V"]
+    monkeypatch.undo()
+    with pytest.raises(WeightsError, match="no VPoser at .*V02_05"):
+        fit_photos((), tmp_path / "p1.json", tmp_path / "o", start="mean", vposer=tmp_path / "V")
 
 
 def test_one_bad_photo_does_not_stop_the_rest(keypoints, tmp_path):

@@ -222,6 +222,7 @@ def curate(
     weights: str = "limner",
     body_model: Path | None = None,
     focal_px: float | None = None,
+    vposer: Path | None = None,
 ) -> int:
     """Make a curated set: fit everybody in photos and score the fits, for review. Started again, it goes on.
 
@@ -238,12 +239,12 @@ def curate(
         weights: as for `estimate`.
         body_model: as for `estimate`.
         focal_px: as for `estimate`.
+        vposer: as for `fit`.
     """
     from limner.curate.run import curate as run
 
-    return run(
-        photos, out, licence, provenance, keypoints, engine, workers, batch, retry_failed, weights, body_model, focal_px
-    )
+    settings = weights, body_model, focal_px, vposer
+    return run(photos, out, licence, provenance, keypoints, engine, workers, batch, retry_failed, *settings)
 
 
 def review(
@@ -253,6 +254,7 @@ def review(
     port: int = 8765,
     host: str = "127.0.0.1",
     body_model: Path | None = None,
+    vposer: Path | None = None,
 ) -> int:
     """Review a curated set in the browser: accept, reject, move points and fit anew.
 
@@ -262,10 +264,11 @@ def review(
         port: of the page, http://localhost:PORT.
         host: 0.0.0.0 lets other machines in (there is no password).
         body_model: where the body of the set lies now, if not where it was.
+        vposer: where the VPoser of the set lies now, if not where it was.
     """
     from limner.curate.review import review as serve
 
-    return serve(folder, reviewer, port, host, body_model)
+    return serve(folder, reviewer, port, host, body_model, vposer)
 
 
 def curate_export(
@@ -326,6 +329,7 @@ def fit(
     body_model: Path | None = None,
     focal_px: float | None = None,
     photo_size: tuple[int, int] | None = None,
+    vposer: Path | None = None,
 ) -> int:
     """Fit bodies to given 2D keypoints by optimisation (SMPLify-X), many people at once.
 
@@ -339,10 +343,11 @@ def fit(
         body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
         photo_size: width and height of the photos, where neither photos nor keypoint files tell.
+        vposer: your own VPoser 2 (its checkpoint, or the folder V02_05) as prior of the body's pose.
     """
     from limner.fit_photos import fit_photos
 
-    return fit_photos(photos, keypoints, out, start, video, weights, body_model, focal_px, photo_size)
+    return fit_photos(photos, keypoints, out, start, video, weights, body_model, focal_px, photo_size, vposer)
 
 
 def experiments(

@@ -24,6 +24,7 @@ from limner.fit.records import FITTED, Fits, FitTargets, join_fit_targets, join_
 from limner.fit.search import join_params
 from limner.fit.targets import fit_targets
 from limner.fit.video import fit_video
+from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo, list_photos, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, read_keypoints
@@ -32,6 +33,8 @@ from limner.pipeline.results import check_writable, motion, result_names, save_r
 
 GREY = 200
 FITS_FILE = "fits.json"
+SHOWN = 5
+NO_KEYPOINTS = "no keypoints"
 
 
 @dataclass(frozen=True)
@@ -100,24 +103,27 @@ def fit_photos(
     body_model: Path | None = None,
     focal_px: float | None = None,
     photo_size: tuple[int, int] | None = None,
+    vposer: Path | None = None,
 ) -> int:
     """Fit everybody in keypoint files and write results to `out`; returns 0, or 1 if a photo failed.
 
     Without photos the keypoints alone are fitted (not from "estimate"); their photos' size is then in the files
     (limner's own) or `photo_size`. With `video` the photos are the frames of one clip, and the n-th person of every
-    file is the same. Photos that `out/fits.json` has already are skipped (not with `video`). Raises LimnerError for
-    what concerns all photos.
+    file is the same. Photos that `out/fits.json` has already are skipped (not with `video`). `vposer`: an owner's, as
+    prior of the body instead of limner's. Raises LimnerError for what concerns all photos.
     """
     if focal_px is not None and not 0 < focal_px < float("inf"):
         raise PhotoError(
             f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
         )
-    jobs = _jobs(photos, read_keypoints(keypoints), photo_size, start)
+    points = read_keypoints(keypoints)
+    jobs = _jobs(photos, points, photo_size, start)
+    priors = owned_priors(vposer)
     model = BodyModel.load(body_model)
     check_writable(out)
     done = {} if video else read_fits_file(out / FITS_FILE)
     todo = [job for job in jobs if job.name not in done]
-    run = _Run(Fitter(model), model, Starts(start, weights, body_model, model), out, focal_px, done)
+    run = _Run(Fitter(model, priors=priors), model, Starts(start, weights, body_model, model), out, focal_px, done)
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = time.perf_counter()
@@ -126,6 +132,12 @@ def fit_photos(
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)
     console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun))
+    unused = sorted(points.keys() - {job.file.stem if job.file else job.name for job in jobs})
+    if unused:
+        names = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")
+        console.print(
+            Text(f"Left out: keypoints of {len(unused)} photos that were not given ({names})"), soft_wrap=True
+        )
     console.print(Text(f"Results are in {out.resolve()}"), soft_wrap=True)
     return 1 if any(row.failed for row in run.rows) else 0
 
@@ -231,6 +243,7 @@ class _Run:
         people = people_of_fits(self.model, ready.targets[good], fits[good])
         name = ready.job.name
         note = "; ".join(f"person {k}: {v}" for k, v in enumerate(fits.verdict) if v != FITTED)
+        note = note if len(fits) else NO_KEYPOINTS
         try:
             save_results(people, ready.photo, self.model, self.out / name)
         except LimnerError as error:

@@ -9,7 +9,7 @@ import torch
 from limner.body.keypoints import KEYPOINT_NAMES, keypoint_indices
 from limner.curate.observe import observe, thumbs, with_points
 from limner.curate.work import FitWorker, Settings
-from limner.errors import LimnerError
+from limner.errors import LimnerError, WeightsError
 from limner.estimator import Estimator
 from limner.io.image import read_photo
 from tests.curate.fakes import seen_people
@@ -54,6 +54,8 @@ def test_points_of_a_file_are_taken_as_they_are(untrained_weights: Path, tmp_pat
     points[5], points[8] = [310.0, 260.0, 0.8], [230.0, 480.0, 0.7]
     people = [{"pose_keypoints_2d": [x for point in points for x in point]}, {"pose_keypoints_2d": [0] * 75}]
     (tmp_path / "eileen_collins_keypoints.json").write_text(json.dumps({"people": people}))
+    with pytest.raises(WeightsError, match="no VPoser"):
+        FitWorker(Settings(str(untrained_weights), vposer=tmp_path))
     worker = FitWorker(Settings(str(untrained_weights), keypoints=tmp_path))
     seen = worker.observe(read_photo(PHOTOS / "eileen_collins.jpg"))
     assert len(seen) == 1  # nobody can be fitted to no point

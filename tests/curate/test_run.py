@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from limner.curate.run import body_fingerprint, curate, load_body, read_provenance
+from limner.curate.run import body_fingerprint, curate, load_body, load_set_priors, read_provenance
 from limner.curate.store import FILE, CuratedSet, SetError, only_one_run
-from limner.errors import LimnerError, OutputError
+from limner.errors import LimnerError, OutputError, WeightsError
+from limner.fit.prior import shipped_priors
 from tests.curate.fakes import MakeFake, fake_run, photos
 
 PEOPLE = [1, 2, 0, 1, 3, 1, 1, 2, 1, 1, 2, 1]
@@ -139,7 +140,12 @@ def test_a_set_is_filled_one_way_only(tmp_path: Path):
     curate([source], tmp_path / "set", make_worker=MakeFake())
     with pytest.raises(SetError, match="begun with weights 'limner'"):
         curate([source], tmp_path / "set", weights="mine", make_worker=MakeFake())
+    with pytest.raises(SetError, match="begun with vposer 'of limner'"):
+        curate([source], tmp_path / "set", vposer=tmp_path / "V02_05", make_worker=MakeFake())
     curated = CuratedSet.open(tmp_path / "set")
+    assert load_set_priors(curated) is shipped_priors()
+    with pytest.raises(WeightsError, match="no VPoser"):
+        load_set_priors(curated, tmp_path / "V02_05")
     curated.set_meta("settings", curated.meta("settings").replace('"body": "', '"body": "x'))
     with pytest.raises(SetError, match="another body"):
         load_body(curated)

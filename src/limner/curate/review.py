@@ -8,7 +8,7 @@ from rich.text import Text
 
 from limner.curate.bench import POINTS, Bench, EditError
 from limner.curate.records import Decision
-from limner.curate.run import load_body
+from limner.curate.run import load_body, load_set_priors
 from limner.curate.store import ConflictError, CuratedSet, Order
 from limner.curate.work import Refitter
 from limner.errors import LimnerError, PhotoError
@@ -72,16 +72,17 @@ def review(
     port: int = 8765,
     host: str = "127.0.0.1",
     body_model: Path | None = None,
+    vposer: Path | None = None,
 ) -> int:
     """Serve the review page of a set until interrupted. Raises LimnerError for a set that cannot be reviewed.
 
     host: 0.0.0.0 lets other machines in; there is no password, so only where everybody may review.
     """
     curated = CuratedSet.open(folder)
-    model = load_body(curated, body_model)
+    model, priors = load_body(curated, body_model), load_set_priors(curated, vposer)
     if not sum(curated.counts().values()):
         raise LimnerError(f"{folder} has nobody to review yet. Run limner curate first, or wait until it got further.")
-    app = make_app(Bench(curated, model, Refitter(model)), reviewer, LOCAL if host in LOCAL else ["*"])
+    app = make_app(Bench(curated, model, Refitter(model, priors)), reviewer, LOCAL if host in LOCAL else ["*"])
     where = "localhost" if host in LOCAL else host
     Console().print(Text(f"Reviewing {folder} at http://{where}:{port} (Ctrl+C stops)"), soft_wrap=True)
     try:

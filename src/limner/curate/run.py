@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +18,8 @@ from limner.curate.engine import Engine, MakeWorker, messages
 from limner.curate.store import CuratedSet, SetError, only_one_run
 from limner.curate.work import Item, Message, PhotoFailed, PhotoSeen, PhotosFitted, Settings
 from limner.errors import LimnerError
+from limner.fit.prior import PosePriors
+from limner.fit.vposer import owned_priors
 from limner.io.image import list_photos
 
 BATCH = 16
@@ -48,6 +50,7 @@ def curate(
     weights: str = "limner",
     body_model: Path | None = None,
     focal_px: float | None = None,
+    vposer: Path | None = None,
     make_worker: MakeWorker | None = None,
 ) -> int:
     """Detect, estimate, fit and score everybody in photos; returns the exit code: 0, or 1 if a photo failed.
@@ -64,12 +67,13 @@ def curate(
     with only_one_run(out):
         curated = CuratedSet.make(out)
         try:
-            _check_settings(curated, Settings(weights, body_model and body_model.resolve(), keypoints, focal_px))
+            settings = Settings(weights, body_model, keypoints, focal_px, vposer and vposer.expanduser().resolve())
+            _check_settings(curated, replace(settings, body_model=body_model and body_model.resolve()))
             curated.add_photos((file, *_origin(file, origins, licence)) for file in files)
             if retry_failed:
                 curated.retry_failed()
             todo = curated.unfinished()
-            make = make_worker or Settings(weights, body_model, keypoints, focal_px)
+            make = make_worker or settings
             with _progress(console) as progress:
                 done = sum(curated.photo_counts().values()) - len(todo)
                 task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
@@ -109,12 +113,13 @@ def _check_settings(curated: CuratedSet, settings: Settings) -> None:
         "body_model": str(settings.body_model or ""),
         "body": body_fingerprint(BodyModel.load(settings.body_model)),
         "keypoints": str(settings.keypoints or ""),
+        "vposer": str(settings.vposer or ""),
     }
     before = json.loads(curated.meta(SETTINGS) or "{}")
     for name, value in now.items():
-        if before and before[name] != value:
+        if before and before.get(name, "") != value:
             raise SetError(
-                f"{curated.folder} was begun with {name} {before[name] or 'of limner'!r}, now it is "
+                f"{curated.folder} was begun with {name} {before.get(name) or 'of limner'!r}, now it is "
                 f"{value or 'of limner'!r}. Use the same as before, or another --out."
             )
     if not before:
@@ -143,6 +148,11 @@ def load_body(curated: CuratedSet, body_model: Path | None = None) -> BodyModel:
             "made with (--body-model), or curate the photos again."
         )
     return model
+
+
+def load_set_priors(curated: CuratedSet, vposer: Path | None = None) -> PosePriors:
+    """The priors that a set was fitted with; `vposer`: where its VPoser lies now. Raises WeightsError."""
+    return owned_priors(vposer or json.loads(curated.meta(SETTINGS) or "{}").get("vposer") or None)
 
 
 def _batches(

@@ -17,8 +17,10 @@ from limner.curate.score import judge
 from limner.errors import LimnerError
 from limner.estimator import Estimator
 from limner.fit.fitter import Fitter
+from limner.fit.prior import PosePriors
 from limner.fit.records import FitTargets
 from limner.fit.targets import fit_targets
+from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, read_keypoints
@@ -39,12 +41,14 @@ class Worker(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a worker is made; the same everywhere. keypoints: a keypoint file, or a folder with one a photo."""
+    """How a worker is made; the same everywhere. keypoints: a keypoint file, or a folder with one a photo; vposer: an
+    owner's prior of body poses."""
 
     weights: str = "limner"
     body_model: Path | None = None
     keypoints: Path | None = None
     focal_px: float | None = None
+    vposer: Path | None = None
 
     def __call__(self) -> Worker:
         return FitWorker(self)
@@ -55,8 +59,9 @@ class FitWorker:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        priors = owned_priors(settings.vposer)
         self.estimator = Estimator.load(settings.weights, settings.body_model)
-        self.judge = Refitter(self.estimator.body_model)
+        self.judge = Refitter(self.estimator.body_model, priors)
         given = settings.keypoints
         self.points = read_keypoints(given) if given is not None and given.is_file() else None
 
@@ -85,9 +90,9 @@ class FitWorker:
 class Refitter:
     """Fit and score people from what was seen of them: no networks, no photo; what the review page needs."""
 
-    def __init__(self, model: BodyModel):
+    def __init__(self, model: BodyModel, priors: PosePriors | None = None):
         self.model = model
-        self.fitter = Fitter(model)
+        self.fitter = Fitter(model, priors=priors)
 
     def __call__(self, seen: Seen) -> Judged:
         fits = self.fitter(seen.targets, start=_of_size(seen.estimate, self.model))

@@ -86,7 +86,10 @@ class Fitter:
     """
 
     def __init__(self, model: BodyModel, options: FitOptions | None = None, priors: PosePriors | None = None):
-        """`priors`: those that ship with limner, or with an owner's VPoser (`limner.fit.vposer`)."""
+        """`priors`: those that ship with limner, or with an owner's VPoser (`limner.fit.vposer.owned_priors`).
+
+        Doubts and verdicts always ask limner's own, by whose surprise their limits were set.
+        """
         self.options = options or FitOptions()
         self.priors = priors or shipped_priors()
         self.model = model.keypoints_only()
@@ -248,7 +251,7 @@ class Fitter:
 
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:
         """Whose points are not met, or only by a strange pose."""
-        prior = self.priors.body(finding.params.body_pose)
+        prior = shipped_priors().body(finding.params.body_pose)
         strange = prior.residual.square().sum(1) + prior.constant > self.options.strange
         return strange | (body_reprojection(self.whole.layer, finding) > self.options.doubtful)
 
@@ -272,7 +275,7 @@ class Fitter:
         if finding is not None:
             params = put_params(params, rows, finding.params)
             objective[rows] = finding.objective
-            own = scores_of(self.whole.layer, self.priors, finding)
+            own = scores_of(self.whole.layer, shipped_priors(), finding)
             for name in SCORES:
                 scores[name][rows] = own[name]
             for row, verdict in zip(rows.tolist(), judge(finding.params, own), strict=True):

@@ -6,8 +6,11 @@ what VPoser makes of it (encoded and decoded again), plus the squared length of 
 """
 
 import pickle
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from limner.errors import WeightsError
-from limner.fit.prior import PosePriors, PriorResidual
+from limner.fit.prior import PosePriors, PriorResidual, shipped_priors
 from limner.geometry.rotation import rotation_from_6d, rotation_from_axis_angle, rotation_to_axis_angle
 
 LAYERS = {
@@ -32,6 +35,10 @@ LAYERS = {
 }
 """Where version 2 keeps its layers; the checkpoint's own prefix (`vp_model.`) may stand before them."""
 NORM = ("weight", "bias", "running_mean", "running_var")
+CURE = (
+    "Download V02_05 from https://smpl-x.is.tue.mpg.de and give its folder, or the checkpoint "
+    "V02_05/snapshots/V02_05_*.ckpt."
+)
 USUAL_DISTANCE = 0.12
 """How far a joint usually is from what VPoser makes of its pose, as a change of rotation matrix entries."""
 
@@ -77,41 +84,95 @@ class VPoser:
 
 
 def load_vposer(path: str | Path) -> VPoser:
-    """Read an owner's VPoser 2 checkpoint: `.safetensors`, or `.ckpt` / `.pt` of numbers alone (nothing is run).
+    """Read an owner's VPoser 2: `.safetensors`, the official `.ckpt`, or the folder of the download.
 
-    Raises WeightsError for a missing, damaged or other file, and for pickles that hold more than tensors.
+    Only tensors are taken from a checkpoint; nothing that is pickled in it runs. Raises WeightsError for a missing,
+    damaged or other file.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise WeightsError(f"no VPoser at {file}: give the checkpoint file, e.g. V02_05/snapshots/V02_05_*.ckpt.")
+    file = _checkpoint(Path(path).expanduser())
     try:
         raw = load_file(file) if file.suffix == ".safetensors" else _numbers(file)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"{file} is refused or damaged ({str(error).splitlines()[0]}): only tensors are read. Save its state_dict "
-            "with torch.save or as .safetensors."
-        ) from error
+    except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{file} is refused or damaged ({why}): only tensors are read. {CURE}") from error
     flat = {key.removeprefix("vp_model."): value.float() for key, value in raw.items()}
     wanted = {f"{short}.{kind}": f"{name}.{kind}" for short, name in LAYERS.items() for kind in _kinds(short)}
     missing = [name for name in wanted.values() if name not in flat]
     if missing:
         raise WeightsError(
             f"{file} is no VPoser of version 2: it lacks {missing[0]} (and {len(missing) - 1} more). Version 1 is not "
-            "read; download V02_05."
+            f"read. {CURE}"
         )
-    return VPoser({short: flat[name] for short, name in wanted.items()})
+    vposer = VPoser({short: flat[name] for short, name in wanted.items()})
+    _check(vposer, file)
+    return vposer
 
 
 def with_vposer(priors: PosePriors, vposer: VPoser) -> PosePriors:
-    """The priors with VPoser for the body: `Fitter(model, priors=with_vposer(shipped_priors(), load_vposer(path)))`."""
+    """The priors with VPoser for the body."""
     return replace(priors, body=vposer)
+
+
+def owned_priors(vposer: str | Path | None) -> PosePriors:
+    """limner's priors, with an owner's VPoser for the body if there is one. Raises WeightsError."""
+    return shipped_priors() if vposer is None else with_vposer(shipped_priors(), load_vposer(vposer))
 
 
 def _kinds(layer: str) -> tuple[str, ...]:
     return NORM if layer.startswith("norm") else NORM[:2]
 
 
+def _checkpoint(path: Path) -> Path:
+    """The checkpoint that a path means: itself, or the last one of the download's folder."""
+    if path.is_file():
+        return path
+    found = sorted(path.glob("snapshots/*.ckpt"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise WeightsError(f"no VPoser at {path}. {CURE}")
+    return found[-1]
+
+
+class _Shell:
+    """Stands for pickled objects of other classes: takes anything, keeps and runs nothing."""
+
+    def __init__(self, *args: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """Unpickles tensors; all else becomes a `_Shell`: the official file also holds what its trainer kept."""
+
+    _ALLOWED = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        return self._ALLOWED.get((module, name), _Shell)
+
+
+_TENSORS_ONLY = SimpleNamespace(
+    __name__="tensors only", Unpickler=_TensorsOnly, load=lambda file, **options: _TensorsOnly(file, **options).load()
+)
+
+
 def _numbers(file: Path) -> dict[str, Tensor]:
-    content = torch.load(file, map_location="cpu", weights_only=True)
-    state = content.get("state_dict", content)
-    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    # stricter than weights_only, which would refuse the whole file for the names of its trainer's classes
+    content = torch.load(file, map_location="cpu", pickle_module=_TENSORS_ONLY, weights_only=False)
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise ValueError("it holds no dict of tensors")
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def _check(vposer: VPoser, file: Path) -> None:
+    """Try it: layers of other sizes or numbers that are none would end a fit much later."""
+    upright = torch.eye(3).expand(1, 21, 3, 3)
+    try:
+        pose = vposer.decode(vposer.encode(upright))
+        why = "" if pose.shape == upright.shape and bool(torch.isfinite(pose).all()) else "it decodes to no pose"
+    except (RuntimeError, IndexError) as error:
+        why = str(error).splitlines()[0]
+    if why:
+        raise WeightsError(f"{file} has VPoser's layers, but not of its sizes, or broken ones ({why}). {CURE}")
