@@ -13,7 +13,7 @@ from limner.geometry.box import Squares, check_boxes
 from limner.geometry.camera import Camera, photo_camera
 from limner.io.image import Photo, read_photo
 from limner.networks.person_net import PersonNet
-from limner.networks.weights import Networks, load_networks
+from limner.networks.weights import Networks, load_networks, movenet_path
 from limner.pipeline.attention import (
     BodyLook,
     FaceLook,
@@ -83,9 +83,11 @@ class Estimator:
     ) -> "Estimator":
         """Networks and body model from files; the defaults ship with limner.
 
+        weights: a folder of `limner train`'s files; if it holds a movenet.safetensors, that finds people.
         Raises WeightsError or BodyModelError, which name the cure.
         """
-        return cls(load_networks(weights), PersonNet.load(), BodyModel.load(body_model), refined)
+        finder = PersonNet.load(movenet_path(weights))
+        return cls(load_networks(weights), finder, BodyModel.load(body_model), refined)
 
     @torch.no_grad()
     def __call__(

@@ -11,6 +11,7 @@ from limner.networks.person_net import (
     PersonNet,
     distinct,
     fills_photo,
+    search,
     square_tiles,
     stretched,
 )
@@ -120,7 +121,7 @@ def test_two_boxes_about_one_torso_are_one_person():
 def test_a_box_reaches_to_the_points_that_were_seen(person_net):
     image = blank(640, 480)
     truth = draw_person(image, 320, 60, 360)
-    looks = person_net._look_twice(as_photo(image), person_net._search(as_photo(image), 256, 0.3)[:1])
+    looks = person_net._look_twice(as_photo(image), search(person_net.movenet, as_photo(image), 256, 0.3)[:1])
     upper = truth.clone()[None]
     upper[:, 3] = 240
     assert stretched(upper, looks)[0, 3] > 0.9 * truth[3]
@@ -143,5 +144,5 @@ def test_a_square_that_shows_somebody_badly_is_replaced(person_net):
 def test_a_good_square_of_a_given_box_is_kept(person_net):
     image = blank(480, 480)
     boxes = draw_person(image, 240, 40, 400)[None]
-    squares = person_net._look_twice(as_photo(image), person_net._search(as_photo(image), 256, 0.3)[:1]).squares
+    squares = person_net._look_twice(as_photo(image), search(person_net.movenet, as_photo(image), 256, 0.3)[:1]).squares
     assert person_net.better_squares(as_photo(image), boxes, squares) is squares

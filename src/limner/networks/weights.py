@@ -1,6 +1,5 @@
 """How are networks built from numbers, saved with them, and loaded again?"""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -19,6 +18,7 @@ from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.face import BlazeFace
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.pose import BlazePose
+from limner.networks.blaze.weights import digest
 from limner.networks.body_net import BodyNet
 from limner.networks.face_net import FaceNet
 from limner.networks.hand_net import HandNet
@@ -41,6 +41,8 @@ PARTS: tuple[Part, ...] = ("body", "hand", "face")
 PartNet = BodyNet | HandNet | FaceNet
 DEPTH_FILE = "depth.safetensors"
 """A depth branch of one's own, beside the body.safetensors that was trained with it."""
+MOVENET_FILE = "movenet.safetensors"
+"""A person finder of one's own (`limner train person`), beside the part networks or alone."""
 NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
 """Keypoints of a backbone that has heat-maps of our own training."""
 
@@ -148,17 +150,10 @@ def _own_tensors(spec: NetSpec, net: nn.Module) -> dict[str, Tensor]:
     return {k: v for k, v in net.state_dict().items() if frozen is None or not k.startswith(frozen)}
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def net_to_bytes(spec: NetSpec, net: PartNet) -> bytes:
     """A weights file: float16 tensors (integers as they are), the spec and a hash in the header."""
     tensors = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in _own_tensors(spec, net).items()}
-    header = {"limner": json.dumps({"spec": asdict(spec), "sha256": _digest(tensors)})}
+    header = {"limner": json.dumps({"spec": asdict(spec), "sha256": digest(tensors)})}
     return save(tensors, header)
 
 
@@ -184,7 +179,7 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
         spec = NetSpec(**numbers)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is cut off, damaged or no weights file of limner ({error}). {cure}") from error
-    if _digest(tensors) != header["sha256"]:
+    if digest(tensors) != header["sha256"]:
         raise WeightsError(f"{path}: the tensors do not match the file's hash: it was altered or damaged. {cure}")
     depth = path.with_name(DEPTH_FILE)
     net = build_net(spec, depth=depth if depth.exists() else None)
@@ -198,16 +193,28 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
 
 
 def weights_paths(weights: str | Path = "limner") -> dict[Part, Path]:
-    """Files of the body, hand and face network: "limner" (shipped), or a folder with body/hand/face.safetensors."""
+    """Files of the body, hand and face network: "limner" (shipped), or a folder with body/hand/face.safetensors.
+
+    A folder that holds a person finder alone goes with the shipped ones. Raises WeightsError.
+    """
     folder = Path(weights).expanduser()
+    shipped = {part: weights_folder() / f"limner_{part}.safetensors" for part in PARTS}
     if str(weights) == "limner":
-        return {part: weights_folder() / f"limner_{part}.safetensors" for part in PARTS}
-    if folder.is_dir():
-        return {part: folder / f"{part}.safetensors" for part in PARTS}
-    raise WeightsError(
-        f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
-        "body.safetensors, hand.safetensors and face.safetensors."
-    )
+        return shipped
+    if not folder.is_dir():
+        raise WeightsError(
+            f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
+            f"body.safetensors, hand.safetensors and face.safetensors, or {MOVENET_FILE}."
+        )
+    own = {part: folder / f"{part}.safetensors" for part in PARTS}
+    alone = movenet_path(weights) is not None and not any(path.exists() for path in own.values())
+    return shipped if alone else own
+
+
+def movenet_path(weights: str | Path = "limner") -> Path | None:
+    """The person finder that a folder of weights holds; None: the shipped one."""
+    path = Path(weights).expanduser() / MOVENET_FILE
+    return path if str(weights) != "limner" and path.exists() else None
 
 
 def load_networks(weights: str | Path = "limner") -> Networks:

@@ -1,11 +1,11 @@
 """How do the shipped weights of others get into their networks?"""
 
+import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 import limner
 from limner.errors import WeightsError
@@ -16,16 +16,24 @@ Network = TypeVar("Network", bound=nn.Module)
 def load_weights(network: Network, name: str, path: Path | None = None) -> Network:
     """Fill `network` from assets/weights/{name}.safetensors (float16, used as float32), or from `path`.
 
-    Strict: every tensor must be there, fit and be used, else WeightsError.
+    Strict: every tensor must be there, fit, be used and, where the file holds a hash of them (`tensors_sha256`), be
+    what it was, else WeightsError.
     """
     path = Path(limner.__file__).parent / "assets" / "weights" / f"{name}.safetensors" if path is None else path
     try:
-        state = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
     except (OSError, SafetensorError) as error:
         raise WeightsError(
             f"{path}: cannot be read ({error}), expected a safetensors file made by tools/convert_*.py. "
             "Reinstall limner, or make the file again."
         ) from error
+    given = metadata.get("tensors_sha256")
+    if given is not None and given != digest(state):
+        raise WeightsError(
+            f"{path}: the tensors do not match the file's hash: it was altered or damaged. Copy or train it again."
+        )
     try:
         network.load_state_dict({key: value.float() for key, value in state.items()}, strict=True)
     except RuntimeError as error:
@@ -34,3 +42,11 @@ def load_weights(network: Network, name: str, path: Path | None = None) -> Netwo
             "network by tools/convert_*.py."
         ) from error
     return network.eval()
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of all names and values."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
+    return total.hexdigest()

@@ -1,0 +1,210 @@
+"""Teach MoveNet one's own cameras: its decoder and heads learn on from labelled photos, its backbone stays."""
+
+import csv
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Generator, Tensor, nn
+
+from limner.data.labelled_photos import LabelledPhoto, read_labelled_photos
+from limner.errors import DataSetError, LimnerError, PhotoError
+from limner.geometry.box import iou
+from limner.io.atomic import atomic_write
+from limner.networks.blaze.weights import digest
+from limner.networks.movenet import MoveNet
+from limner.networks.person_net import COARSE_PX, FINE_PX, Candidates, distinct, joined, search
+from limner.networks.weights import MOVENET_FILE
+from limner.train.centers import CenterWeights, center_loss, targets_of
+from limner.train.checkpoint import append_row
+from limner.train.person_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
+from limner.train.relative import RelativeAdamW
+from limner.train.steps import Progress, train_steps
+
+HEADS = ("center", "size", "offset", "heat", "points")
+DECODER = ("reduce", "lateral", "merge")
+MOST_HELD_OUT = 48  # photos looked at whenever the held-out people are counted: 0.3 s each
+LICENCE = "Apache-2.0, Copyright Google LLC; changed by training on the photos named, whose licences may go with it"
+
+
+@dataclass(frozen=True)
+class PersonOptions:
+    """Numbers of one run.
+
+    size: pixels a side of what the network sees in a step. learning_rate: relative (`RelativeAdamW`). backbone: train
+    it as well. held_out: share of the photos (of their groups) that is never trained on. looks, threshold: longer
+    sides and least score at which held-out people are looked for, as the person finder does.
+    """
+
+    steps: int = 1000
+    batch_size: int = 8
+    size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    backbone: bool = False
+    held_out: float = 0.15
+    looks: tuple[int, ...] = (COARSE_PX, FINE_PX)
+    threshold: float = 0.35
+    seed: int = 0
+    log_every: int = 250
+    save_every: int = 50
+    cut: CutOptions = CutOptions()
+    weights: CenterWeights = CenterWeights()
+
+
+def train_person(
+    evidence: Path,
+    folder: Path,
+    options: PersonOptions,
+    start: Path | None = None,
+    progress: Progress | None = None,
+    complain: Callable[[str], None] = lambda text: None,
+) -> dict[str, float]:
+    """Train on the photos of `evidence` (see `read_labelled_photos`) from the shipped weights, or those of `start`.
+
+    Writes movenet.safetensors, person_checkpoint.pt to go on from and person_log.csv (row 0: before the first step) to
+    `folder`. On a CPU the same seed gives the same weights, in one go or in pieces. `complain` hears of photos that
+    cannot be used. Returns held-out numbers in %, as they were before and as they are. Raises DataSetError.
+    """
+    if start is not None and start.resolve() == (folder / MOVENET_FILE).resolve():
+        raise LimnerError(
+            f"{start} is both the start and the result: a run that is cut off could not go on. Give another --out."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    training, held_out = read_split(evidence, options.held_out, complain)
+    movenet = MoveNet.load(start)
+    trained = trained_parts(movenet, options.backbone)
+    optimiser = RelativeAdamW(trained.parameters(), options.learning_rate, options.weight_decay)
+
+    def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
+        pixels, labels = draw_batch(training, options.batch_size, options.size, options.cut, generator)
+        return center_loss(movenet(pixels), targets_of(labels, options.size, options.size), options.weights)
+
+    def judge() -> dict[str, float]:
+        return judged(movenet, held_out, options)
+
+    def write() -> None:
+        told = f"{len(training)} photos of {evidence.resolve().name}, {options.steps} steps, seed {options.seed}"
+        write_movenet(folder / MOVENET_FILE, movenet, start, told)
+
+    log = folder / "person_log.csv"
+    if not log.exists():
+        with torch.no_grad():
+            loss, terms = loss_of(torch.Generator().manual_seed(options.seed))
+        append_row(log, {"step": 0.0, "loss": float(loss), **terms, **judge()})
+    train_steps(trained, optimiser, options, loss_of, judge, write, folder, "person", progress)
+    return _before_and_after(log)
+
+
+def _before_and_after(log: Path) -> dict[str, float]:
+    """Held-out numbers of the first row and of the last."""
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name.startswith("held_out")]
+    return {f"{name}{when}": float(row[name]) for name in names for when, row in (("_before", rows[0]), ("", rows[-1]))}
+
+
+def trained_parts(movenet: MoveNet, backbone: bool) -> nn.ModuleDict:
+    """What learns: decoder and heads, or everything; the rest is frozen."""
+    movenet.requires_grad_(backbone)
+    names = [name for name, _ in movenet.named_children() if backbone or name in DECODER + HEADS]
+    parts = nn.ModuleDict({name: getattr(movenet, name) for name in names})
+    return parts.requires_grad_(True)
+
+
+def read_split(
+    evidence: Path, share: float, complain: Callable[[str], None] = lambda text: None
+) -> tuple[list[KeptPhoto], list[KeptPhoto]]:
+    """Photos to learn from and photos held out: photos of a group stay together, and the choice depends on names only.
+
+    Photos that cannot be read are named to `complain` and left out. Raises DataSetError if one of the two has nobody.
+    """
+    photos = read_labelled_photos(evidence)
+    groups = sorted({photo.group for photo in photos}, key=lambda name: hashlib.sha256(name.encode()).digest())
+    apart = set(groups[: max(1, round(share * len(groups)))])
+    kept: list[KeptPhoto] = []
+    for photo in photos:
+        try:
+            kept.append(keep_photo(photo))
+        except PhotoError as error:
+            complain(str(error))
+    training = [photo for photo in kept if photo.labels.group not in apart]
+    held_out = [photo for photo in kept if photo.labels.group in apart]
+    for what, chosen in (("to learn from", training), ("to hold out", held_out)):
+        if not any(len(photo.labels.boxes) for photo in chosen):
+            raise DataSetError(
+                f"{evidence}: of {len(photos)} photos ({len(kept)} readable, {len(groups)} groups) {len(chosen)} are "
+                f"{what}, none with a person: expected people in both. Label more photos."
+            )
+    return training, held_out
+
+
+@torch.no_grad()
+def judged(movenet: MoveNet, photos: Sequence[KeptPhoto], options: PersonOptions) -> dict[str, float]:
+    """MoveNet alone on held-out photos, before BlazePose has its say: percent of the people found (IoU 0.5), of the
+    finds that are people, and error of the points of people found in longer sides of their box."""
+    movenet.eval()
+    hits = people = finds = 0
+    errors = []
+    for photo in photos[:: -(-len(photos) // MOST_HELD_OUT)]:
+        found = find_people(movenet, photo, options)
+        pairs = matched(found, photo.labels)
+        hits, people = hits + len(pairs), people + len(photo.labels.boxes)
+        finds += len(pairs) + unasked_finds(found, photo.labels, [row for row, _ in pairs])
+        for row, true in pairs:
+            box, known = photo.labels.boxes[true], photo.labels.labelled[true]
+            off = (found.points_px[row] - photo.labels.points_px[true]).norm(dim=-1)[known]
+            errors.append(off / (box[2:] - box[:2]).amax())
+    error = torch.cat(errors) if errors else torch.zeros(0)
+    return {
+        "held_out_found": 100 * hits / max(1, people),
+        "held_out_right": 100 * hits / max(1, finds),
+        "held_out_points": 100 * float(error.mean()) if len(error) else 100.0,
+    }
+
+
+def find_people(movenet: MoveNet, photo: KeptPhoto, options: PersonOptions) -> Candidates:
+    """Everybody MoveNet sees in a photo, small and large, best first."""
+    pixels = photo.pixels()
+    found = joined(*(search(movenet, pixels, size, options.threshold) for size in options.looks))
+    return found[distinct(found.boxes, found.scores)]
+
+
+def matched(found: Candidates, labels: LabelledPhoto, least_iou: float = 0.5) -> list[tuple[int, int]]:
+    """Which find is which person, greedily, best finds first."""
+    overlap = iou(found.boxes, labels.boxes)
+    pairs = []
+    for row in range(len(found) if len(labels.boxes) else 0):
+        true = int(overlap[row].argmax())
+        if float(overlap[row, true]) >= least_iou:
+            pairs.append((row, true))
+            overlap[:, true] = 0.0
+    return pairs
+
+
+def unasked_finds(found: Candidates, labels: LabelledPhoto, hits: list[int]) -> int:
+    """How many finds are of nobody: those mostly inside a region that does not count are not held against anyone."""
+    others = found.boxes[[row for row in range(len(found)) if row not in hits]]
+    if not len(labels.ignored):
+        return len(others)
+    low = torch.maximum(others[:, None, :2], labels.ignored[:, :2])
+    high = torch.minimum(others[:, None, 2:], labels.ignored[:, 2:])
+    covered = (high - low).clamp_min(0).prod(-1) / (others[:, 2:] - others[:, :2]).prod(-1)[:, None].clamp_min(1e-6)
+    return int((covered.amax(1) < 0.5).sum())
+
+
+def write_movenet(path: Path, movenet: MoveNet, start: Path | None, told: str) -> None:
+    """The weights as float16, with a hash of the tensors and where they come from. Raises OutputError."""
+    tensors = {name: value.half().contiguous() for name, value in movenet.state_dict().items()}
+    origin = "MoveNet MultiPose Lightning as shipped with limner" if start is None else str(start)
+    metadata = {
+        "origin": f"{origin}, trained further by limner train person",
+        "licence": LICENCE,
+        "tensors_sha256": digest(tensors),
+        "changes": told,
+    }
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata))
