@@ -118,3 +118,20 @@ def test_evaluate_goes_to_photos_or_to_benchmarks(monkeypatch, capsys):
     ]
     assert ended_with(["evaluate", "photos", "d", "--predictions", "p"], monkeypatch) == 2
     assert "--predictions and --body-model are for benchmarks" in capsys.readouterr().err
+
+
+def test_the_person_finder_is_trained_and_hands_are_the_hand(monkeypatch, capsys):
+    seen: list[object] = []
+    for name in ("run_person", "run_training", "run_photos"):
+        monkeypatch.setattr(f"limner.train.run.{name}", lambda *given, **more: seen.append((*given, *more.values())))
+    words = ["train", "person", "--evidence", "e", "--out", "o", "--weights", "w", "--steps", "9", "--init", "tuned"]
+    assert ended_with(words, monkeypatch) == 0
+    assert ended_with(["train", "hands", "--evidence", "e"], monkeypatch) == 0
+    assert ended_with(["harvest", "--part", "person", "--out", "o", "--shards", "2"], monkeypatch) == 0
+    assert seen == [
+        (Path("e"), "w", Path("o"), 9, "limner", 0, True),
+        ("hand", Path("e"), Path("runs/limner"), None, "limner", 0, None),
+        (Path("o"), 2, 7, None, None),
+    ]
+    assert ended_with(["harvest", "--part", "person", "--out", "o", "--crops"], monkeypatch) == 2
+    assert "leave them out" in capsys.readouterr().err

@@ -33,8 +33,9 @@ def estimate(
         out: folder of the results, one folder a photo.
         box: x0 y0 x1 y1 of a person in photo pixels (several: 8, 12, ... numbers) instead of the detector.
         keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder: people are where their points are.
-        weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors; or `expose:PATH` for
-            the official ExPose network: its model.ckpt, the folder of the download, or what `weights convert` wrote.
+        weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors, and with or alone
+            movenet.safetensors (`limner train person`); or `expose:PATH` for the official ExPose network: its
+            model.ckpt, the folder of the download, or what `weights convert` wrote.
         body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
         refine: move the bodies onto the networks' own 2D points at the end (limner's networks only).
@@ -110,7 +111,7 @@ def harvest(
     seed: int = 7,
     poses: Path | None = None,
     hdri: Path | None = None,
-    part: Literal["body", "hand", "face", "all"] = "all",
+    part: Literal["body", "hand", "hands", "face", "all", "person"] = "all",
     crops: bool = False,
     again: Path | None = None,
     depth: Path | None = None,
@@ -119,18 +120,24 @@ def harvest(
 
     Args:
         out: folder of the shards; existing ones are kept, so a run that was cut off goes on.
-        shards: how many, 128 people each.
+        shards: how many, 128 people each (of `person`: 32 photos each).
         seed: other seeds give other people.
         poses: captured key poses (.npz); without, everyday poses only.
         hdri: folder of panoramas for light and backgrounds; without, plain studios.
-        part: only this part of the people; the same seed shows the same people.
+        part: only this part of the people; the same seed shows the same people. person: whole photos of nobody, one or
+            several people with boxes and points, in COCO's layout, for `train person`.
         crops: keep the pictures as well (2.5 MB a shard and part), to train backbones.
         again: render nobody; look again at the crops kept in this folder.
         depth: depth branch (`limner train depth`) to look with.
     """
-    from limner.train.run import run_harvest, run_looks
+    from limner.train.run import run_harvest, run_looks, run_photos
 
-    if again is not None:
+    part = "hand" if part == "hands" else part
+    if part == "person":
+        if crops or again is not None or depth is not None:
+            raise LimnerError("--crops, --again and --depth are for crops of bodies, hands and faces: leave them out.")
+        run_photos(out, shards, seed, poses, hdri)
+    elif again is not None:
         run_looks(again, out, part, depth)
     else:
         run_harvest(out, shards, seed, poses, hdri, part, crops, depth)
@@ -138,7 +145,7 @@ def harvest(
 
 
 def train(
-    part: Annotated[Literal["body", "hand", "face", "all", "depth", "whole"], tyro.conf.Positional],
+    part: Annotated[Literal["body", "hand", "hands", "face", "all", "person", "depth", "whole"], tyro.conf.Positional],
     /,
     evidence: Path,
     out: Path = Path("runs/limner"),
@@ -155,21 +162,25 @@ def train(
 
     Args:
         part: the regressor of one part or of all; depth (BlazePose's branch for depth); whole (all three regressors
-            together, through the merge).
-        evidence: folder made by `limner harvest`; for depth and backbones with `--crops`.
+            together, through the merge); person (the person finder, on labelled photos; not part of all).
+        evidence: folder made by `limner harvest`; for depth and backbones with `--crops`; for person photos in COCO's
+            keypoint layout (annotations.json), your own or of `limner harvest --part person`.
         out: folder of weights, checkpoints and logs; usable with `limner estimate --weights`.
         poses: captured key poses (.npz) for the simulated people.
         preset: limner (the shipped weights' recipe) or smoke (a minute, to see that it learns).
         seed: seed of everything random.
         backbone: train this backbone and its regressor on kept crops instead.
-        init: of the backbone: as shipped and frozen, tuned from there, or from scratch.
-        steps: instead of the preset's (depth, whole and backbones).
-        weights: where `whole` starts: `limner` or a folder.
+        init: of the backbone: as shipped and frozen, tuned from there, or from scratch; of person: frozen unless tuned.
+        steps: instead of the preset's (person, depth, whole and backbones).
+        weights: where `whole` and `person` start: `limner` or a folder.
         real_2d: real photos with 2D joints, for the body: weights trained with them carry their licence.
     """
     from limner.train import run
 
-    if part == "depth":
+    part = "hand" if part == "hands" else part
+    if part == "person":
+        run.run_person(evidence, weights, out, steps, preset, seed, backbone=init == "tuned")
+    elif part == "depth":
         run.run_depth(evidence, out, steps, preset, seed)
     elif part == "whole":
         run.run_whole(evidence, weights, out, steps, preset, seed)

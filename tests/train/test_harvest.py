@@ -5,17 +5,24 @@ import torch
 
 from limner.data.crop_shards import CropPictures, crops_path
 from limner.data.evidence import read_shards
+from limner.data.labelled_photos import read_labelled_photos
+from limner.io.image import read_photo
 from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.pose import BlazePose
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 from limner.train.harvest import harvest, look_again
+from limner.train.harvest_photos import harvest_photos
 
 
 @pytest.fixture(scope="module")
-def folder(body, tmp_path_factory):
+def people(body):
+    return SyntheticPeople(body, PersonSampler(body))
+
+
+@pytest.fixture(scope="module")
+def folder(people, tmp_path_factory):
     folder = tmp_path_factory.mktemp("harvest")
-    people = SyntheticPeople(body, PersonSampler(body))
     harvest(people, folder, 1, seed=3, parts=("body",), batch_size=2, batches_a_shard=2, crops=True)
     return folder
 
@@ -46,3 +53,21 @@ def test_looking_again_sees_the_same_but_for_the_branch(folder, tmp_path):
     # both looks are averaged: mirrored points move the other way in x
     shift = (moved.pooled - same.pooled)[:, 99:].unflatten(1, (33, 3)).mean((0, 1))
     assert torch.allclose(shift, torch.tensor([0.0, 1.0, 1.0]), atol=0.01)
+
+
+def test_photos_carry_labels_and_a_run_that_was_cut_off_goes_on(people, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    harvest_photos(people, whole, 2, seed=4, photo_px=96, photos_a_shard=2)
+    harvest_photos(people, cut, 1, seed=4, photo_px=96, photos_a_shard=2)
+    assert len(read_labelled_photos(cut)) == 2, "usable after each shard"
+    harvest_photos(people, cut, 2, seed=4, photo_px=96, photos_a_shard=2)
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*.*"))
+    assert len(files) == 4 + 2 + 1
+    assert all((whole / name).read_bytes() == (cut / name).read_bytes() for name in files)
+    photos = read_labelled_photos(whole)
+    shapes = [read_photo(photo.path).pixels.shape for photo in photos]
+    assert [photo.size_px for photo in photos] == [(width, height) for _, height, width in shapes]
+    limits = torch.tensor([photo.size_px * 2 for photo in photos for _ in photo.boxes])
+    boxes, labelled = (torch.cat([getattr(photo, name) for photo in photos]) for name in ("boxes", "labelled"))
+    assert (boxes >= 0).all() and (boxes <= limits).all() and (boxes[:, 2:] - boxes[:, :2]).amax(1).min() >= 24
+    assert labelled.any(1).float().mean() > 0.5

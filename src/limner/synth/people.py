@@ -191,13 +191,19 @@ class SyntheticPeople:
         others = batch.companions
         if others is None or len(others.photo) == 0:
             return image
-        seen = self._fragments(others.people, squares[others.photo], size)
-        light = self._person(others.people, seen, squares[others.photo], size)
-        pixel = seen.covered_pixels
-        photo = others.photo.index_select(0, pixel.div(size * size, rounding_mode="floor"))
-        target = photo * (size * size) + pixel.remainder(size * size)
-        ahead = seen.depth.view(-1).index_select(0, pixel) < fragments.depth.view(-1).index_select(0, target)
-        return image.index_copy(0, target[ahead], light[ahead])
+        nearest = fragments.depth.view(-1)
+        for row in _one_a_photo(others.photo):
+            where, people = others.photo[row], others.people[row]
+            seen = self._fragments(people, squares[where], size)
+            light = self._person(people, seen, squares[where], size)
+            pixel = seen.covered_pixels
+            photo = where.index_select(0, pixel.div(size * size, rounding_mode="floor"))
+            target = photo * (size * size) + pixel.remainder(size * size)
+            depth = seen.depth.view(-1).index_select(0, pixel)
+            ahead = depth < nearest.index_select(0, target)
+            image = image.index_copy(0, target[ahead], light[ahead])
+            nearest = nearest.index_copy(0, target[ahead], depth[ahead])
+        return image
 
     def _outside(self, batch: SynthBatch, squares: Squares, size: int) -> Bool[Tensor, "B 1 S S"]:
         """Pixels beyond the edges of photos that have edges."""
@@ -225,10 +231,10 @@ class SyntheticPeople:
             result = torch.lerp(result, _occluder_color(part, places, k), cover[..., k, None])
         return image.index_copy(0, rows, result)
 
-    def _fragments(self, batch: SynthBatch, squares: Squares, size: int) -> Fragments:
+    def _fragments(self, batch: SynthBatch, squares: Squares, size: int, faces: Tensor | None = None) -> Fragments:
         place = squares.unit_from_photo(batch.camera.project(batch.surface))
         pixels = torch.cat([(place + 1) * (size / 2), batch.surface[..., 2:]], -1)
-        return rasterize(pixels, self.faces, size, size, near=0.05)
+        return rasterize(pixels, self.faces if faces is None else faces, size, size, near=0.05)
 
     def _person(self, batch: SynthBatch, fragments: Fragments, squares: Squares, size: int) -> Float[Tensor, "N 3"]:
         """Light from the covered pixels: all at once, or image by image, which stays in a CPU's cache."""
@@ -281,17 +287,25 @@ class SyntheticPeople:
         depth = self._fragments(batch, squares, size).depth
         if batch.companions is not None and len(batch.companions.photo) > 0:
             photo, others = batch.companions.photo, batch.companions.people
-            nearer = torch.minimum(depth[photo], self._fragments(others, squares[photo], size).depth)
-            depth = depth.index_copy(0, photo, nearer)
+            depth = nearest_of(depth, photo, self._fragments(others, squares[photo], size).depth)
         place = squares.unit_from_photo(batch.keypoints_px)
         index = ((place + 1) * (size / 2)).long().clamp(0, size - 1)
         flat = (index[..., 1] * size + index[..., 0]).clamp(0, size * size - 1)
         front = depth.flatten(1).gather(1, flat)
-        behind = batch.keypoints[..., 2] - front
-        shown = behind < _thickness(batch.keypoints)
+        shown = batch.keypoints[..., 2] - front < keypoint_thickness(batch.keypoints)
         inside = ((batch.keypoints_px >= 0) & (batch.keypoints_px <= batch.photo_px)).all(-1)
         free = occlusion(batch.scene, batch.keypoints_px, torch.ones_like(squares.size_px)).amax(-1) < 0.5
         return shown & inside & free
+
+    def depths(self, batch: SynthBatch, squares: Squares, size: int) -> Float[Tensor, "B S S"]:
+        """How far away each person is at each pixel of the squares, metres, inf where they are not.
+
+        With clothes and hair, without what they hold; nothing hides them here, not even companions.
+        """
+        kinds = self.kit.piece[self.kit.faces[:, 0]]
+        own = torch.ones(len(self.faces), dtype=torch.bool, device=kinds.device)
+        own[len(self.body_model.faces) :] = kinds != LOOSE.index("held")
+        return self._fragments(batch, squares, size, self.faces[own]).depth
 
     def body_squares(self, batch: SynthBatch, jitter: float, generator: Generator, margin: float = 1.2) -> Squares:
         """Upright squares about the visible people; `jitter` (0: none) moves and scales them by that share."""
@@ -307,6 +321,22 @@ class SyntheticPeople:
         names = HEAD_KEYPOINTS if part == "face" else hand21(part.removesuffix("_hand"))
         box = bounds_of(batch.keypoints_px[:, list(indices_of(names))])
         return _jittered(squares_around(box, margin), jitter, turn, generator)
+
+
+def nearest_of(
+    depth: Float[Tensor, "B S S"], photo: Int[Tensor, "C"], others: Float[Tensor, "C S S"]
+) -> Float[Tensor, "B S S"]:
+    """Depth maps of photos with other people added, `photo` says to which."""
+    nearest = depth.clone()
+    for row, other in zip(photo.tolist(), others, strict=True):
+        nearest[row] = torch.minimum(nearest[row], other)
+    return nearest
+
+
+def _one_a_photo(photo: Int[Tensor, "C"]) -> list[Int[Tensor, "_"]]:
+    """Rows of companions in turns, of each photo one a turn."""
+    turn = (photo[:, None] == photo).tril(-1).sum(1)
+    return [(turn == k).nonzero()[:, 0] for k in range(int(turn.amax()) + 1)]
 
 
 def _companions(batch: SynthBatch, generator: Generator) -> Companions:
@@ -357,7 +387,7 @@ def _jittered(squares: Squares, jitter: float, turn: float, generator: Generator
     return Squares(center, size, squares.angle_rad + normal(generator, n, 1.0) * turn)
 
 
-def _thickness(keypoints: Tensor) -> Float[Tensor, "144"]:
+def keypoint_thickness(keypoints: Tensor) -> Float[Tensor, "144"]:
     """How far behind the seen surface each keypoint may lie and still count as seen, metres."""
     limits = {
         "pelvis": 0.22, "spine": 0.2, "neck": 0.12, "head": 0.15, "jaw": 0.1, "collar": 0.16, "hip": 0.17,

@@ -13,14 +13,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from limner.body.model import BodyModel
 from limner.io.atomic import atomic_write
-from limner.networks.weights import DEPTH_FILE, PARTS, NetSpec, Part, frozen_spec, load_net, weights_paths
+from limner.networks.weights import (
+    DEPTH_FILE,
+    MOVENET_FILE,
+    PARTS,
+    NetSpec,
+    Part,
+    frozen_spec,
+    load_net,
+    movenet_path,
+    weights_paths,
+)
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 from limner.train.depth import DepthOptions, train_depth
 from limner.train.harvest import harvest, look_again
+from limner.train.harvest_photos import harvest_photos
 from limner.train.loop import TrainOptions
 from limner.train.losses import PART_WEIGHTS
+from limner.train.person import PersonOptions, train_person
 from limner.train.replay import read_people
 from limner.train.stages import Recipe, train_part
 from limner.train.whole import WholeOptions, train_whole
@@ -38,6 +50,10 @@ DEPTH_OPTIONS: dict[Preset, DepthOptions] = {
 WHOLE_OPTIONS: dict[Preset, WholeOptions] = {
     "limner": WholeOptions(),
     "smoke": WholeOptions(10, batch_size=16, log_every=10, save_every=10),
+}
+PERSON_OPTIONS: dict[Preset, PersonOptions] = {
+    "limner": PersonOptions(),
+    "smoke": PersonOptions(30, batch_size=4, size=128, looks=(256,), log_every=30, save_every=30),
 }
 STEPS: dict[Preset, dict[Part, int]] = {
     "limner": {"body": 9000, "hand": 3000, "face": 1500},
@@ -72,9 +88,7 @@ def run_harvest(
     depth: Path | None,
 ) -> None:
     """Render synthetic people and write what the frozen backbones see; resumes."""
-    model = BodyModel.load()
-    panoramas = None if hdri is None else read_panoramas(hdri, torch.device("cpu"))
-    synthetic = SyntheticPeople(model, PersonSampler(model, poses), panoramas)
+    synthetic = _synthetic(poses, hdri)
     parts = tuple(p for p in PARTS if part in (p, "all"))
     with progress_bar() as progress:
         task = progress.add_task("harvesting shards", total=shards)
@@ -82,7 +96,24 @@ def run_harvest(
         def report(done: int, _: int) -> None:
             progress.update(task, completed=done)
 
-        harvest(synthetic, out, shards, seed, parts, crops=crops, depth=_keep_depth(depth, out), progress=report)
+        harvest(synthetic, out, shards, seed, parts, crops=crops, depth=_keep(depth, out, DEPTH_FILE), progress=report)
+
+
+def run_photos(out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None) -> None:
+    """Render whole photos with labelled people; resumes."""
+    with progress_bar() as progress:
+        task = progress.add_task("harvesting photos", total=shards)
+
+        def report(done: int, _: int) -> None:
+            progress.update(task, completed=done)
+
+        harvest_photos(_synthetic(poses, hdri), out, shards, seed, progress=report)
+
+
+def _synthetic(poses: Path | None, hdri: Path | None) -> SyntheticPeople:
+    model = BodyModel.load()
+    panoramas = None if hdri is None else read_panoramas(hdri, torch.device("cpu"))
+    return SyntheticPeople(model, PersonSampler(model, poses), panoramas)
 
 
 def run_looks(source: Path, out: Path, part: str, depth: Path | None) -> None:
@@ -94,17 +125,16 @@ def run_looks(source: Path, out: Path, part: str, depth: Path | None) -> None:
         def report(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        look_again(source, out, parts, _keep_depth(depth, out), report)
+        look_again(source, out, parts, _keep(depth, out, DEPTH_FILE), report)
 
 
-def _keep_depth(depth: Path | None, out: Path) -> Path | None:
-    """A depth branch of one's own goes with all that was seen through it, and with the weights trained on that."""
-    if depth is None:
+def _keep(file: Path | None, out: Path, name: str) -> Path | None:
+    """What was not trained but used goes with the new weights: a depth branch or a person finder of one's own."""
+    if file is None:
         return None
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out / DEPTH_FILE) as file:
-        file.write(depth.read_bytes())
-    return out / DEPTH_FILE
+    with atomic_write(out / name) as copy:
+        copy.write(file.read_bytes())
+    return out / name
 
 
 def run_training(
@@ -114,7 +144,7 @@ def run_training(
     model = BodyModel.load()
     chosen: list[Part] = [p for p in PARTS if part in (p, "all")]
     found = evidence / DEPTH_FILE
-    depth = _keep_depth(found if found.exists() else None, out)
+    depth = _keep(found if found.exists() else None, out, DEPTH_FILE)
     for name in chosen:
         recipe = Recipe(name, evidence, poses, spec_of(name, preset, depth), options_of(name, preset, seed), real_2d)
         with progress_bar() as progress:
@@ -132,6 +162,23 @@ def run_depth(evidence: Path, out: Path, steps: int | None, preset: Preset, seed
     show_result("depth", errors, out, ("loss",), "held_out_mm")
 
 
+def run_person(
+    evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int, backbone: bool
+) -> None:
+    """Train the person finder on labelled photos; resumes."""
+    options = PERSON_OPTIONS[preset]
+    options = replace(options, steps=steps or options.steps, seed=seed, backbone=backbone)
+    with progress_bar() as progress:
+
+        def complain(text: str) -> None:
+            progress.console.print(f"[red]left out[/red] {text}", soft_wrap=True)
+
+        report = reporter(progress, "person", options.steps)
+        result = train_person(evidence, out, options, movenet_path(weights), report, complain)
+    parts = ("loss", "center", "heat", "size", "offset", "points")
+    show_result("person", result, out, parts, "held_out_found", "held-out people found (%)")
+
+
 def run_whole(evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
     """Fine-tune the regressors of all three networks together; resumes."""
     options = WHOLE_OPTIONS[preset]
@@ -139,7 +186,8 @@ def run_whole(evidence: Path, weights: str, out: Path, steps: int | None, preset
     model, paths = BodyModel.load(), weights_paths(weights)
     loaded = {part: load_net(path) for part, path in paths.items()}
     depth = paths["body"].with_name(DEPTH_FILE)
-    _keep_depth(depth if depth.exists() else None, out)
+    _keep(depth if depth.exists() else None, out, DEPTH_FILE)
+    _keep(movenet_path(weights), out, MOVENET_FILE)
     people = read_people(evidence, held_out=False), read_people(evidence, held_out=True)
     with progress_bar() as progress:
         report = reporter(progress, "whole", options.steps)
@@ -148,11 +196,16 @@ def run_whole(evidence: Path, weights: str, out: Path, steps: int | None, preset
 
 
 def show_result(
-    name: str, errors: dict[str, float], out: Path, losses: tuple[str, ...], held_out: str | None = None
+    name: str,
+    errors: dict[str, float],
+    out: Path,
+    losses: tuple[str, ...],
+    held_out: str | None = None,
+    label: str = "held-out error (mm)",
 ) -> None:
     shown = "  ".join(f"{key} {value:.4g}" for key, value in errors.items())
     Console().print(f"{name}: {shown}")
-    plot_log(out / f"{name}_log.csv", out / f"{name}_loss.png", losses, held_out)
+    plot_log(out / f"{name}_log.csv", out / f"{name}_loss.png", losses, held_out, label)
 
 
 def reporter(progress: Progress, name: str, steps: int) -> Callable[[int, dict[str, float]], None]:
@@ -172,8 +225,8 @@ def progress_bar() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-def plot_log(log: Path, picture: Path, losses: tuple[str, ...], held_out: str | None) -> None:
-    """The loss and the held-out error over the steps of a run."""
+def plot_log(log: Path, picture: Path, losses: tuple[str, ...], held_out: str | None, label: str) -> None:
+    """The loss and the held-out number over the steps of a run."""
     with log.open(newline="") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     figure = matplotlib.figure.Figure(figsize=(9, 3.5), layout="constrained")
@@ -185,6 +238,6 @@ def plot_log(log: Path, picture: Path, losses: tuple[str, ...], held_out: str | 
     left.legend()
     if held_out is not None:
         right.plot(steps, [row[held_out] for row in rows])
-    right.set(xlabel="step", ylabel="held-out error (mm)", ylim=(0, None))
+    right.set(xlabel="step", ylabel=label, ylim=(0, None))
     with atomic_write(picture) as file:
         figure.savefig(file, format="png", dpi=110)
