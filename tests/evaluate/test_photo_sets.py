@@ -48,6 +48,14 @@ def test_suspects_crowds_and_people_without_labels_are_not_scored_but_boxes_stay
     assert len(photo_set.boxes[photo_set.people[0].photo]) == 4
 
 
+def test_plain_coco_marks_no_part_and_its_body_is_scored(tmp_path: Path):
+    entry = annotation(7, 1, POINTS, ("body",), "box")
+    plain = {key: entry[key] for key in ("id", "image_id", "bbox", "keypoints")}
+    write_set(tmp_path / "a", [plain], 1)
+    (person,) = read_photo_sets(tmp_path)[0].people
+    assert person.labelled[BODY].all() and not person.labelled[FACE].any() and person.frame == "person"
+
+
 def test_the_box_kind_says_what_is_framed(tmp_path: Path):
     kinds = [
         (("lefthand",), "keypoints + 10 % (hand)", "hand"),

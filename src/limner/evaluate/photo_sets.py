@@ -152,7 +152,7 @@ def _person(photo: Path, group: str, entry: dict[str, Any]) -> LabelledPerson:
     points = torch.zeros(len(POINT_NAMES), 2)
     labelled = torch.zeros(len(POINT_NAMES), dtype=torch.bool)
     for field, valid, where in PARTS.values():
-        if entry.get(valid):
+        if entry.get(valid, field == "keypoints" and bool(entry.get(field))):  # plain COCO marks no part
             rows = torch.tensor(entry[field], dtype=torch.float32).reshape(-1, 3)
             points[where], labelled[where] = rows[:, :2], rows[:, 2] > 0
     if entry.get("body_valid"):
