@@ -120,17 +120,25 @@ def read_split(
 ) -> tuple[list[KeptPhoto], list[KeptPhoto]]:
     """Photos to learn from and photos held out: photos of a group stay together, and the choice depends on names only.
 
-    Photos that cannot be read are named to `complain` and left out. Raises DataSetError if one of the two has nobody.
+    Photos that cannot be read are named to `complain` and left out. Raises DataSetError if none can be read, or one
+    of the two parts has nobody.
     """
     photos = read_labelled_photos(evidence)
     groups = sorted({photo.group for photo in photos}, key=lambda name: hashlib.sha256(name.encode()).digest())
     apart = set(groups[: max(1, round(share * len(groups)))])
     kept: list[KeptPhoto] = []
+    wrong: list[str] = []
     for photo in photos:
         try:
             kept.append(keep_photo(photo))
         except PhotoError as error:
-            complain(str(error))
+            wrong.append(str(error))
+    if not kept:
+        raise DataSetError(
+            f"{evidence}: none of the {len(photos)} photos that are listed can be used; the first: {wrong[0]}"
+        )
+    for text in wrong:
+        complain(text)
     training = [photo for photo in kept if photo.labels.group not in apart]
     held_out = [photo for photo in kept if photo.labels.group in apart]
     for what, chosen in (("to learn from", training), ("to hold out", held_out)):
