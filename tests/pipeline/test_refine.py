@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from limner.body.skeleton import BODY_JOINTS
-from limner.geometry.camera import photo_camera
-from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline import refine as module
-from limner.pipeline.refine import RefineOptions, Targets, refine
+from limner.geometry.camera import Camera, photo_camera
+from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
+from limner.pipeline.refine import RefineOptions, Targets, problem_of, refine
 
 COUNT = len(BODY_JOINTS)
 SOFT = RefineOptions(
@@ -89,34 +88,24 @@ def test_one_wild_point_does_not_bend_the_body(scene):
 def test_never_worse_by_its_own_objective(scene):
     model, _, start, camera, targets = scene
     options = RefineOptions(steps=3)
-    stiffness = module._stiffness(options)
-
-    def value(params):
-        state = module._State(torch.zeros(4, COUNT, 3), params.betas, params.transl)
-        return module._objective(model, params, state, camera, targets, options, stiffness)
-
-    assert (value(refine(model, start, camera, targets, options)) <= value(start)).all()
+    problem = problem_of(model, start, camera, targets, options)
+    moved = problem_of(model, refine(model, start, camera, targets, options), camera, targets, options)
+    # what it says of the result from the first start: the turns are those that lead there
+    turns = rotation_to_axis_angle(problem.rotations.mT @ moved.rotations)
+    unknown = torch.cat([turns.flatten(1), moved.start[:, 3 * COUNT :]], 1)
+    after, before = (problem.objective(u, problem.look(u)) for u in (unknown, problem.start))
+    assert (after < before).all()
 
 
 def test_jacobian_equals_finite_differences(scene):
     model, true, _, camera, targets = scene
     double = type(model).load(dtype=torch.float64).keypoints_only(contour=False)
-    params = true.to(torch.float64)
-    wide = module.Camera(camera.focal_px.double(), camera.center_px.double())
-    fixed = Targets(
-        targets.joint,
-        *(x.double() for x in (targets.offset + 0.05, targets.point_px, targets.weight, targets.sigma_px)),
-    )
-    zero = module._State(torch.zeros(4, COUNT, 3).double(), params.betas, params.transl)
-
-    def residual(turn, betas, transl):
-        moved = module._apply(params, module._State(turn, betas, transl))
-        return module._residuals(module._points(*module._posed(double, moved), fixed), wide, fixed)
-
-    absolute, joints = module._posed(double, params)
-    points = module._points(absolute, joints, fixed)
-    ours = module._jacobian(double, params, absolute, joints, points, wide, fixed, module._moves()[:, fixed.joint])
-    numeric = torch.autograd.functional.jacobian(residual, (zero.turn, zero.betas, zero.transl))
+    wide = Camera(camera.focal_px.double(), camera.center_px.double())
+    seen = (targets.offset + 0.05, targets.point_px, targets.weight, targets.sigma_px)
+    fixed = Targets(targets.joint, *(x.double() for x in seen))
+    problem = problem_of(double, true.to(torch.float64), wide, fixed, RefineOptions())
+    absolute, joints, points = problem.look(problem.start)
+    ours = problem.jacobian(absolute, joints, points).unflatten(1, (-1, 2))  # B N 2 U
+    numeric = torch.autograd.functional.jacobian(lambda u: problem.residuals(problem.look(u)[2]), problem.start)
     for i in range(4):
-        theirs = torch.cat([block[i, :, :, i].flatten(2) for block in numeric], -1)
-        assert torch.allclose(ours[i], theirs, atol=1e-4, rtol=1e-4)
+        assert torch.allclose(ours[i], numeric[i, :, :, i], atol=1e-4, rtol=1e-4)

@@ -20,15 +20,17 @@ def shards(body, attachment, tmp_path_factory):  # noqa: F811
     return folder
 
 
-def options(steps: int, batch_size: int, log_every: int = 1) -> ImageOptions:
-    return ImageOptions(steps, batch_size, log_every=log_every, save_every=steps, learning_rate=2e-3)
+def options(steps: int, batch_size: int, learning_rate: float = 2e-3) -> ImageOptions:
+    return ImageOptions(steps, batch_size, log_every=1, save_every=steps, learning_rate=learning_rate)
 
 
 def test_a_small_network_learns_from_scratch_and_goes_on(body, shards, tmp_path):
     spec, losses = NetSpec("hand", "compact", hidden=(64,), dropout=0.0), []
-    train_on_images(spec, "scratch", shards, body, tmp_path, options(12, 8), lambda _, row: losses.append(row["loss"]))
+    train_on_images(
+        spec, "scratch", shards, body, tmp_path, options(12, 8, 4e-3), lambda _, row: losses.append(row["loss"])
+    )
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
-    errors = train_on_images(spec, "scratch", shards, body, tmp_path, options(12, 8))  # nothing left to do
+    errors = train_on_images(spec, "scratch", shards, body, tmp_path, options(12, 8, 4e-3))  # nothing left to do
     assert load_net(tmp_path / "hand.safetensors")[0].backbone == "compact"
     assert 0 < errors["held_out_mm"] < 1000
 

@@ -1,23 +1,43 @@
 """How do joint rotations move joints and vertices? Forward kinematics and linear blend skinning."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from limner.body.skeleton import PARENTS
 
 
+@dataclass(frozen=True)
+class Tree:
+    """The first J joints of the skeleton as tensors; a neutral joint J stands above the root.
+
+    ancestors: for each joint the one 1, 2, 4, ... steps up the tree, "J+1" each; parent "J"; chain "J J": 1 where the
+    column's joint lies between the root and the row's, both included.
+    """
+
+    ancestors: tuple[Int[Tensor, "j"], ...]
+    parent: Int[Tensor, "J"]
+    chain: Float[Tensor, "J J"]
+
+
 @cache
-def _ancestors(count: int) -> tuple[tuple[int, ...], ...]:
-    """For the first `count` joints and a neutral one behind them: the joint 1, 2, 4, ... steps up the tree."""
+def tree(count: int, dtype: torch.dtype, device: torch.device) -> Tree:
+    """The tree of the first `count` joints."""
     step = [count if parent < 0 else parent for parent in PARENTS[:count]] + [count]
-    rounds = []
+    parents, chain, rounds = step[:count], torch.eye(count), []
+    for joint, parent in enumerate(PARENTS[:count]):
+        if parent >= 0:
+            chain[joint] += chain[parent]
     while any(joint != count for joint in step):
-        rounds.append(tuple(step))
+        rounds.append(step)
         step = [step[joint] for joint in step]
-    return tuple(rounds)
+    with torch.inference_mode(False):  # kept for later calls, which may need gradients
+        ancestors = tuple(torch.tensor(above, device=device) for above in rounds)
+        return Tree(ancestors, torch.tensor(parents, device=device), chain.to(device, dtype, copy=True))
 
 
 def pose_joints(
@@ -27,20 +47,17 @@ def pose_joints(
 
     Local rotations are relative to the parent; the root stays at its rest position. The products along the tree are
     formed by pointer doubling (after round k each joint holds the product over 2^k ancestors), so that eleven levels
-    cost four batched products instead of eleven small ones.
+    cost four batched products instead of eleven small ones; a joint is where the turned bones of its chain lead.
     """
     count = rotations.shape[1]
-    rounds = _ancestors(count)
-    parent = list(rounds[0][:count]) if rounds else [count]
-    padded = torch.cat([rest_joints, torch.zeros_like(rest_joints[:, :1])], 1)
-    offset = rest_joints - padded[:, parent]
-    bottom = rotations.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(rotations), count, 1, 4)
-    local = torch.cat([torch.cat([rotations, offset[..., None]], -1), bottom], -2)
-    neutral = torch.eye(4, dtype=rotations.dtype, device=rotations.device).expand(len(rotations), 1, 4, 4)
-    moved = torch.cat([local, neutral], 1)
-    for above in rounds:
-        moved = moved[:, list(above)] @ moved
-    return moved[:, :count, :3, :3], moved[:, :count, :3, 3]
+    skeleton = tree(count, rotations.dtype, rotations.device)
+    neutral = torch.eye(3, dtype=rotations.dtype, device=rotations.device).expand(len(rotations), 1, 3, 3)
+    absolute = torch.cat([rotations, neutral], 1)
+    for above in skeleton.ancestors:
+        absolute = absolute.index_select(1, above) @ absolute
+    bones = rest_joints - pad(rest_joints, (0, 0, 0, 1)).index_select(1, skeleton.parent)
+    turned = (absolute.index_select(1, skeleton.parent) @ bones[..., None])[..., 0]
+    return absolute[:, :count], skeleton.chain @ turned
 
 
 def absolute_rotation(rotations: Float[Tensor, "B 55 3 3"], chain: list[int]) -> Float[Tensor, "B 3 3"]:

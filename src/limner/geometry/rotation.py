@@ -32,11 +32,16 @@ def rotation_from_axis_angle(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor,
     """
     # the square root has no slope at zero, the formula does: a tiny offset keeps its gradient finite
     turns = (vector.square().sum(-1) + 1e-24).sqrt()[..., None, None] / torch.pi
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    cross = skew(vector)
     eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
     return eye + torch.sinc(turns) * cross + 0.5 * torch.sinc(turns / 2).square() * (cross @ cross)
+
+
+def skew(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The matrix whose product with x is the cross product of `vector` and x."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
 
 
 def rotation_to_axis_angle(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:

@@ -8,16 +8,17 @@ pull back to it is the prior, so that unseen joints stay where the networks put 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from limner.body.model import PERSON_BETAS, BodyModel
 from limner.body.params import BodyParams
-from limner.body.skeleton import BODY_JOINTS, chain_to_root
-from limner.body.skinning import pose_joints
+from limner.body.skeleton import BODY_JOINTS
+from limner.body.skinning import pose_joints, tree
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline.descent import damped_step, descend, projected_slopes
+from limner.pipeline.descent import damped_step, descend, image_slopes, turn_slopes
 
 NUM_JOINTS = len(BODY_JOINTS)
 
@@ -43,6 +44,7 @@ class RefineOptions:
 
     steps: int = 8
     damping: float = 1e-2
+    least_gain: float = 3e-3
     robust_sigma: float = 6.0
     limb_stiffness: float = 4.0
     trunk_stiffness: float = 12.0
@@ -53,38 +55,6 @@ class RefineOptions:
     depth_stiffness: float = 2.0
 
 
-def _stiffness(options: RefineOptions) -> Float[Tensor, "J"]:
-    values = {"pelvis": options.orient_stiffness, "head": options.head_stiffness, "neck": options.trunk_stiffness}
-    values |= {f"{side}_wrist": options.wrist_stiffness for side in ("left", "right")}
-    values |= dict.fromkeys(("spine1", "spine2", "spine3", "left_collar", "right_collar"), options.trunk_stiffness)
-    return torch.tensor([values.get(name, options.limb_stiffness) for name in BODY_JOINTS])
-
-
-def _moves() -> Bool[Tensor, "J J"]:
-    """[j, i]: does turning joint j move what rides on joint i?"""
-    table = torch.zeros(NUM_JOINTS, NUM_JOINTS, dtype=torch.bool)
-    for i, name in enumerate(BODY_JOINTS):
-        table[chain_to_root(name), i] = True
-    return table
-
-
-@dataclass(frozen=True)
-class _State:
-    turn: Float[Tensor, "B J 3"]  # local rotation vector from the start
-    betas: Float[Tensor, "B S"]
-    transl: Float[Tensor, "B 3"]
-
-    def flat(self) -> Float[Tensor, "B U"]:
-        """One vector a person."""
-        return torch.cat([self.turn.flatten(1), self.betas, self.transl], 1)
-
-    @classmethod
-    def of(cls, flat: Float[Tensor, "B U"]) -> "_State":
-        """Inverse of `flat`."""
-        turn, betas, transl = flat.split([3 * NUM_JOINTS, flat.shape[1] - 3 * NUM_JOINTS - 3, 3], -1)
-        return cls(turn.unflatten(-1, (-1, 3)), betas, transl)
-
-
 def refine(
     model: BodyModel, params: BodyParams, camera: Camera, targets: Targets, options: RefineOptions | None = None
 ) -> BodyParams:
@@ -93,135 +63,144 @@ def refine(
     The result is never worse than the start by the objective (`descend`). Geman-McClure weights.
     """
     options = options or RefineOptions()
-    start = params
-    stiffness = _stiffness(options).to(params.betas)
-    moves = _moves()[:, targets.joint]
-
-    def objective(unknown: Tensor) -> Tensor:
-        return _objective(model, start, _State.of(unknown), camera, targets, options, stiffness)
-
-    def step(unknown: Tensor, damping: Tensor) -> Tensor:
-        state = _State.of(unknown)
-        return _step(model, start, state, camera, targets, options, stiffness, moves, damping).flat()
-
-    turn = params.betas.new_zeros(len(params), NUM_JOINTS, 3)
-    unknown = _State(turn, params.betas[:, :PERSON_BETAS], params.transl).flat()
-    return _apply(start, _State.of(descend(unknown, objective, step, options.steps, options.damping)))
+    problem = problem_of(model, params, camera, targets, options)
+    return problem.moved(descend(problem, problem.start, options.steps, options.damping, options.least_gain))
 
 
-def _apply(start: BodyParams, state: _State) -> BodyParams:
-    local = rotation_from_axis_angle(state.turn)
-    return start.replace(
-        global_orient=start.global_orient @ local[:, 0],
-        body_pose=start.body_pose @ local[:, 1:],
-        betas=torch.cat([state.betas, start.betas[:, PERSON_BETAS:]], 1),
-        transl=state.transl,
+@dataclass(frozen=True)
+class Problem:
+    """The least-squares problem of B people around their start; all that stays the same from step to step.
+
+    Unknowns "B U" of a person: 22 rotation vectors from the start, the person's betas, the translation. rotations
+    "B J 3 3" local ones at the start; template "B J 3" joints at rest without the person's betas; directions "S J 3"
+    what these add; start "B U"; stiffness "U" (of the depth: of its logarithm); weight "B N"; moves "M T": 1
+    where turning about one of the T = 3 J axes moves one of the M = 2 N residuals.
+    """
+
+    params: BodyParams
+    camera: Camera
+    targets: Targets
+    options: RefineOptions
+    rotations: Float[Tensor, "B J 3 3"]
+    template: Float[Tensor, "B J 3"]
+    directions: Float[Tensor, "S J 3"]
+    start: Float[Tensor, "B U"]
+    stiffness: Float[Tensor, "U"]
+    moves: Float[Tensor, "M T"]
+
+    def moved(self, unknown: Float[Tensor, "B U"]) -> BodyParams:
+        """The people with the unknowns applied."""
+        turn, betas, transl = self._split(unknown)
+        rotations = self._turned(turn)
+        return self.params.replace(
+            global_orient=rotations[:, 0],
+            body_pose=rotations[:, 1:],
+            betas=torch.cat([betas, self.params.betas[:, PERSON_BETAS:]], 1),
+            transl=transl,
+        )
+
+    def objective(self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "B"]:
+        """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
+        points = look[2]
+        squared = self.residuals(points).square().sum(-1)
+        robust = squared / (1 + squared / self.options.robust_sigma**2)
+        behind = (points[..., 2] < 0.05).any(-1)
+        depth = torch.log(unknown[:, -1:].clamp_min(1e-3) / self.start[:, -1:])
+        away = torch.cat([unknown[:, :-1] - self.start[:, :-1], depth], 1) * self.stiffness
+        value = (self.targets.weight * robust).sum(-1) + away.square().sum(-1)
+        return torch.where(behind, torch.inf, value)
+
+    def step(
+        self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor], damping: Float[Tensor, "B 1"]
+    ) -> Float[Tensor, "B U"]:
+        """One damped Gauss-Newton step."""
+        absolute, joints, points = look
+        residual = self.residuals(points)
+        robust = 1 + residual.square().sum(-1, keepdim=True) / self.options.robust_sigma**2
+        weight = self.targets.weight[..., None] / robust.square()
+        jacobian = self.jacobian(absolute, joints, points)
+        scaled = jacobian * weight.expand_as(residual).flatten(1)[..., None]
+        # the depth term is linearised at the start, which is all a step needs
+        stiffness = torch.cat(
+            [self.stiffness[:-1].expand(len(unknown), -1), self.stiffness[-1] / self.start[:, -1:]], 1
+        )
+        gradient = (scaled.mT @ residual.flatten(1)[..., None])[..., 0]
+        gradient = gradient + stiffness.square() * (unknown - self.start)
+        step = damped_step(scaled.mT @ jacobian, stiffness.square(), gradient, damping)
+        turns = 3 * NUM_JOINTS
+        return torch.cat([step[:, :turns].clamp(-0.7, 0.7), step[:, turns:]], 1)
+
+    def look(self, unknown: Float[Tensor, "B U"]) -> tuple[Tensor, Tensor, Float[Tensor, "B N 3"]]:
+        """Absolute rotations "B J 3 3", posed joints "B J 3" and what rides on them."""
+        turn, betas, transl = self._split(unknown)
+        rest = self.template + torch.einsum("bs,sjc->bjc", betas, self.directions)
+        absolute, joints = pose_joints(self._turned(turn), rest)
+        joints = joints + transl[:, None]
+        riding = self.targets.joint
+        arms = (absolute.index_select(1, riding) @ self.targets.offset[..., None])[..., 0]
+        return absolute, joints, joints.index_select(1, riding) + arms
+
+    def residuals(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 2"]:
+        """Distances from where the targets were seen, in usual errors."""
+        return (self.camera.project(points) - self.targets.point_px) / self.targets.sigma_px[..., None]
+
+    def jacobian(
+        self, absolute: Float[Tensor, "B J 3 3"], joints: Float[Tensor, "B J 3"], points: Float[Tensor, "B N 3"]
+    ) -> Float[Tensor, "B M U"]:
+        """d residual / d unknown, x and y of the targets in turn."""
+        slopes = image_slopes(points, self.camera, self.targets.sigma_px)
+        by_turn = turn_slopes(points, slopes, absolute, joints) * self.moves
+        by_betas = slopes @ self._by_betas(absolute)
+        return torch.cat([by_turn, by_betas.flatten(1, 2), slopes.flatten(1, 2)], 2)
+
+    def _by_betas(self, absolute: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B N 3 S"]:
+        """How the targets move with each beta: forward kinematics is linear in the bones at rest."""
+        skeleton = tree(NUM_JOINTS, absolute.dtype, absolute.device)
+        root = torch.eye(3).to(absolute).expand(len(absolute), 1, 3, 3)
+        above = torch.cat([root, absolute.index_select(1, skeleton.parent[1:])], 1)
+        bones = self.directions - pad(self.directions, (0, 0, 0, 1)).index_select(1, skeleton.parent)
+        turned = (above @ bones.permute(1, 2, 0)).flatten(2)  # B J 3S
+        moved = (skeleton.chain @ turned).index_select(1, self.targets.joint)
+        return moved.unflatten(2, (3, -1))
+
+    def _turned(self, turn: Float[Tensor, "B J 3"]) -> Float[Tensor, "B J 3 3"]:
+        return self.rotations @ rotation_from_axis_angle(turn)
+
+    def _split(self, unknown: Float[Tensor, "B U"]) -> tuple[Float[Tensor, "B J 3"], Tensor, Tensor]:
+        turns = 3 * NUM_JOINTS
+        return unknown[:, :turns].unflatten(-1, (-1, 3)), unknown[:, turns:-3], unknown[:, -3:]
+
+
+def problem_of(
+    model: BodyModel, params: BodyParams, camera: Camera, targets: Targets, options: RefineOptions
+) -> Problem:
+    """The problem of people at their start."""
+    betas = params.betas[:, :PERSON_BETAS]
+    directions = model.joint_directions[: betas.shape[1], :NUM_JOINTS]
+    rest = model.rest_joints(params)[:, :NUM_JOINTS]
+    moves = tree(NUM_JOINTS, rest.dtype, rest.device).chain[targets.joint]
+    stiffness = [
+        _stiffness(options).repeat_interleave(3),
+        torch.full((betas.shape[1],), options.betas_stiffness),
+        torch.tensor([0.0, 0.0, options.depth_stiffness]),
+    ]
+    return Problem(
+        params=params,
+        camera=camera,
+        targets=targets,
+        options=options,
+        rotations=torch.cat([params.global_orient[:, None], params.body_pose], 1),
+        template=rest - torch.einsum("bs,sjc->bjc", betas, directions),
+        directions=directions,
+        start=torch.cat([torch.zeros(len(betas), 3 * NUM_JOINTS).to(betas), betas, params.transl], 1),
+        stiffness=torch.cat(stiffness).to(betas),
+        moves=moves.repeat_interleave(2, 0).repeat_interleave(3, 1),
     )
 
 
-def _body_rotations(params: BodyParams) -> Float[Tensor, "B J 3 3"]:
-    return torch.cat([params.global_orient[:, None], params.body_pose], 1)
-
-
-def _posed(model: BodyModel, params: BodyParams) -> tuple[Tensor, Tensor]:
-    absolute, joints = pose_joints(_body_rotations(params), model.rest_joints(params)[:, :NUM_JOINTS])
-    return absolute, joints + params.transl[:, None]
-
-
-def _points(absolute: Tensor, joints: Tensor, targets: Targets) -> Float[Tensor, "B N 3"]:
-    return joints[:, targets.joint] + (absolute[:, targets.joint] @ targets.offset[..., None])[..., 0]
-
-
-def _residuals(points: Tensor, camera: Camera, targets: Targets) -> Float[Tensor, "B N 2"]:
-    return (camera.project(points) - targets.point_px) / targets.sigma_px[..., None]
-
-
-def _objective(
-    model: BodyModel,
-    start: BodyParams,
-    state: _State,
-    camera: Camera,
-    targets: Targets,
-    options: RefineOptions,
-    stiffness: Tensor,
-) -> Float[Tensor, "B"]:
-    """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
-    points = _points(*_posed(model, _apply(start, state)), targets)
-    squared = _residuals(points, camera, targets).square().sum(-1)
-    robust = squared / (1 + squared / options.robust_sigma**2)
-    behind = (points[..., 2] < 0.05).any(-1)
-    prior = (stiffness[:, None] * state.turn).square().sum((1, 2))
-    prior = prior + (options.betas_stiffness * (state.betas - start.betas[:, :PERSON_BETAS])).square().sum(-1)
-    depth = options.depth_stiffness * torch.log(state.transl[:, 2].clamp_min(1e-3) / start.transl[:, 2])
-    value = (targets.weight * robust).sum(-1) + prior + depth.square()
-    return torch.where(behind, torch.inf, value)
-
-
-def _step(
-    model: BodyModel,
-    start: BodyParams,
-    state: _State,
-    camera: Camera,
-    targets: Targets,
-    options: RefineOptions,
-    stiffness: Tensor,
-    moves: Tensor,
-    damping: Tensor,
-) -> _State:
-    """One damped Gauss-Newton step."""
-    params = _apply(start, state)
-    absolute, joints = _posed(model, params)
-    points = _points(absolute, joints, targets)
-    residual = _residuals(points, camera, targets)
-    weight = targets.weight / (1 + residual.square().sum(-1) / options.robust_sigma**2).square()
-    jacobian = _jacobian(model, params, absolute, joints, points, camera, targets, moves)
-    scaled = jacobian * weight[..., None, None]
-    normal = torch.einsum("bnia,bnic->bac", scaled, jacobian)
-    gradient = torch.einsum("bnia,bni->ba", scaled, residual)
-
-    relative_depth = options.depth_stiffness / start.transl[:, 2]
-    diagonal = torch.cat(
-        [
-            stiffness.square().repeat_interleave(3).expand(len(params), -1),
-            torch.full_like(state.betas, options.betas_stiffness**2),
-            torch.zeros_like(state.transl[:, :2]),
-            relative_depth.square()[:, None],
-        ],
-        -1,
-    )
-    offset = torch.cat(
-        [state.turn.flatten(1), state.betas - start.betas[:, :PERSON_BETAS], state.transl - start.transl], -1
-    )  # the depth term is linearised at the start, which is all a step needs
-    gradient = gradient + diagonal * offset
-    moved = _State.of(damped_step(normal + torch.diag_embed(diagonal), gradient, damping))
-    return _State(moved.turn.clamp(-0.7, 0.7), moved.betas, moved.transl)
-
-
-def _jacobian(
-    model: BodyModel,
-    params: BodyParams,
-    absolute: Tensor,
-    joints: Tensor,
-    points: Tensor,
-    camera: Camera,
-    targets: Targets,
-    moves: Tensor,
-) -> Float[Tensor, "B N 2 C"]:
-    """d residual / d (turns, betas, transl). Turning a joint about its own axis a moves x by a x (x - joint)."""
-    arm = points[:, :, None] - joints[:, None]  # B N J 3
-    axes = absolute.mT  # B J (axis) 3
-    by_turn = torch.linalg.cross(axes[:, None], arm[:, :, :, None].expand(-1, -1, -1, 3, -1))
-    by_turn = (by_turn * moves.mT[..., None, None]).flatten(2, 3)  # B N 3J 3
-    by_betas = _by_betas(model, params)[:, :, targets.joint].transpose(1, 2)  # B N S 3
-    by_transl = torch.eye(3).to(points).expand(*points.shape[:2], 3, 3)
-    by_all = torch.cat([by_turn, by_betas, by_transl], 2)
-    return projected_slopes(by_all, points, camera, targets.sigma_px).mT
-
-
-def _by_betas(model: BodyModel, params: BodyParams) -> Float[Tensor, "B S J 3"]:
-    """How the posed joints move with each beta: forward kinematics is linear in the rest joints."""
-    count, num_betas = len(params), min(PERSON_BETAS, params.betas.shape[1])
-    directions = model.joint_directions[:num_betas, :NUM_JOINTS]
-    rotations = _body_rotations(params).repeat_interleave(num_betas, 0)
-    moved = pose_joints(rotations, directions.repeat(count, 1, 1))[1]
-    return moved.unflatten(0, (count, num_betas))
+def _stiffness(options: RefineOptions) -> Float[Tensor, "J"]:
+    """Of each joint's turn."""
+    values = {"pelvis": options.orient_stiffness, "head": options.head_stiffness, "neck": options.trunk_stiffness}
+    values |= {f"{side}_wrist": options.wrist_stiffness for side in ("left", "right")}
+    values |= dict.fromkeys(("spine1", "spine2", "spine3", "left_collar", "right_collar"), options.trunk_stiffness)
+    return torch.tensor([values.get(name, options.limb_stiffness) for name in BODY_JOINTS])

@@ -18,10 +18,11 @@ from limner.body.skeleton import FACE_JOINTS, JOINT, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline.descent import damped_step, descend, projected_slopes
+from limner.pipeline.descent import damped_step, descend, image_slopes, turn_slopes
 
 LANDMARKS = list(indices_of(FACE68))
 NUM_CONTOUR = 17
+TURNED = (JOINT["head"], JOINT["jaw"])
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class FaceRefineOptions:
 
     steps: int = 6
     damping: float = 1e-2
+    least_gain: float = 3e-3
     sigma: float = 0.008
     contour_sigma: float = 0.03
     robust_sigma: float = 4.0
@@ -47,18 +49,6 @@ class FaceRefineOptions:
 def free_face() -> FaceRefineOptions:
     """For faces without a body: they may shift in the picture."""
     return FaceRefineOptions(shift_stiffness=0.0, depth_stiffness=20.0)
-
-
-@dataclass(frozen=True)
-class _Unknown:
-    """Blocks of the unknown vector: where each starts and ends."""
-
-    expression: int
-    shape: int
-
-    def split(self, vector: Tensor) -> tuple[Tensor, ...]:
-        """Head turn, jaw turn, expression, head shape, shift."""
-        return vector.split([3, 3, self.expression, self.shape, 3], -1)
 
 
 @torch.no_grad()
@@ -78,106 +68,174 @@ def refine_face(
     It never ends worse than it starts (`descend`).
     """
     options = options or FaceRefineOptions()
-    sizes = _Unknown(params.expression.shape[1], max(0, params.betas.shape[1] - PERSON_BETAS))
-    problem = _Problem(model, params, camera, points_px, crop_px, options, sizes)
-    still = params.transl.new_zeros(len(params), 9 + sizes.expression + sizes.shape)
-    unknown = descend(still, problem.objective, problem.step, options.steps, options.damping)
+    problem = problem_of(model, params, camera, points_px, crop_px, options)
+    still = params.transl.new_zeros(len(params), len(problem.stiffness))
+    unknown = descend(problem, still, options.steps, options.damping, options.least_gain)
     unknown = unknown * trusted[:, None]
-    return problem.moved(unknown), sizes.split(unknown)[-1]
+    return problem.moved(unknown), unknown[:, -3:]
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """The least-squares problem of B faces around their start."""
+class Problem:
+    """The least-squares problem of B faces around their start; all that stays the same from step to step.
 
-    model: BodyModel
-    start: BodyParams
+    Unknowns "B U": turn of the head, turn of the jaw, C numbers of expression and head shape, shift of the face. A
+    landmark lies between three corners of a triangle, K = 204 corners in all; which ones, the neck says, and it stays.
+    rest "B K 3" corners, rest_joints "B 55 3", at the start; share "B K" of a corner in its landmark; weights "B K 55"
+    of the skin; by_shape "B C K 3", joints_by_shape "C 55 3": what the C numbers add; by_pose "B 18 K 3": what the
+    rotation matrices of head and jaw add (nothing where the body has no such directions).
+    """
+
+    params: BodyParams
     camera: Camera
-    points_px: Tensor
-    crop_px: Tensor
+    points_px: Float[Tensor, "B 68 2"]
+    sigma_px: Float[Tensor, "B 68"]
     options: FaceRefineOptions
-    sizes: _Unknown
+    stiffness: Float[Tensor, "U"]
+    rotations: Float[Tensor, "B 55 3 3"]
+    rest: Float[Tensor, "B K 3"]
+    rest_joints: Float[Tensor, "B 55 3"]
+    share: Float[Tensor, "B K"]
+    weights: Float[Tensor, "B K 55"]
+    by_shape: Float[Tensor, "B C K 3"]
+    joints_by_shape: Float[Tensor, "C 55 3"]
+    by_pose: Float[Tensor, "B F K 3"]
 
     def moved(self, unknown: Float[Tensor, "B U"]) -> BodyParams:
         """The start with the unknowns applied, the shift left out."""
-        head, jaw, expression, shape, _ = self.sizes.split(unknown)
-        params = self.start.with_joint_pose("head", self.start.joint_pose("head") @ rotation_from_axis_angle(head))
-        return params.replace(
-            jaw_pose=params.jaw_pose @ rotation_from_axis_angle(jaw),
-            expression=params.expression + expression,
-            betas=torch.cat([params.betas[:, :PERSON_BETAS], params.betas[:, PERSON_BETAS:] + shape], 1),
+        pose = self._pose(unknown)
+        expression, shape = unknown[:, 6:-3].split(
+            [self.params.expression.shape[1], unknown.shape[1] - 9 - self.params.expression.shape[1]], 1
+        )
+        betas = self.params.betas
+        return self.params.with_joint_pose("head", pose[:, JOINT["head"]]).replace(
+            jaw_pose=pose[:, JOINT["jaw"]],
+            expression=self.params.expression + expression,
+            betas=torch.cat([betas[:, :PERSON_BETAS], betas[:, PERSON_BETAS:] + shape], 1),
         )
 
-    def objective(self, unknown: Float[Tensor, "B U"]) -> Float[Tensor, "B"]:
+    def objective(self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "B"]:
         """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
-        params = self.moved(unknown)
-        points = self.model.keypoints144(self.model(params), params)[:, LANDMARKS] + unknown[:, None, -3:]
-        squared = self._residual(points).square().sum(-1)
+        points = look[2]
+        squared = self.residuals(points).square().sum(-1)
         robust = squared / (1 + squared / self.options.robust_sigma**2)
         behind = (points[..., 2] < 0.05).any(-1)
-        return torch.where(behind, torch.inf, robust.sum(-1) + (self._stiffness() * unknown.square()).sum(-1))
+        return torch.where(behind, torch.inf, robust.sum(-1) + (self.stiffness * unknown).square().sum(-1))
 
-    def step(self, unknown: Float[Tensor, "B U"], damping: Float[Tensor, "B 1"]) -> Float[Tensor, "B U"]:
+    def step(
+        self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor], damping: Float[Tensor, "B 1"]
+    ) -> Float[Tensor, "B U"]:
         """One damped Gauss-Newton step."""
-        params = self.moved(unknown)
-        points, slopes = self._points_and_slopes(params, unknown[:, -3:])
-        residual = self._residual(points)
-        weight = 1 / (1 + residual.square().sum(-1) / self.options.robust_sigma**2).square()
-        jacobian = projected_slopes(slopes, points, self.camera, self._sigma_px())  # B 68 U 2
-        scaled = jacobian * weight[..., None, None]
-        normal = torch.einsum("nkai,nkbi->nab", scaled, jacobian) + torch.diag_embed(self._stiffness())
-        gradient = torch.einsum("nkai,nki->na", scaled, residual) + self._stiffness() * unknown
-        step = damped_step(normal, gradient, damping)
+        absolute, joints, points = look
+        residual = self.residuals(points)
+        weight = 1 / (1 + residual.square().sum(-1, keepdim=True) / self.options.robust_sigma**2).square()
+        jacobian = self.jacobian(absolute, joints, points, unknown[:, -3:])
+        scaled = jacobian * weight.expand_as(residual).flatten(1)[..., None]
+        pull = self.stiffness.square().expand_as(unknown)
+        gradient = (scaled.mT @ residual.flatten(1)[..., None])[..., 0] + pull * unknown
+        step = damped_step(scaled.mT @ jacobian, pull, gradient, damping)
         return torch.cat([step[:, :6].clamp(-0.35, 0.35), step[:, 6:]], 1)
 
-    def _points_and_slopes(self, params: BodyParams, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Landmarks "B 68 3" and their derivatives "B 68 U 3" in camera axes."""
-        model, people = self.model, torch.arange(len(params))[:, None, None]
-        row = contour_row(absolute_rotation(params.full_pose(), chain_to_root("neck")))
-        inner = model.landmark_vertices.expand(len(params), -1, -1)
-        corners = torch.cat([model.contour_vertices[row], inner], 1)  # iBUG's order
-        inner_share = model.landmark_barycentric.expand(len(params), -1, -1)
-        share = torch.cat([model.contour_barycentric[row], inner_share], 1)
-        vertices = model(params).vertices
-        points = (vertices[people, corners] * share[..., None]).sum(2)
-        weights = (model.weights[corners] * share[..., None]).sum(2)  # B 68 55
-        absolute, joints = pose_joints(params.full_pose(), model.rest_joints(params))
-        joints = joints + params.transl[:, None]
-        blend = (weights @ absolute.flatten(2)).unflatten(-1, (3, 3))
-        used = [*range(model.num_betas, model.num_betas + self.sizes.expression)]
-        used += [*range(PERSON_BETAS, PERSON_BETAS + self.sizes.shape)]
-        directions = model.directions[used]  # C V 3
-        rest = (directions[:, corners] * share[..., None]).sum(3)  # C B 68 3
-        by_shape = torch.einsum("nkij,cnkj->nkci", blend, rest)
-        on_head = weights[..., [JOINT[name] for name in ("head", *FACE_JOINTS)]].sum(-1)
-        by_head = _turning(absolute, joints, points, "head") * on_head[..., None, None]
-        by_jaw = _turning(absolute, joints, points, "jaw") * weights[..., JOINT["jaw"], None, None]
-        by_shift = torch.eye(3).to(points).expand(*points.shape[:2], 3, 3)
-        return points + shift[:, None], torch.cat([by_head, by_jaw, by_shape, by_shift], 2)
+    def look(self, unknown: Float[Tensor, "B U"]) -> tuple[Tensor, Tensor, Float[Tensor, "B 68 3"]]:
+        """Absolute rotations "B 55 3 3", posed joints "B 55 3", and the landmarks, shift included; camera axes."""
+        pose, numbers = self._pose(unknown), unknown[:, 6:-3]
+        corners = self.rest.flatten(1) + (numbers[:, None] @ self.by_shape.flatten(2))[:, 0]
+        if self.by_pose.shape[1]:
+            turned = (pose - self.rotations)[:, list(TURNED)].flatten(1)
+            corners = corners + (turned[:, None] @ self.by_pose.flatten(2))[:, 0]
+        rest = self.rest_joints + torch.einsum("bc,cjk->bjk", numbers, self.joints_by_shape)
+        absolute, joints = pose_joints(pose, rest)
+        shift = joints - (absolute @ rest[..., None])[..., 0]
+        transforms = (self.weights @ torch.cat([absolute.flatten(2), shift], -1)) * self.share[..., None]
+        turned = (transforms[..., :9].unflatten(-1, (3, 3)) @ corners.unflatten(1, (-1, 3, 1)))[..., 0]
+        points = (turned + transforms[..., 9:]).unflatten(1, (-1, 3)).sum(2)
+        move = self.params.transl[:, None]
+        return absolute, joints + move, points + move + unknown[:, None, -3:]
 
-    def _residual(self, points: Tensor) -> Float[Tensor, "B 68 2"]:
-        return (self.camera.project(points) - self.points_px) / self._sigma_px()[..., None]
+    def residuals(self, points: Float[Tensor, "B 68 3"]) -> Float[Tensor, "B 68 2"]:
+        """Distances from where the landmarks were seen, in usual errors."""
+        return (self.camera.project(points) - self.points_px) / self.sigma_px[..., None]
 
-    def _sigma_px(self) -> Float[Tensor, "B 68"]:
-        share = torch.full((68,), self.options.sigma)
-        share[:NUM_CONTOUR] = self.options.contour_sigma
-        return share * self.crop_px[:, None]
+    def jacobian(
+        self,
+        absolute: Float[Tensor, "B 55 3 3"],
+        joints: Float[Tensor, "B 55 3"],
+        points: Float[Tensor, "B 68 3"],
+        shift: Float[Tensor, "B 3"],
+    ) -> Float[Tensor, "B M U"]:
+        """d residual / d unknown, x and y of the landmarks in turn; joints that move with the shape are left out."""
+        slopes = image_slopes(points, self.camera, self.sigma_px)
+        turned, attached = list(TURNED), self._of_landmarks(self.weights)
+        by_turn = turn_slopes(points - shift[:, None], slopes, absolute[:, turned], joints[:, turned])
+        on_head = attached[..., [JOINT[name] for name in ("head", *FACE_JOINTS)]].sum(-1)
+        hangs = torch.stack([on_head, attached[..., JOINT["jaw"]]], -1).repeat_interleave(3, 2)
+        by_turn = by_turn * hangs.repeat_interleave(2, 1)
+        blend = (attached @ absolute.flatten(2)).unflatten(-1, (3, 3))
+        by_shape = slopes @ (blend @ self._of_landmarks(self.by_shape.permute(0, 2, 3, 1)))
+        return torch.cat([by_turn, by_shape.flatten(1, 2), slopes.flatten(1, 2)], 2)
 
-    def _stiffness(self) -> Float[Tensor, "U"]:
-        o, ones = self.options, torch.ones
-        shift = torch.tensor([o.shift_stiffness, o.shift_stiffness, o.depth_stiffness])
-        blocks = [
-            o.head_stiffness * ones(3),
-            o.jaw_stiffness * ones(3),
-            o.expression_stiffness * ones(self.sizes.expression),
-            o.shape_stiffness * ones(self.sizes.shape),
-            shift,
-        ]
-        return torch.cat(blocks).square()
+    def _of_landmarks(self, of_corners: Float[Tensor, "B K *n"]) -> Float[Tensor, "B 68 *n"]:
+        share = self.share.unflatten(1, (-1, 3))
+        return torch.einsum("bkc,bkc...->bk...", share, of_corners.unflatten(1, (-1, 3)))
+
+    def _pose(self, unknown: Float[Tensor, "B U"]) -> Float[Tensor, "B 55 3 3"]:
+        turns = rotation_from_axis_angle(unknown[:, :6].unflatten(1, (2, 3)))
+        rotations = self.rotations.clone()
+        rotations[:, list(TURNED)] = self.rotations[:, list(TURNED)] @ turns
+        return rotations
 
 
-def _turning(absolute: Tensor, joints: Tensor, points: Tensor, name: str) -> Float[Tensor, "B 68 3 3"]:
-    """How points move when a joint turns about its own axes: axis x (point - joint)."""
-    axes = absolute[:, None, JOINT[name]].mT  # B 1 (axis) 3
-    arm = points - joints[:, None, JOINT[name]]
-    return torch.linalg.cross(axes.expand(-1, points.shape[1], -1, -1), arm[:, :, None].expand(-1, -1, 3, -1))
+def problem_of(
+    model: BodyModel,
+    params: BodyParams,
+    camera: Camera,
+    points_px: Float[Tensor, "B 68 2"],
+    crop_px: Float[Tensor, "B"],
+    options: FaceRefineOptions,
+) -> Problem:
+    """The problem of faces at their start."""
+    count, people = len(params), torch.arange(len(params))[:, None]
+    rotations = params.full_pose()
+    row = contour_row(absolute_rotation(rotations, chain_to_root("neck")))
+    inner = model.landmark_vertices.expand(count, -1, -1)
+    corners = torch.cat([model.contour_vertices[row], inner], 1).flatten(1)  # iBUG's order
+    share = torch.cat([model.contour_barycentric[row], model.landmark_barycentric.expand(count, -1, -1)], 1)
+    heads = max(0, params.betas.shape[1] - PERSON_BETAS)
+    used = [*range(model.num_betas, model.num_betas + params.expression.shape[1])]
+    used += [*range(PERSON_BETAS, PERSON_BETAS + heads)]
+    sigma = torch.full((len(LANDMARKS),), options.sigma)
+    sigma[:NUM_CONTOUR] = options.contour_sigma
+    rest, by_pose = model.rest_vertices(params)[people, corners], rotations.new_zeros(count, 0, corners.shape[1], 3)
+    if model.pose_directions is not None:
+        directions = model.pose_directions.unflatten(1, (-1, 3))[:, corners].transpose(0, 1)  # B 486 K 3
+        rest = rest + torch.einsum("bf,bfkc->bkc", (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1), directions)
+        by_pose = directions.unflatten(1, (-1, 9))[:, [joint - 1 for joint in TURNED]].flatten(1, 2)
+    return Problem(
+        params=params,
+        camera=camera,
+        points_px=points_px,
+        sigma_px=sigma * crop_px[:, None],
+        options=options,
+        stiffness=_stiffness(options, params.expression.shape[1], heads),
+        rotations=rotations,
+        rest=rest,
+        rest_joints=model.rest_joints(params),
+        share=share.flatten(1),
+        weights=model.weights[corners],
+        by_shape=model.directions[used][:, corners].transpose(0, 1).contiguous(),
+        joints_by_shape=model.joint_directions[used],
+        by_pose=by_pose,
+    )
+
+
+def _stiffness(options: FaceRefineOptions, expressions: int, shapes: int) -> Float[Tensor, "U"]:
+    """Of each unknown."""
+    each = (
+        *[options.head_stiffness] * 3,
+        *[options.jaw_stiffness] * 3,
+        *[options.expression_stiffness] * expressions,
+        *[options.shape_stiffness] * shapes,
+        *[options.shift_stiffness] * 2,
+        options.depth_stiffness,
+    )
+    return torch.tensor(each)
