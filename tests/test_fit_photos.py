@@ -61,8 +61,9 @@ def narrow(monkeypatch, options):
         for name, steps in STEPS.items():
             stage = getattr(fitter, name)
             setattr(fitter, name, replace(stage, solver=replace(stage.solver, steps=steps)))
+        fitter.far = fitter.whole, fitter.final, fitter.final
         fitter.near = tuple(
-            replace(s, solver=replace(s.solver, steps=k)) for s, k in zip(fitter.near, (2, 6), strict=True)
+            replace(s, solver=replace(s.solver, steps=k)) for s, k in zip(fitter.near, (2, 2, 6), strict=True)
         )
         return fitter
 

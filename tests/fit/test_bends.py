@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from limner.body.model import BodyModel
+from limner.body.skinning import pose_joints
 from limner.fit.bends import LIMBS, other_bends, with_better_bends
 from limner.fit.fitter import Fitter
 from limner.fit.search import Hypotheses, judged
@@ -36,6 +37,21 @@ def test_other_bends_look_the_same_and_stand_elsewhere(small, scene):
         assert float(moved_m[row, chain].max()) > 0.08
         others = [k for other in range(4) if other != limb for k in LIMBS[other]]
         assert float(moved_m[row, others].max()) < 1e-5
+
+
+def test_hands_also_stay_turned_as_they_are_before_the_camera(small, scene):
+    params, _ = scene
+    bends = other_bends(small, params)
+
+    def turned(people, limb):
+        absolute, _ = pose_joints(people.full_pose(), small.rest_joints(people))
+        return absolute[torch.arange(len(people)), [LIMBS[k][2] for k in limb]]
+
+    limb = bends.limb.tolist()
+    apart = (turned(bends.params, limb) - turned(params[bends.person], limb)).norm(dim=(1, 2))
+    arm = bends.limb < 2
+    assert int((apart[arm] < 1e-4).sum()) == int(arm.sum()) // 2 > 0
+    assert (apart[~arm] > 0.1).any()
 
 
 def test_bones_keep_their_length_and_hinges_their_sense(small, scene):

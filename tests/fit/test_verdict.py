@@ -2,8 +2,6 @@
 
 import torch
 
-from limner.fit.fitter import Fitter
-from limner.fit.noise import EXPECTED, measured_sigma
 from limner.fit.points import KeypointLayer
 from limner.fit.records import SCORES
 from limner.fit.verdict import judge, reprojections, usable
@@ -41,20 +39,3 @@ def test_reprojection_is_zero_at_the_truth_and_scored_by_part(body):
     scores = reprojections(points, some)
     assert scores["reprojection_face"].isnan().all() and (scores["reprojection_left_hand"] > 0.005).all()
     assert usable(some) == ["no confident torso"] * 2
-
-
-def test_measured_errors_are_those_of_the_points(body):
-    model = Fitter(body).model
-    params, camera = people(model, 8)
-    exact = exact_targets(model, params, camera)
-    side = (exact.boxes[:, 2:] - exact.boxes[:, :2]).amax(1)[:, None, None]
-    noise = torch.randn(exact.keypoints_px.shape, generator=torch.Generator().manual_seed(0))
-    layer = KeypointLayer(model)
-    for sigma in (0.01, 0.02):
-        noisy = type(exact)(exact.keypoints_px + sigma * side * noise, exact.confidence, camera, exact.boxes)
-        measured = measured_sigma(layer, noisy, params).mean(0)
-        assert (measured > 0.75 * sigma).all() and (measured < 1.5 * sigma).all()
-    few = torch.zeros_like(exact.confidence)
-    few[:, :4] = 1
-    alone = type(exact)(exact.keypoints_px, few, camera, exact.boxes)
-    assert torch.allclose(measured_sigma(layer, alone, params)[:, 0], torch.tensor(EXPECTED["body"]))

@@ -34,9 +34,11 @@ LIMBS = tuple(
 """Root, middle and end of each limb."""
 WAYS = ((False, False), (False, True), (True, False), (True, True))
 """Whether the middle, and the end, is at the farther of its two places."""
+ARMS = (0, 1)
+"""Rows of LIMBS whose end may also stay turned as it is before the camera: no descent turns a hand by half a turn."""
 LEAST_TURN_RAD = 0.5
 """A way that turns no bone by more is the one that is there already."""
-HOPELESS = 15.0
+HOPELESS = 5.0
 """A bend that costs so much more than the body as it was, after two steps, is given up."""
 
 
@@ -63,9 +65,11 @@ def other_bends(model: BodyModel, params: BodyParams) -> Bends:
             bones = _bones(joints, chain, far)
             pose, turn = _bent(params.full_pose(), absolute, rest, joints, chain, bones)
             rows = (turn > LEAST_TURN_RAD).nonzero()[:, 0]
-            person.append(rows)
-            limb.append(torch.full_like(rows, number))
-            bodies.append(with_full_pose(params[rows], pose[rows]))
+            poses = [pose[rows], _end_kept(pose[rows], absolute[rows], chain)][: 2 if number in ARMS else 1]
+            for changed in poses:
+                person.append(rows)
+                limb.append(torch.full_like(rows, number))
+                bodies.append(with_full_pose(params[rows], changed))
     return Bends(torch.cat(person), torch.cat(limb), join_params(bodies))
 
 
@@ -80,20 +84,20 @@ def with_better_bends(
 ) -> Hypotheses:
     """Bodies, one a person, with those limbs bent otherwise that cost less so in a stage, and what they cost.
 
-    All other bends turn for two steps, the best few of each person that are not hopeless go on; then the better bends
-    of several limbs are put together. The result is never worse than what was given.
+    The bodies descend first: else bends would seem better by what any descent in this stage brings. All other bends
+    turn their limb for two steps, the best few of each person that are not hopeless go on; then the better bends of
+    several limbs are put together. The result is never worse than what was given.
     """
-    before = stage.problem(targets, sigma, anchor).objective(first)
+    here = stage.solve(targets, first, sigma, anchor)
+    first, before = here.state, here.objective
     bends = other_bends(model, first)
     if not len(bends):
         return Hypotheses(first, before[None])
-    turns = Unknowns(stage.unknowns.joints, 0, 0)
-    glance = replace(stage, unknowns=turns, solver=replace(stage.solver, steps=2))
-    rough = _solved(glance, bends.person, bends.params, targets, sigma, anchor)
-    hopeful = rough.objective < before[bends.person] + HOPELESS
-    rows = (hopeful & (_rank(bends.person, rough.objective) < kept)).nonzero()[:, 0]
+    bent, objective = _glanced(bends, stage, targets, sigma, anchor)
+    hopeful = objective < before[bends.person] + HOPELESS
+    rows = (hopeful & (_rank(bends.person, objective) < kept)).nonzero()[:, 0]
     person, limb = bends.person[rows], bends.limb[rows]
-    ends = _solved(stage, person, rough.state[rows], targets, sigma, anchor)
+    ends = _solved(stage, person, bent[rows], targets, sigma, anchor)
     better = (ends.objective < before[person]).nonzero()[:, 0]
     person, limb, state, objective = person[better], limb[better], ends.state[better], ends.objective[better]
     best = (_rank(person, objective) == 0).nonzero()[:, 0]
@@ -106,6 +110,21 @@ def with_better_bends(
         params = put_params(params, whose[better], ends.state[better])
         cost = cost.index_copy(0, whose[better], ends.objective[better])
     return Hypotheses(params, cost[None])
+
+
+def _glanced(
+    bends: Bends, stage: Stage, targets: FitTargets, sigma: Float[Tensor, "B 4"], anchor: Anchor | None
+) -> tuple[BodyParams, Float[Tensor, "N"]]:
+    """Bends after two steps of their limb alone, and what they cost."""
+    params, objective = bends.params, torch.zeros(len(bends))
+    for number, chain in enumerate(LIMBS):
+        rows = (bends.limb == number).nonzero()[:, 0]
+        if len(rows):
+            joints = (PARENTS[chain[0]], *chain) if number in ARMS else chain
+            glance = replace(stage, unknowns=Unknowns(joints, 0, 0), solver=replace(stage.solver, steps=2))
+            rough = _solved(glance, bends.person[rows], params[rows], targets, sigma, anchor)
+            params, objective = put_params(params, rows, rough.state), objective.index_copy(0, rows, rough.objective)
+    return params, objective
 
 
 def _solved(
@@ -195,6 +214,15 @@ def _bent(
     old = [normalize(joints[:, b] - joints[:, a], dim=1) for a, b in ((root, middle), (middle, end))]
     cosine = torch.stack([(a * b).sum(1) for a, b in zip(old, bones, strict=True)])
     return changed, torch.acos(cosine.clamp(-1, 1)).amax(0)
+
+
+def _end_kept(
+    pose: Float[Tensor, "B 55 3 3"], absolute: Float[Tensor, "B 55 3 3"], chain: tuple[int, int, int]
+) -> Float[Tensor, "B 55 3 3"]:
+    """Bent poses with the limb's end turned as it was before the camera; `absolute`: before bending."""
+    root, middle, end = chain
+    above = absolute[:, PARENTS[root]] @ pose[:, root] @ pose[:, middle]
+    return pose.index_copy(1, torch.tensor([end], device=pose.device), (above.mT @ absolute[:, end])[:, None])
 
 
 def _frame(x: Float[Tensor, "B 3"], z: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:

@@ -13,6 +13,7 @@ from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
 from limner.fit.anchor import loosened, near_estimate
 from limner.fit.bends import with_better_bends
+from limner.fit.modes import with_better_gaussians
 from limner.fit.noise import measured_sigma
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
@@ -112,7 +113,10 @@ class Fitter:
         self.closer = replace(self.middle, layer=limbs)
         # an estimate's hands and face are near: a few steps tell the errors of the points
         first = replace(self.whole, solver=SolverOptions(3, 3e-3, 1))
-        self.near = first, replace(self.final, solver=SolverOptions(40, 1e-3, 1))
+        # a few steps more, and exact points show how exact they are
+        second = replace(self.final, solver=SolverOptions(4, 1e-3, 1))
+        self.far = self.whole, second, self.final
+        self.near = first, second, replace(self.final, solver=SolverOptions(40, 2e-3, 1))
         # limbs are bent by their own points: the face's would only take time
         self.limbs = replace(self.fine, layer=limbs, solver=SolverOptions(8, 1e-3, 1))
         pinned = Unknowns(WHOLE_TURNS, 0, model.num_expression)
@@ -172,7 +176,7 @@ class Fitter:
         """Each person's best few bodies to the end, and the one that costs least by the least errors of all of them."""
         rows = distinct(tried, self.options.finalists, FINE_MARGIN)
         who = tried.rows[rows]
-        ends = self._whole(targets[who], tried.params[rows], None, (self.whole, self.final))
+        ends = self._whole(targets[who], tried.params[rows], None, self.far)
         least = torch.full((len(targets), ends.sigma.shape[1]), torch.inf).to(ends.sigma)
         least = least.scatter_reduce(0, who[:, None].expand_as(ends.sigma), ends.sigma, "amin")
         objective = self.final.problem(ends.targets, least[who]).objective(ends.params)
@@ -180,24 +184,28 @@ class Fitter:
         return ends[torch.stack(first)]
 
     def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
-        """The body near the estimate, then free of it, limbs bent all ways; then body, hands and face, loosely held."""
+        """The body near the estimate, then free of it, limbs bent all ways and other Gaussians of the pose prior tried
+        (typical poses start near several of them); then body, hands and face, loosely held."""
         anchor = near_estimate(estimate)
         near = self.closer.solve(targets, estimate, anchor=anchor).state
         sigma = measured_sigma(self.fine.layer, targets, near)
         free = self.fine.solve(targets, near, sigma).state
         sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, free))
         bent = with_better_bends(self.model, free, targets, self.limbs, sigma, anchor).params
+        bent = with_better_gaussians(bent, targets, self.limbs, sigma, anchor)
         return self._whole(targets, bent, loosened(anchor, sigma[:, 0]), self.near)
 
     def _whole(
-        self, targets: FitTargets, start: BodyParams, anchor: Anchor | None, stages: tuple[Stage, Stage]
+        self, targets: FitTargets, start: BodyParams, anchor: Anchor | None, stages: tuple[Stage, Stage, Stage]
     ) -> Finding:
-        """Body, hands and face: with usual errors, then with those that these points have."""
-        first = stages[0].solve(targets, start, anchor=anchor).state
-        sigma = measured_sigma(self.whole.layer, targets, first)
-        last = stages[1].solve(targets, first, sigma, anchor).state
-        objective = self.final.problem(targets, sigma).objective(last)
-        return Finding(targets, last, objective, sigma, torch.zeros_like(objective))
+        """Body, hands and face: with usual errors, then twice with those that these points seem to have."""
+        state = stages[0].solve(targets, start, anchor=anchor).state
+        sigma = measured_sigma(self.whole.layer, targets, state)
+        state = stages[1].solve(targets, state, sigma, anchor).state
+        sigma = torch.minimum(sigma, measured_sigma(self.whole.layer, targets, state))
+        state = stages[2].solve(targets, state, sigma, anchor).state
+        objective = self.final.problem(targets, sigma).objective(state)
+        return Finding(targets, state, objective, sigma, torch.zeros_like(objective))
 
     def _doubted(self, targets: FitTargets, first: Finding, estimate: BodyParams | None) -> Finding:
         """People who fit badly get further chances: another start, or left and right exchanged."""

@@ -13,8 +13,8 @@ from limner.fit.stage import GROUPS, box_side, group_of_point
 
 EXPECTED = {"body": 0.010, "left_hand": 0.006, "right_hand": 0.006, "face": 0.006}
 """Usual errors as shares of the box's longer side, before anything is known."""
-WORTH = {"body": 10.0, "left_hand": 4.0, "right_hand": 4.0, "face": 8.0}
-"""So many points these expectations are worth."""
+WORTH = {"body": 1.0, "left_hand": 0.4, "right_hand": 0.4, "face": 0.8}
+"""So many points these expectations are worth: little, or exact points would be thought half a percent wrong."""
 SPENT = {"body": 15.0, "left_hand": 8.0, "right_hand": 8.0, "face": 15.0}
 """So many points a fit can always meet: what they leave over says nothing."""
 LEAST, MOST = 0.002, 0.03

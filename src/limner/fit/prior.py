@@ -1,6 +1,6 @@
 """Which poses of body and hands are likely? Mixtures of Gaussians that ship with limner, or an owner's VPoser."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -49,20 +49,25 @@ class MixturePrior:
 
     reference "J 3 3": rotation vectors are taken relative to these rotations, so that they stay well below a half turn;
     mean "K 3J"; whitening "K 3J 3J": |whitening @ (x - mean)|^2 is the squared Mahalanobis distance; cost "K": what a
-    component adds for being rare or wide, the least is 0.
+    component adds for being rare or wide, the least is 0; only "B": the Gaussian that counts for each pose instead.
     """
 
     reference: Float[Tensor, "J 3 3"]
     mean: Float[Tensor, "K T"]
     whitening: Float[Tensor, "K T T"]
     cost: Float[Tensor, "K"]
+    only: Int[Tensor, "B"] | None = None
+
+    def __getitem__(self, index: Tensor) -> "MixturePrior":
+        """The same for some of the poses."""
+        return self if self.only is None else replace(self, only=self.only[index])
 
     def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> PriorResidual:
         """The prior at some poses: twice the negative log-likelihood, up to a constant."""
         vector, slope = rotvec_and_slope(self.reference.mT @ pose)
         apart = vector.flatten(1)[:, None] - self.mean  # B K T
         residual = torch.einsum("kij,bkj->bki", self.whitening, apart)
-        best = (residual.square().sum(-1) + self.cost).argmin(1)
+        best = (residual.square().sum(-1) + self.cost).argmin(1) if self.only is None else self.only
         people = torch.arange(len(best), device=best.device)
         white = self.whitening[best].unflatten(2, (-1, 3))  # B T J 3
         by_turn = torch.einsum("btjc,bjcd->btjd", white, slope).flatten(2)
@@ -70,9 +75,13 @@ class MixturePrior:
 
     def likeliest(self, pose: Float[Tensor, "B J 3 3"]) -> Int[Tensor, "B"]:
         """Which Gaussian explains each pose best."""
+        return self.costs(pose).argmin(1)
+
+    def costs(self, pose: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B K"]:
+        """What each pose costs with each of the Gaussians."""
         vector = rotation_to_axis_angle(self.reference.mT @ pose).flatten(1)
         white = torch.einsum("kij,bkj->bki", self.whitening, vector[:, None] - self.mean)
-        return (white.square().sum(-1) + self.cost).argmin(1)
+        return white.square().sum(-1) + self.cost
 
     def poses(self) -> Float[Tensor, "K J 3 3"]:
         """The components' mean poses."""
@@ -127,6 +136,10 @@ class PosePriors:
     upright: UprightPrior
     typical_body: Float[Tensor, "K 21 3 3"]
     typical_hand: Float[Tensor, "15 3 3"]
+
+    def __getitem__(self, index: Tensor) -> "PosePriors":
+        """The same for some of the people: only a mixture may ask of each of them something else."""
+        return replace(self, body=self.body[index]) if isinstance(self.body, MixturePrior) else self
 
 
 def load_priors(path: str | Path) -> PosePriors:

@@ -75,7 +75,7 @@ class FitProblem:
 
     def __getitem__(self, index: Tensor) -> "FitProblem":
         anchor = None if self.anchor is None else self.anchor[index]
-        return replace(self, seen=self.seen[index], anchor=anchor)
+        return replace(self, seen=self.seen[index], anchor=anchor, priors=self.priors[index])
 
     def moved(self, state: BodyParams, step: Tensor) -> BodyParams:
         """Bodies after a step."""
