@@ -21,7 +21,7 @@ from limner.io.motion_file import read_params
 from tests.fit.made import exact_targets, people
 
 SET = "coco_wholebody133"
-STEPS = {"coarse": 5, "middle": 5, "fine": 5, "whole": 3, "final": 6, "closer": 5, "limbs": 3, "frame": 2}
+STEPS = {"coarse": 5, "middle": 5, "fine": 5, "whole": 3, "final": 6, "closer": 4, "limbs": 3, "frame": 2}
 
 
 @pytest.fixture(scope="module")

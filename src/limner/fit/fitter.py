@@ -32,7 +32,16 @@ from limner.fit.solver import SolverOptions
 from limner.fit.stage import Stage
 from limner.fit.swap import SWAPS, swapped_targets
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
-from limner.fit.verdict import Finding, judge, put_params, reprojections, scores_of, usable, with_usable_points
+from limner.fit.verdict import (
+    Finding,
+    join_findings,
+    judge,
+    put_params,
+    reprojections,
+    scores_of,
+    usable,
+    with_usable_points,
+)
 
 THREE = ("index3", "middle3", "pinky3")
 KNUCKLES = tuple(f"{side}_{finger}1" for side in ("left", "right") for finger in ("index", "pinky"))
@@ -45,6 +54,8 @@ LIMB_POINTS = tuple(sorted({*COARSE_POINTS, *indices_of(FINGERS)}))
 
 MIDDLE_MARGIN, FINE_MARGIN = 200.0, 40.0
 """Bodies that cost so much more than the person's best after a stage are given up."""
+DOUBTED_TOGETHER = 8
+"""People of so many batches who fit badly are fitted again together: one alone costs as much as seven of a batch."""
 SWAPPED_RATIO = 0.6
 """An estimate this much nearer to the exchanged points makes them suspicious."""
 
@@ -110,11 +121,13 @@ class Fitter:
         self.whole = stage(every, whole, Weights(robust=8.0, penetration=1.0), 0.012, SolverOptions(15, 3e-3, 1))
         last = Weights(robust=6.0, penetration=1.0)
         self.final = replace(self.whole, weights=last, solver=SolverOptions(40, 1e-3, 2))
-        self.closer = replace(self.middle, layer=limbs)
+        # what an estimate needs before its limbs are bent: they descend further then
+        self.closer = replace(self.middle, layer=limbs, solver=SolverOptions(4, 3e-3, 1))
+        self.freed = replace(self.fine, solver=SolverOptions(4, 1e-3, 1))
         # an estimate's hands and face are near: a few steps tell the errors of the points
         first = replace(self.whole, solver=SolverOptions(3, 3e-3, 1))
         # a few steps more, and exact points show how exact they are
-        second = replace(self.final, solver=SolverOptions(4, 1e-3, 1))
+        second = replace(self.final, solver=SolverOptions(3, 1e-3, 1))
         self.far = self.whole, second, self.final
         self.near = first, second, replace(self.final, solver=SolverOptions(40, 2e-3, 1))
         # limbs are bent by their own points: the face's would only take time
@@ -133,17 +146,20 @@ class Fitter:
 
         progress: called with (people done, people in all) after each batch.
         """
-        parts = []
-        for first in range(0, len(targets), self.options.batch):
-            rows = slice(first, first + self.options.batch)
-            parts.append(self._fit_batch(targets[rows], None if start is None else start[rows]))
-            if progress is not None:
-                progress(min(first + self.options.batch, len(targets)), len(targets))
+        parts, block = [], DOUBTED_TOGETHER * self.options.batch
+        for first in range(0, len(targets), block):
+            rows = slice(first, first + block)
+
+            def told(done: int, first: int = first) -> None:
+                if progress is not None:
+                    progress(first + done, len(targets))
+
+            parts.append(self._fit_block(targets[rows], None if start is None else start[rows], told))
         if not parts:
             return self.judged(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
         return join_fits(parts)
 
-    def _fit_batch(self, given: FitTargets, start: BodyParams | None) -> Fits:
+    def _fit_block(self, given: FitTargets, start: BodyParams | None, told: Callable[[int], None]) -> Fits:
         """Sort out who can be fitted, fit, doubt, judge."""
         why_not = usable(given)
         rows = torch.tensor([k for k, why in enumerate(why_not) if not why], dtype=torch.int64)
@@ -151,9 +167,22 @@ class Fitter:
         finding = None
         if len(rows):
             estimate = None if start is None else start[rows]
-            finding = self._from_mean(targets) if estimate is None else self._from_estimate(targets, estimate)
-            finding = self._doubted(targets, finding, estimate)
+            finding = self._doubted(targets, self._once(targets, estimate, told), estimate)
+        told(len(given))
         return self.judged(given, why_not, rows, finding, start)
+
+    def _once(
+        self, targets: FitTargets, estimate: BodyParams | None, told: Callable[[int], None] | None = None
+    ) -> Finding:
+        """Fits from one kind of start, batch by batch."""
+        parts: list[Finding] = []
+        for first in range(0, len(targets), self.options.batch):
+            if told is not None and first:
+                told(first)
+            rows = slice(first, first + self.options.batch)
+            some = targets[rows]
+            parts.append(self._from_mean(some) if estimate is None else self._from_estimate(some, estimate[rows]))
+        return join_findings(parts)
 
     def _from_mean(self, targets: FitTargets) -> Finding:
         """Typical poses from all sides; the best few descend, body first, coarse to fine."""
@@ -189,7 +218,7 @@ class Fitter:
         anchor = near_estimate(estimate)
         near = self.closer.solve(targets, estimate, anchor=anchor).state
         sigma = measured_sigma(self.fine.layer, targets, near)
-        free = self.fine.solve(targets, near, sigma).state
+        free = self.freed.solve(targets, near, sigma).state
         sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, free))
         bent = with_better_bends(self.model, free, targets, self.limbs, sigma, anchor).params
         bent = with_better_gaussians(bent, targets, self.limbs, sigma, anchor)
@@ -250,7 +279,7 @@ class Fitter:
         if not len(rows):
             return best
         some = swapped_targets(targets[rows], SWAPS[number - 1]) if number else targets[rows]
-        other = self._from_mean(some) if estimate is None else self._from_estimate(some, estimate[rows])
+        other = self._once(some, None if estimate is None else estimate[rows])
         other, old = replace(other, swapped=torch.full_like(other.objective, float(number))), best[rows]
         sigma = torch.minimum(old.sigma, other.sigma)
         new_cost = self.final.problem(other.targets, sigma).objective(other.params)

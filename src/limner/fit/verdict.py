@@ -1,5 +1,6 @@
 """Who can be fitted, and may a fit be believed? A word for each person, never a monster called a success."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -11,7 +12,7 @@ from limner.body.params import BodyParams
 from limner.fit import terms
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import PosePriors
-from limner.fit.records import FITTED, FitTargets
+from limner.fit.records import FITTED, FitTargets, join_fit_targets
 from limner.fit.stage import GROUPS, box_side, group_of_point
 
 CONFIDENT = 0.2
@@ -59,6 +60,18 @@ class Finding:
             put(self.sigma, other.sigma),
             put(self.swapped, other.swapped),
         )
+
+
+def join_findings(parts: Sequence[Finding]) -> Finding:
+    """Several batches of findings as one; at least one."""
+    params = {f.name: torch.cat([getattr(p.params, f.name) for p in parts]) for f in fields(BodyParams)}
+    return Finding(
+        join_fit_targets([p.targets for p in parts]),
+        BodyParams(**params),
+        torch.cat([p.objective for p in parts]),
+        torch.cat([p.sigma for p in parts]),
+        torch.cat([p.swapped for p in parts]),
+    )
 
 
 def put_params(whole: BodyParams, rows: Int[Tensor, "N"], some: BodyParams) -> BodyParams:
