@@ -97,6 +97,13 @@ def test_a_picture_of_nobody_asks_for_empty_maps():
     assert float(seen) > 50
 
 
+def test_people_missed_cost_more_than_wrong_finds():
+    targets = targets_of([two_people()], HEIGHT, WIDTH)
+    silent = torch.full_like(targets.center, 1e-4)
+    once, twice = (float(focal_loss(silent, targets.center, targets.center_counts, weight)) for weight in (1.0, 2.0))
+    assert abs(twice / once - 2) < 1e-3
+
+
 def test_a_corner_off_by_a_peaks_radius_still_overlaps_enough():
     size = torch.tensor([[40.0, 12.0], [8.0, 8.0], [5.0, 30.0]])
     radius = (6 * peak_width(size) - 1) / 2

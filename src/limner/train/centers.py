@@ -50,13 +50,17 @@ class Targets:
 
 @dataclass(frozen=True)
 class CenterWeights:
-    """What each part of the loss counts; lengths are in cells."""
+    """What each part of the loss counts; lengths are in cells.
+
+    missed: how much more than a wrong find counts a person who is not found: BlazePose still looks at every find.
+    """
 
     center: float = 1.0
     heat: float = 1.0
     size: float = 0.1
     offset: float = 1.0
     points: float = 0.1
+    missed: float = 2.0
 
 
 def targets_of(labels: list[Labels], height: int, width: int) -> Targets:
@@ -120,7 +124,7 @@ def center_loss(maps: Maps, targets: Targets, weights: CenterWeights) -> tuple[T
     row, (y, x) = targets.picture, targets.cell.unbind(-1)
     said = maps.points[row, :, y, x].unflatten(1, (17, 2))
     parts = {
-        "center": focal_loss(maps.center, targets.center, targets.center_counts) / people,
+        "center": focal_loss(maps.center, targets.center, targets.center_counts, weights.missed) / people,
         "heat": focal_loss(maps.heat, targets.heat, targets.heat_counts) / (targets.heat == 1).sum().clamp_min(1),
         "size": (maps.size[row, :, y, x] - targets.size).abs().sum() / people,
         "offset": (maps.offset[row, :, y, x] - targets.offset).abs().sum() / people,
@@ -132,11 +136,17 @@ def center_loss(maps: Maps, targets: Targets, weights: CenterWeights) -> tuple[T
 
 
 def focal_loss(
-    said: Float[Tensor, "B C h w"], target: Float[Tensor, "B C h w"], counts: Bool[Tensor, "B C h w"]
+    said: Float[Tensor, "B C h w"],
+    target: Float[Tensor, "B C h w"],
+    counts: Bool[Tensor, "B C h w"],
+    missed: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Penalty-reduced focal loss, summed: at peaks they shall be 1, elsewhere 0, less strictly near peaks."""
+    """Penalty-reduced focal loss, summed: at peaks they shall be 1, elsewhere 0, less strictly near peaks.
+
+    `missed`: weight of the peaks.
+    """
     said = said.clamp(CERTAIN, 1 - CERTAIN)
     peak = target == 1
-    at_peaks = (1 - said) ** FOCUS * said.log()
+    at_peaks = missed * (1 - said) ** FOCUS * said.log()
     elsewhere = (1 - target) ** NEAR_PENALTY * said**FOCUS * (1 - said).log()
     return -(torch.where(peak, at_peaks, elsewhere) * (peak | counts)).sum()

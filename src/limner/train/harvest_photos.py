@@ -25,7 +25,7 @@ SHAPES = ((4, 4), (4, 3), (3, 4), (4, 2))
 """Width and height of photos, in quarters of PHOTO_PX."""
 EMPTY_SHARE, PLACES_SHARE = 0.12, 0.75
 """Photos of nobody; photos before a panorama, whatever crops would have behind them."""
-LEAST_SHARE, LEAST_SIDE_PX, LEAST_AREA_PX = 0.2, 24, 100
+LEAST_SHARE, LEAST_SIDE_PX, LEAST_AREA_PX, LEAST_POINTS = 0.2, 24, 100, 6
 """Of whom less is seen is no person to be found, nor nobody: the place does not count."""
 CATEGORY = {"id": 1, "name": "person", "keypoints": list(KEYPOINT_SETS["coco17"]), "skeleton": []}
 
@@ -103,8 +103,8 @@ def entries(labels: PhotoLabels, row: int, image: int) -> list[dict[str, Any]]:
     for k, i in enumerate((labels.photo == row).nonzero()[:, 0].tolist()):
         x0, y0, x1, y1 = labels.boxes[i].tolist()
         clear = float(labels.share[i]) >= LEAST_SHARE and max(x1 - x0, y1 - y0) >= LEAST_SIDE_PX
-        clear = clear and float(labels.area_px[i]) >= LEAST_AREA_PX
         visibility = labels.visibility[i]
+        clear = clear and float(labels.area_px[i]) >= LEAST_AREA_PX and int((visibility > 0).sum()) >= LEAST_POINTS
         shown = visibility > 0 if clear else torch.zeros_like(visibility, dtype=torch.bool)
         points = torch.cat([labels.points_px[i], visibility[:, None].float()], 1) * shown[:, None]
         found.append(

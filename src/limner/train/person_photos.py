@@ -42,7 +42,7 @@ class CutOptions:
     about_somebody: float = 0.7
     turned: float = 0.4
     turn_deg: float = 15.0
-    least_share: float = 0.3
+    least_share: float = 0.5
     least_px: float = 10.0
 
 
