@@ -146,3 +146,16 @@ def test_a_good_square_of_a_given_box_is_kept(person_net):
     boxes = draw_person(image, 240, 40, 400)[None]
     squares = person_net._look_twice(as_photo(image), search(person_net.movenet, as_photo(image), 256, 0.3)[:1]).squares
     assert person_net.better_squares(as_photo(image), boxes, squares) is squares
+
+
+def test_who_lies_is_found_with_the_photo_turned(person_net):
+    image = blank(480, 480)
+    x0, y0, x1, y1 = draw_person(image, 240, 40, 400).tolist()
+    upright = person_net._in_box(as_photo(image), torch.tensor([[x0, y0, x1, y1]]), 0)
+    lying = as_photo(image).rot90(-1, (1, 2))  # clockwise: (x, y) goes to (480 - y, x)
+    found = person_net._in_box(lying, torch.tensor([[480 - y1, x0, 480 - y0, x1]]), 1)
+    assert len(upright) == len(found) == 1 and abs(upright.scores - found.scores) < 0.02
+    x, y = upright.points_px[0].unbind(-1)
+    assert (found.points_px[0] - torch.stack([480 - y, x], -1)).norm(dim=-1).max() < 3
+    left, top, right, bottom = upright.boxes[0].tolist()
+    assert (found.boxes[0] - torch.tensor([480 - bottom, left, 480 - top, right])).abs().max() < 3

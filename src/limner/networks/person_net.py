@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from limner.geometry.box import Squares, iou, squares_around, upright_squares
+from limner.geometry.box import Squares, bounds_of, iou, squares_around, upright_squares
 from limner.geometry.warp import crop
 from limner.networks.blaze import pose as blaze_pose
 from limner.networks.blaze.pose import POSE_POINTS, BlazePose, borne_out
@@ -20,6 +20,7 @@ COARSE_PX, FINE_PX = 256, 640  # longer side of what MoveNet sees
 BODY_POINTS, CLEAREST = 33, 8  # of BlazePose's points those of the body; how many of them speak for a person
 LESS_CLEAR = 0.05  # clarity that a better aligned look may lose
 CLEAR = 0.8  # clarity of somebody whose square is good enough
+DIM, CLEARER = 0.6, 0.1  # clarity of somebody who is worth another way up, and what that has to gain
 POINTS_ROOM = 1.1  # for crown and toes beyond the points
 BOX_MARGIN, LEAST_IN_BOX, SAME_IOU = 1.25, 0.1, 0.3  # looking for the person of a given box
 BATCH = 8  # crops a network sees at once; bounds the memory in crowds
@@ -145,28 +146,44 @@ class PersonNet(nn.Module):
     def better_squares(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"], squares: Squares) -> Squares:
         """Of people whose boxes are known: `squares`, or those of MoveNet where they show the person more clearly.
 
-        Only people who are not seen clearly in their squares are looked for: upside down, bent, or one of several.
+        Only people who are not seen clearly in their squares are looked for: upside down, bent, or one of several;
+        those who stay dim also with the photo turned by quarters, because MoveNet knows people who stand.
         """
-        own = self._look(photo, squares)
-        doubtful = (own.clarity < CLEAR).nonzero()[:, 0]
-        height, width = photo.shape[1:]
-        rows, lists = [], []
-        for i in doubtful.tolist():
-            about = squares_around(boxes[i : i + 1], BOX_MARGIN)
-            scale, corner = float(about.size_px[0]) / COARSE_PX, about.corners_px()[0].amin(0)
-            finds = self.movenet.find(crop(photo, about, COARSE_PX).pixels, LEAST_IN_BOX)[0]
-            found = candidates(finds, scale, corner, width, height)
-            overlap = iou(boxes[i : i + 1], found.boxes)[0]
-            if len(found) and overlap.max() >= SAME_IOU:
-                rows.append(i)
-                lists.append(found[[int(overlap.argmax())]])
-        if not rows:
-            return squares
-        looks = self._look_twice(photo, joined(*lists))
-        clearer = looks.clarity > own.clarity[rows]
-        index = torch.arange(len(squares))
-        index[torch.tensor(rows)[clearer]] = len(squares) + torch.arange(len(rows))[clearer]
-        return joined_squares(squares, looks.squares)[index]
+        clarity = self._look(photo, squares).clarity
+        for quarter in range(4):
+            least = clarity + CLEARER if quarter else clarity
+            rows, lists = [], []
+            for i in (clarity < (DIM if quarter else CLEAR)).nonzero()[:, 0].tolist():
+                found = self._in_box(photo, boxes[i : i + 1], quarter)
+                if len(found):
+                    rows.append(i)
+                    lists.append(found)
+            if not rows:
+                continue
+            looks = self._look_twice(photo, joined(*lists))
+            better = (looks.clarity > least[rows]) & (looks.clarity >= (DIM if quarter else 0))
+            index = torch.arange(len(squares))
+            index[torch.tensor(rows)[better]] = len(squares) + torch.arange(len(rows))[better]
+            squares = joined_squares(squares, looks.squares)[index]
+            clarity = torch.cat([clarity, looks.clarity])[index]
+        return squares
+
+    def _in_box(self, photo: Tensor, box: Float[Tensor, "1 4"], quarter: int) -> Candidates:
+        """The person MoveNet finds in a box, if any, when the photo is turned by so many quarters."""
+        upright = squares_around(box, BOX_MARGIN)
+        about = replace(upright, angle_rad=upright.angle_rad + quarter * torch.pi / 2)
+        finds = self.movenet.find(crop(photo, about, COARSE_PX).pixels, LEAST_IN_BOX)[0]
+
+        def in_photo(points: Float[Tensor, "N K 2"]) -> Float[Tensor, "N K 2"]:
+            unit = (points * (2 / COARSE_PX) - 1).flatten(0, 1)
+            return about.photo_from_unit(unit[None])[0].unflatten(0, points.shape[:2])
+
+        corners = bounds_of(
+            in_photo(finds.boxes.unflatten(1, (2, 2)))
+        )  # of a square turned by quarters: two are enough
+        found = Candidates(finds.scores, inside_photo(corners, photo.shape[2], photo.shape[1]), in_photo(finds.points))
+        overlap = iou(box, found.boxes)[0]
+        return found[[int(overlap.argmax())]] if len(found) and overlap.max() >= SAME_IOU else found[:0]
 
     def _look_twice(self, photo: Tensor, found: Candidates) -> Looks:
         """BlazePose on each candidate, then in the crop that its landmarks suggest: that counts, unless less clear."""
