@@ -20,7 +20,7 @@ from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypo
 from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.people import People
-from limner.render.overlay import overlay
+from limner.render.overlay import clay, overlay
 from limner.render.sheet import sheet
 
 KEYPOINT_SET = "coco_wholebody133"
@@ -99,8 +99,10 @@ def _check_replaceable(folder: Path, is_ours: Callable[[Path], bool]) -> None:
 
 
 def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path) -> None:
-    together = overlay(photo.pixels, people.vertices, people.faces, people.camera)
-    write_image(folder / "overlay.png", together)
+    colors = clay(people.vertices, people.faces)
+    write_image(
+        folder / "overlay.png", overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
+    )
     _write_keypoints(folder / "keypoints.json", people, photo)
     if not len(people):
         return
@@ -109,16 +111,17 @@ def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path
         ("left hand", people.left_hand_square),
         ("face", people.face_square),
     ]
-    picture = sheet(photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts)
+    picture = sheet(photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts, colors=colors)
     write_image(folder / "sheet.png", picture)
     for i in range(len(people)):
         one = people[i : i + 1]
         own = folder / f"person_{i}"
         own.mkdir()
-        alone = together
-        if len(people) > 1:
-            alone = overlay(photo.pixels, one.vertices, one.faces, one.camera)
-        write_image(own / "overlay.png", alone)
+        if len(people) == 1:
+            shutil.copyfile(folder / "overlay.png", own / "overlay.png")
+        else:
+            alone = overlay(photo.pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
+            write_image(own / "overlay.png", alone)
         write_obj(own / "mesh.obj", one.vertices[0], one.faces)
         write_ply(own / "mesh.ply", one.vertices[0], one.faces)
         write_glb(own / "mesh.glb", skinned_mesh(one, body_model, f"person_{i}"))

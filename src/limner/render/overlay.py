@@ -21,7 +21,7 @@ CLAY = (
 
 INSIDE = 0.16  # brightness of surfaces seen from within the body
 
-SAMPLE_BUDGET = 2e6  # how many samples a picture is rendered with, within 2 x 2 to 4 x 4 a pixel
+SAMPLE_BUDGET = 8e5  # how many samples a picture is rendered with, within 2 x 2 to 4 x 4 a pixel
 
 
 def overlay(
@@ -32,15 +32,18 @@ def overlay(
     *,
     opacity: float = 1.0,
     longest_side: int = 1600,
+    colors: Float[Tensor, "P V 3"] | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
     """The photo with all people drawn over it, nearer surfaces in front, each person in a hue of their own.
 
     vertices: camera frame, metres, `camera` one entry a person. The result is the photo's size, or smaller, so that
-    its longer side is at most `longest_side` pixels. All tensors lie on one device.
+    its longer side is at most `longest_side` pixels. colors: what `clay` made of the same vertices, if it is at hand.
+    All tensors lie on one device.
     """
     canvas, scale = fit(photo, longest_side, longest_side)
+    colors = clay(vertices, faces) if colors is None else colors
     pixels = torch.cat([camera.project(vertices) * scale, vertices[..., 2:]], -1)
-    return to_bytes(paint(canvas, pixels, faces, clay(vertices, faces), opacity))
+    return to_bytes(paint(canvas, pixels, faces, colors, opacity))
 
 
 def side_view(

@@ -53,6 +53,7 @@ def sheet(
     boxes: Float[Tensor, "P 4"],
     parts: Sequence[tuple[str, Squares]],
     layout: Layout = LAYOUT,
+    colors: Float[Tensor, "P V 3"] | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
     """Compose the result picture of P people.
 
@@ -63,9 +64,10 @@ def sheet(
         vertices: camera frame, metres; `camera` one entry a person.
         boxes: person boxes x0 y0 x1 y1, photo pixels.
         parts: name and squares (one a person) of each part, such as ("left hand", left_hand_squares).
+        colors: what `clay` made of the same vertices, if it is at hand.
     """
     canvas, scale = fit(photo, layout.panel_height, layout.panel_width, enlarge=True)
-    colors = clay(vertices, faces)
+    colors = clay(vertices, faces) if colors is None else colors
     photo_px = torch.cat([camera.project(vertices), vertices[..., 2:]], -1)
     drawn = paint(canvas, photo_px * photo_px.new_tensor([scale, scale, 1]), faces, colors)
     height = canvas.shape[1]
