@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from limner.networks.blaze.layers import BlockSpec, Conv, as_input, bottleneck_stages, upsample
-from limner.networks.blaze.weights import load_weights
+from limner.networks.shipped import load_weights
 
 STRIDE = 4  # input pixels a cell of the output maps
 GRANULE = 32  # the sides of the input are multiples of it

@@ -18,7 +18,6 @@ from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.face import BlazeFace
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.pose import BlazePose
-from limner.networks.blaze.weights import digest
 from limner.networks.body_net import BodyNet
 from limner.networks.face_net import FaceNet
 from limner.networks.hand_net import HandNet
@@ -34,6 +33,7 @@ from limner.networks.regressor import (
     head_layout,
 )
 from limner.networks.resnet import ResNet
+from limner.networks.shipped import digest
 
 BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48")
 Part = Literal["body", "hand", "face"]

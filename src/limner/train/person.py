@@ -14,9 +14,9 @@ from limner.data.labelled_photos import LabelledPhoto, read_labelled_photos
 from limner.errors import DataSetError, LimnerError, PhotoError
 from limner.geometry.box import iou
 from limner.io.atomic import atomic_write
-from limner.networks.blaze.weights import digest
 from limner.networks.movenet import MoveNet
 from limner.networks.person_net import COARSE_PX, FINE_PX, Candidates, distinct, joined, search
+from limner.networks.shipped import digest
 from limner.networks.weights import MOVENET_FILE
 from limner.train.centers import CenterWeights, center_loss, targets_of
 from limner.train.checkpoint import append_row

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from limner.networks.blaze.layers import Conv, InvertedBottleneck, as_input
 from limner.networks.blaze.pose import MIRRORED_POINT, POSE_STAGES, BlazePose, PointHead
-from limner.networks.blaze.weights import load_weights
+from limner.networks.shipped import load_weights
 
 NUM_POINTS = 33
 BELOW = 88  # channels of the stage below, at stride 16

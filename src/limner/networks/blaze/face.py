@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlazeBlock, Conv, as_input
-from limner.networks.blaze.weights import load_weights
+from limner.networks.shipped import load_weights
 
 CROP_SIZE = 192
 
