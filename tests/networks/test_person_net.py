@@ -20,7 +20,7 @@ from tests.networks.figures import as_photo, blank, draw_person
 
 @pytest.fixture(scope="module")
 def person_net():
-    return PersonNet.load()
+    return PersonNet.load().requires_grad_(False)
 
 
 @pytest.mark.parametrize(("x", "top", "height"), [(320, 60, 360), (150, 220, 180), (560, 20, 440)])
