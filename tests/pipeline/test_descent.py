@@ -7,7 +7,7 @@ from torch import Tensor
 
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline.descent import damped_step, descend, image_slopes, turn_slopes
+from limner.pipeline.descent import descend, image_slopes, robust_cost, robust_step, turn_slopes
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Valley:
 
     def step(self, unknown: Tensor, look: tuple[Tensor, Tensor], damping: Tensor) -> Tensor:
         residual, jacobian = look
-        gradient = (jacobian.mT @ residual[..., None])[..., 0]
-        return damped_step(jacobian.mT @ jacobian, torch.zeros_like(unknown), gradient, damping)
+        free, one = torch.zeros_like(unknown), torch.ones(len(unknown), 1)
+        return robust_step(jacobian, residual[:, None], one, torch.inf, free, free, damping)
 
 
 START = torch.tensor([[-1.2, 1.0], [3.0, -2.0], [1.0, 1.0]])
@@ -83,3 +83,21 @@ def test_slopes_are_those_of_the_picture_of_a_turning_point():
     ours = turn_slopes(points, image_slopes(points, camera, sigma), absolute, joints)[:, :, 3:6]
     for i in range(2):
         assert torch.allclose(ours[i], numeric[i, :, i], atol=1e-5)
+
+
+def test_steps_lower_the_robust_cost_and_give_way_to_the_pull():
+    g = torch.Generator().manual_seed(0)
+    jacobian, residual, weight = (torch.rand(2, *shape, generator=g).double() for shape in ((8, 3), (4, 2), (4,)))
+    away, none = torch.rand(2, 3, generator=g).double(), torch.zeros(2, 1).double()
+
+    def cost(step: Tensor, pull: float) -> Tensor:
+        moved = residual + (jacobian @ step[..., None])[..., 0].unflatten(1, (4, 2))
+        return (weight * robust_cost(moved, 3.0)).sum(1) + pull * (away + step).square().sum(1)
+
+    still = torch.zeros(2, 3).double()
+    for pull in (1e-3, 10.0):
+        step = robust_step(jacobian, residual, weight, 3.0, torch.full_like(away, pull), away, none)
+        assert (cost(step, pull) < cost(still, pull)).all()
+    far = robust_step(jacobian, residual, weight, 3.0, torch.full_like(away, 1e9), away, none)
+    assert torch.allclose(far, -away, atol=1e-6)
+    assert (robust_cost(1000 * residual, 3.0) < 9).all()

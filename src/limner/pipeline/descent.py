@@ -55,13 +55,29 @@ def descend(
     return unknown
 
 
-def damped_step(
-    normal: Float[Tensor, "B U U"],
+def robust_cost(residual: Float[Tensor, "B N 2"], robust_sigma: float) -> Float[Tensor, "B N"]:
+    """Geman-McClure's cost of N points whose distances are in usual errors: at most `robust_sigma` squared."""
+    squared = residual.square().sum(-1)
+    return squared / (1 + squared / robust_sigma**2)
+
+
+def robust_step(
+    jacobian: Float[Tensor, "B M U"],
+    residual: Float[Tensor, "B N 2"],
+    weight: Float[Tensor, "B N"],
+    robust_sigma: float,
     pull: Float[Tensor, "B U"],
-    gradient: Float[Tensor, "B U"],
+    away: Float[Tensor, "B U"],
     damping: Float[Tensor, "B 1"],
 ) -> Float[Tensor, "B U"]:
-    """The step that normal equations ask for, `pull` and the share `damping` of each diagonal added to them."""
+    """A Gauss-Newton step for weighted `robust_cost` plus pull * away^2, each diagonal raised by its share `damping`.
+
+    jacobian: of x and y of the N points in turn, M = 2 N; away: how far the unknowns are from where they are pulled.
+    """
+    robust = weight / (1 + residual.square().sum(-1) / robust_sigma**2).square()
+    scaled = (jacobian * robust.repeat_interleave(2, 1)[..., None]).mT
+    normal = scaled @ jacobian
+    gradient = (scaled @ residual.flatten(1)[..., None])[..., 0] + pull * away
     diagonal = pull + damping * (normal.diagonal(dim1=1, dim2=2) + pull) + 1e-6
     return -torch.linalg.solve(normal + torch.diag_embed(diagonal), gradient)
 

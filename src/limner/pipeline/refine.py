@@ -18,7 +18,7 @@ from limner.body.skeleton import BODY_JOINTS
 from limner.body.skinning import pose_joints, tree
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline.descent import damped_step, descend, image_slopes, turn_slopes
+from limner.pipeline.descent import descend, image_slopes, robust_cost, robust_step, turn_slopes
 
 NUM_JOINTS = len(BODY_JOINTS)
 
@@ -101,10 +101,8 @@ class Problem:
 
     def objective(self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "B"]:
         """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
-        points = look[2]
-        squared = self.residuals(points).square().sum(-1)
-        robust = squared / (1 + squared / self.options.robust_sigma**2)
-        behind = (points[..., 2] < 0.05).any(-1)
+        robust = robust_cost(self.residuals(look[2]), self.options.robust_sigma)
+        behind = (look[2][..., 2] < 0.05).any(-1)
         depth = torch.log(unknown[:, -1:].clamp_min(1e-3) / self.start[:, -1:])
         away = torch.cat([unknown[:, :-1] - self.start[:, :-1], depth], 1) * self.stiffness
         value = (self.targets.weight * robust).sum(-1) + away.square().sum(-1)
@@ -114,19 +112,19 @@ class Problem:
         self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor], damping: Float[Tensor, "B 1"]
     ) -> Float[Tensor, "B U"]:
         """One damped Gauss-Newton step."""
-        absolute, joints, points = look
-        residual = self.residuals(points)
-        robust = 1 + residual.square().sum(-1, keepdim=True) / self.options.robust_sigma**2
-        weight = self.targets.weight[..., None] / robust.square()
-        jacobian = self.jacobian(absolute, joints, points)
-        scaled = jacobian * weight.expand_as(residual).flatten(1)[..., None]
         # the depth term is linearised at the start, which is all a step needs
         stiffness = torch.cat(
             [self.stiffness[:-1].expand(len(unknown), -1), self.stiffness[-1] / self.start[:, -1:]], 1
         )
-        gradient = (scaled.mT @ residual.flatten(1)[..., None])[..., 0]
-        gradient = gradient + stiffness.square() * (unknown - self.start)
-        step = damped_step(scaled.mT @ jacobian, stiffness.square(), gradient, damping)
+        step = robust_step(
+            self.jacobian(*look),
+            self.residuals(look[2]),
+            self.targets.weight,
+            self.options.robust_sigma,
+            stiffness.square(),
+            unknown - self.start,
+            damping,
+        )
         turns = 3 * NUM_JOINTS
         return torch.cat([step[:, :turns].clamp(-0.7, 0.7), step[:, turns:]], 1)
 

@@ -18,7 +18,7 @@ from limner.body.skeleton import FACE_JOINTS, JOINT, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline.descent import damped_step, descend, image_slopes, turn_slopes
+from limner.pipeline.descent import descend, image_slopes, robust_cost, robust_step, turn_slopes
 
 LANDMARKS = list(indices_of(FACE68))
 NUM_CONTOUR = 17
@@ -116,24 +116,24 @@ class Problem:
 
     def objective(self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "B"]:
         """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
-        points = look[2]
-        squared = self.residuals(points).square().sum(-1)
-        robust = squared / (1 + squared / self.options.robust_sigma**2)
-        behind = (points[..., 2] < 0.05).any(-1)
+        robust = robust_cost(self.residuals(look[2]), self.options.robust_sigma)
+        behind = (look[2][..., 2] < 0.05).any(-1)
         return torch.where(behind, torch.inf, robust.sum(-1) + (self.stiffness * unknown).square().sum(-1))
 
     def step(
         self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor], damping: Float[Tensor, "B 1"]
     ) -> Float[Tensor, "B U"]:
         """One damped Gauss-Newton step."""
-        absolute, joints, points = look
-        residual = self.residuals(points)
-        weight = 1 / (1 + residual.square().sum(-1, keepdim=True) / self.options.robust_sigma**2).square()
-        jacobian = self.jacobian(absolute, joints, points, unknown[:, -3:])
-        scaled = jacobian * weight.expand_as(residual).flatten(1)[..., None]
-        pull = self.stiffness.square().expand_as(unknown)
-        gradient = (scaled.mT @ residual.flatten(1)[..., None])[..., 0] + pull * unknown
-        step = damped_step(scaled.mT @ jacobian, pull, gradient, damping)
+        residual = self.residuals(look[2])
+        step = robust_step(
+            self.jacobian(*look, unknown[:, -3:]),
+            residual,
+            torch.ones_like(residual[..., 0]),
+            self.options.robust_sigma,
+            self.stiffness.square().expand_as(unknown),
+            unknown,
+            damping,
+        )
         return torch.cat([step[:, :6].clamp(-0.35, 0.35), step[:, 6:]], 1)
 
     def look(self, unknown: Float[Tensor, "B U"]) -> tuple[Tensor, Tensor, Float[Tensor, "B 68 3"]]:
