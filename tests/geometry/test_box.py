@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from limner.errors import BoxError
-from limner.geometry.box import Squares, bounds_of, check_boxes, iou, squares_around
+from limner.geometry.box import (
+    Squares,
+    bounds_of,
+    check_boxes,
+    iou,
+    join_squares,
+    pick_squares,
+    share_inside,
+    squares_around,
+)
 
 
 def test_square_coordinates_round_trip():
@@ -43,3 +52,17 @@ def test_iou():
 def test_bad_boxes(box, message):
     with pytest.raises(BoxError, match=message):
         check_boxes(torch.tensor([box]), width=100, height=80)
+
+
+def test_squares_are_joined_and_picked():
+    one, two = (Squares(torch.rand(3, 2), torch.rand(3), torch.rand(3)) for _ in range(2))
+    both = join_squares([one, two])
+    assert len(both) == 6 and torch.equal(both[3:].center_px, two.center_px)
+    picked = pick_squares(torch.tensor([True, False, True]), one, two)
+    assert torch.equal(picked[1:2].size_px, two.size_px[1:2])
+    assert torch.equal(picked[[0, 2]].angle_rad, one.angle_rad[[0, 2]])
+
+
+def test_share_of_a_box_inside_another():
+    a, b = torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[2.0, 0, 10, 1], [0, 0, 9, 9], [5, 5, 6, 6]])
+    assert torch.allclose(share_inside(a, b), torch.tensor([[0.25, 1.0, 0.0]]))

@@ -40,6 +40,12 @@ def tree(count: int, dtype: torch.dtype, device: torch.device) -> Tree:
         return Tree(ancestors, torch.tensor(parents, device=device), chain.to(device, dtype, copy=True))
 
 
+def bones_of(rest_joints: Float[Tensor, "*B J 3"]) -> Float[Tensor, "*B J 3"]:
+    """From each joint's parent to the joint, of the first J joints; the root's is its place."""
+    parent = tree(rest_joints.shape[-2], rest_joints.dtype, rest_joints.device).parent
+    return rest_joints - pad(rest_joints, (0, 0, 0, 1)).index_select(-2, parent)
+
+
 def pose_joints(
     rotations: Float[Tensor, "B J 3 3"], rest_joints: Float[Tensor, "B J 3"]
 ) -> tuple[Float[Tensor, "B J 3 3"], Float[Tensor, "B J 3"]]:
@@ -55,8 +61,7 @@ def pose_joints(
     absolute = torch.cat([rotations, neutral], 1)
     for above in skeleton.ancestors:
         absolute = absolute.index_select(1, above) @ absolute
-    bones = rest_joints - pad(rest_joints, (0, 0, 0, 1)).index_select(1, skeleton.parent)
-    turned = (absolute.index_select(1, skeleton.parent) @ bones[..., None])[..., 0]
+    turned = (absolute.index_select(1, skeleton.parent) @ bones_of(rest_joints)[..., None])[..., 0]
     return absolute[:, :count], skeleton.chain @ turned
 
 

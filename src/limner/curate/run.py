@@ -115,7 +115,7 @@ def _check_settings(curated: CuratedSet, settings: Settings) -> None:
         "keypoints": str(settings.keypoints or ""),
         "vposer": str(settings.vposer or ""),
     }
-    before = json.loads(curated.meta(SETTINGS) or "{}")
+    before = _settings_of(curated)
     for name, value in now.items():
         if before and before.get(name, "") != value:
             raise SetError(
@@ -139,7 +139,7 @@ def body_fingerprint(model: BodyModel) -> str:
 
 def load_body(curated: CuratedSet, body_model: Path | None = None) -> BodyModel:
     """The body that a set was fitted with. Raises SetError where it is another by now."""
-    settings = json.loads(curated.meta(SETTINGS) or "{}")
+    settings = _settings_of(curated)
     known = settings.get("body_model") or None
     model = BodyModel.load(body_model or known)
     if body_fingerprint(model) != settings.get("body"):
@@ -152,7 +152,12 @@ def load_body(curated: CuratedSet, body_model: Path | None = None) -> BodyModel:
 
 def load_set_priors(curated: CuratedSet, vposer: Path | None = None) -> PosePriors:
     """The priors that a set was fitted with; `vposer`: where its VPoser lies now. Raises WeightsError."""
-    return owned_priors(vposer or json.loads(curated.meta(SETTINGS) or "{}").get("vposer") or None)
+    return owned_priors(vposer or _settings_of(curated).get("vposer") or None)
+
+
+def _settings_of(curated: CuratedSet) -> dict[str, str]:
+    """What a set was begun with; nothing before its first run."""
+    return json.loads(curated.meta(SETTINGS) or "{}")
 
 
 def _batches(

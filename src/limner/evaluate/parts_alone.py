@@ -11,7 +11,7 @@ from limner.body.keypoints import FACE68, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
-from limner.geometry.box import Squares, squares_around
+from limner.geometry.box import Squares, pick_squares, squares_around
 from limner.geometry.camera import Camera, WeakCamera
 from limner.geometry.rotation import rotation_to_6d
 from limner.geometry.warp import Crops, crop
@@ -68,7 +68,7 @@ def look_at_hand_boxes(
     crops, seen = _best_quarter(net, photo, first, left)
     if seen.keypoints is not None and seen.presence is not None:
         focused = hand_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = _where(seen.presence > LEAST_PRESENCE, focused, crops.squares)
+        squares = pick_squares(seen.presence > LEAST_PRESENCE, focused, crops.squares)
         crops = crop(photo, squares, net.crop_size, left)
         seen = net.backbone(crops.pixels)
     predicted = PredictedPoints("hand", model, net.layout)
@@ -85,7 +85,7 @@ def look_at_face_boxes(
     seen = net.backbone(crops.pixels)
     if seen.keypoints is not None and seen.presence is not None:
         focused = face_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = _where(seen.presence > LEAST_PRESENCE, focused, crops.squares)
+        squares = pick_squares(seen.presence > LEAST_PRESENCE, focused, crops.squares)
         crops = crop(photo, squares, net.crop_size, upright)
         seen = net.backbone(crops.pixels)
     estimate = net.regress(seen, _face_start(net, model, seen))
@@ -157,14 +157,6 @@ def _best_quarter(net: HandNet, photo: Tensor, first: Squares, left: Tensor) -> 
         return best, seen
     best = crop(photo, Squares(first.center_px, first.size_px, angle), net.crop_size, left)
     return best, net.backbone(best.pixels)
-
-
-def _where(condition: Tensor, yes: Squares, no: Squares) -> Squares:
-    return Squares(
-        torch.where(condition[:, None], yes.center_px, no.center_px),
-        torch.where(condition, yes.size_px, no.size_px),
-        torch.where(condition, yes.angle_rad, no.angle_rad),
-    )
 
 
 def _hand_start(net: HandNet, predicted: PredictedPoints, seen: Features) -> Float[Tensor, "P H"]:

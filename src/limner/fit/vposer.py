@@ -5,12 +5,8 @@ owner's checkpoint of version 2 (`human_body_prior`, V02_05) as plain numbers. T
 what VPoser makes of it (encoded and decoded again), plus the squared length of its code.
 """
 
-import pickle
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,6 +17,7 @@ from torch.nn import functional
 from limner.errors import WeightsError
 from limner.fit.prior import PosePriors, PriorResidual, shipped_priors
 from limner.geometry.rotation import rotation_from_6d, rotation_from_axis_angle, rotation_to_axis_angle
+from limner.io.torch_file import read_torch_numbers
 
 LAYERS = {
     "norm_in": "encoder_net.1",
@@ -132,34 +129,8 @@ def _checkpoint(path: Path) -> Path:
     return found[-1]
 
 
-class _Shell:
-    """Stands for pickled objects of other classes: takes anything, keeps and runs nothing."""
-
-    def __init__(self, *args: object) -> None: ...
-
-    def __setstate__(self, state: object) -> None: ...
-
-
-class _TensorsOnly(pickle.Unpickler):
-    """Unpickles tensors; all else becomes a `_Shell`: the official file also holds what its trainer kept."""
-
-    _ALLOWED = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        return self._ALLOWED.get((module, name), _Shell)
-
-
-_TENSORS_ONLY = SimpleNamespace(
-    __name__="tensors only", Unpickler=_TensorsOnly, load=lambda file, **options: _TensorsOnly(file, **options).load()
-)
-
-
 def _numbers(file: Path) -> dict[str, Tensor]:
-    # stricter than weights_only, which would refuse the whole file for the names of its trainer's classes
-    content = torch.load(file, map_location="cpu", pickle_module=_TENSORS_ONLY, weights_only=False)
+    content = read_torch_numbers(file)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise ValueError("it holds no dict of tensors")

@@ -1,5 +1,6 @@
 """Which region of the photo: axis-aligned boxes and (rotated) squares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,24 @@ class Squares:
         return self.photo_from_unit(unit.expand(len(self), 4, 2))
 
 
+def join_squares(parts: Sequence[Squares]) -> Squares:
+    """All squares of several lists; at least one list."""
+    return Squares(
+        torch.cat([part.center_px for part in parts]),
+        torch.cat([part.size_px for part in parts]),
+        torch.cat([part.angle_rad for part in parts]),
+    )
+
+
+def pick_squares(condition: Bool[Tensor, "B"], yes: Squares, no: Squares) -> Squares:
+    """Of each pair of squares the one that the condition says."""
+    return Squares(
+        torch.where(condition[:, None], yes.center_px, no.center_px),
+        torch.where(condition, yes.size_px, no.size_px),
+        torch.where(condition, yes.angle_rad, no.angle_rad),
+    )
+
+
 def squares_around(boxes: Float[Tensor, "B 4"], margin: float) -> Squares:
     """Upright squares about the box centres, side = margin * longer box side."""
     low, high = boxes[:, :2], boxes[:, 2:]
@@ -78,6 +97,14 @@ def iou(a: Float[Tensor, "A 4"], b: Float[Tensor, "B 4"]) -> Float[Tensor, "A B"
     inter = (high - low).clamp_min(0).prod(-1)
     area_a, area_b = ((x[:, 2:] - x[:, :2]).clamp_min(0).prod(-1) for x in (a, b))
     return inter / (area_a[:, None] + area_b[None] - inter).clamp_min(1e-9)
+
+
+def share_inside(a: Float[Tensor, "A 4"], b: Float[Tensor, "B 4"]) -> Float[Tensor, "A B"]:
+    """Share of every box of `a` that lies in each box of `b`."""
+    low = torch.maximum(a[:, None, :2], b[None, :, :2])
+    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    area = (a[:, 2:] - a[:, :2]).prod(-1)
+    return (high - low).clamp_min(0).prod(-1) / area[:, None].clamp_min(1e-9)
 
 
 def check_boxes(boxes: Float[Tensor, "B 4"], width: int, height: int) -> None:

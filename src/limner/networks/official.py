@@ -19,7 +19,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.geometry.box import Squares, bounds_of, check_boxes, squares_around
+from limner.geometry.box import Squares, bounds_of, check_boxes, join_squares, squares_around
 from limner.geometry.camera import WeakCamera
 from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.hrnet import HRNet
@@ -139,7 +139,7 @@ class OfficialExpose(nn.Module):
             check_boxes(given, photo.shape[-1], photo.shape[-2])
         body_size = self.body_net.backbone.crop_size
         crops = [cropping.body(photo, given, body_size) for photo, given in zip(photos, boxes, strict=True)]
-        squares = _joined([crop.squares for crop in crops])
+        squares = join_squares([crop.squares for crop in crops])
         body = self.body_net(torch.cat([crop.pixels for crop in crops]))
         coarse, camera = decode_body(self.body_net.layout, body.vector)
         coarse_keypoints = self.keypoint_model.keypoints144(self.keypoint_model(coarse), coarse)
@@ -248,14 +248,6 @@ def demo_translation(camera: WeakCamera, squares: Squares) -> Float[Tensor, "B 3
 def official_layouts() -> tuple[ParamLayout, ParamLayout, ParamLayout]:
     """Body 341, hand 109, head 165."""
     return body_layout(10, 10), hand_layout(10), head_layout(100, 50)
-
-
-def _joined(squares: Sequence[Squares]) -> Squares:
-    return Squares(
-        torch.cat([s.center_px for s in squares]),
-        torch.cat([s.size_px for s in squares]),
-        torch.cat([s.angle_rad for s in squares]),
-    )
 
 
 def _shared_out(squares: Squares, shares: Sequence[int]) -> list[Squares]:

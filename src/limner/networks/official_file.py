@@ -1,14 +1,9 @@
 """How is an official ExPose checkpoint read without running what is pickled in it?"""
 
-import pickle
-import tarfile
 import warnings
-import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +13,7 @@ from torch import Tensor
 from limner.body.keypoints import KEYPOINT_SETS, indices_of
 from limner.body.skeleton import PARENTS, chain_to_root
 from limner.errors import WeightsError
+from limner.io.torch_file import read_torch_numbers
 from limner.networks.official_keys import PREFIX, Fate, names_by_fate
 from limner.networks.regressor import body_layout, hand_layout, head_layout
 
@@ -89,65 +85,10 @@ def find_checkpoint(path: Path) -> Path:
     raise WeightsError(f"{path} names {named}, which does not exist here. Give the path of model.ckpt itself. {CURE}")
 
 
-class _Shell:
-    """Stands for pickled objects of classes that are not loaded: takes anything, keeps and runs nothing."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
-
-    def __setstate__(self, state: object) -> None: ...
-
-    def __setitem__(self, key: object, value: object) -> None: ...
-
-    def append(self, item: object) -> None: ...
-
-    def extend(self, items: object) -> None: ...
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """Unpickles tensors and numpy arrays; every other class or function becomes a `_Shell`.
-
-    Tensor storages are not pickled: torch resolves them by itself, before this class is asked.
-    """
-
-    _ALLOWED = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-        ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-        ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-        ("torch", "Size"): torch.Size,
-        ("torch", "device"): torch.device,
-    }
-    _NUMPY = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in self._ALLOWED:
-            return self._ALLOWED[module, name]
-        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
-        if module.split(".")[0] == "numpy" and name in self._NUMPY:
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        if (module, name) == ("_codecs", "encode"):
-            return super().find_class(module, name)
-        return _Shell
-
-
-_NUMBERS_ONLY = SimpleNamespace(
-    __name__="numbers only", Unpickler=_NumbersOnly, load=lambda file, **options: _NumbersOnly(file, **options).load()
-)
-
-
 def _state_dict(file: Path) -> Mapping[str, Any]:
     """The `model` (or `state_dict`) entry of a checkpoint, or the whole of it, where it is a bare state dict."""
     try:
-        if tarfile.is_tarfile(file):
-            raise ValueError("it is a tar archive")
-        content = torch.load(
-            file,
-            map_location="cpu",
-            mmap=zipfile.is_zipfile(file),
-            pickle_module=_NUMBERS_ONLY,
-            weights_only=False,  # stricter than that: see _NumbersOnly
-        )
+        content = read_torch_numbers(file)
     except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything
         size = file.stat().st_size
         raise WeightsError(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from limner.geometry.box import Squares, bounds_of, iou, squares_around, upright_squares
+from limner.geometry.box import Squares, bounds_of, iou, join_squares, share_inside, squares_around, upright_squares
 from limner.geometry.warp import crop
 from limner.networks.blaze import pose as blaze_pose
 from limner.networks.blaze.pose import POSE_POINTS, BlazePose, borne_out
@@ -164,7 +164,7 @@ class PersonNet(nn.Module):
             better = (looks.clarity > least[rows]) & (looks.clarity >= (DIM if quarter else 0))
             index = torch.arange(len(squares))
             index[torch.tensor(rows)[better]] = len(squares) + torch.arange(len(rows))[better]
-            squares = joined_squares(squares, looks.squares)[index]
+            squares = join_squares([squares, looks.squares])[index]
             clarity = torch.cat([clarity, looks.clarity])[index]
         return squares
 
@@ -173,15 +173,7 @@ class PersonNet(nn.Module):
         upright = squares_around(box, BOX_MARGIN)
         about = replace(upright, angle_rad=upright.angle_rad + quarter * torch.pi / 2)
         finds = self.movenet.find(crop(photo, about, COARSE_PX).pixels, LEAST_IN_BOX)[0]
-
-        def in_photo(points: Float[Tensor, "N K 2"]) -> Float[Tensor, "N K 2"]:
-            unit = (points * (2 / COARSE_PX) - 1).flatten(0, 1)
-            return about.photo_from_unit(unit[None])[0].unflatten(0, points.shape[:2])
-
-        corners = bounds_of(
-            in_photo(finds.boxes.unflatten(1, (2, 2)))
-        )  # of a square turned by quarters: two are enough
-        found = Candidates(finds.scores, inside_photo(corners, photo.shape[2], photo.shape[1]), in_photo(finds.points))
+        found = candidates(finds, about, COARSE_PX, photo.shape[2], photo.shape[1])
         overlap = iou(box, found.boxes)[0]
         return found[[int(overlap.argmax())]] if len(found) and overlap.max() >= SAME_IOU else found[:0]
 
@@ -222,24 +214,29 @@ def search(movenet: MoveNet, photo: UInt8[Tensor, "3 H W"], size: int, threshold
     size = min(size, GRANULE * math.ceil(2 * float(tiles.size_px[0]) / GRANULE))
     lists = []
     for i in range(len(tiles)):
-        tile, corner = tiles[i : i + 1], tiles.corners_px()[i].amin(0)
+        tile = tiles[i : i + 1]
         scale = float(tile.size_px[0]) / size
         # below or beside the photo a square is black: not shown to the network
         shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
         pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
-        lists.append(candidates(movenet.find(pixels, threshold)[0], scale, corner, width, height))
+        lists.append(candidates(movenet.find(pixels, threshold)[0], tile, size, width, height))
     found = joined(*lists)
     return found[distinct(found.boxes, found.scores)]
 
 
-def candidates(finds: Finds, scale: float, corner_px: Float[Tensor, "2"], width: int, height: int) -> Candidates:
+def candidates(finds: Finds, square: Squares, size: int, width: int, height: int) -> Candidates:
     """MoveNet's finds in a piece of the photo, as candidates in photo pixels.
 
-    scale: photo pixels a pixel of the input; corner_px: the photo's pixel at the input's origin; width, height of the
+    square: the piece, as it was shown with `size` pixels a side, upright or turned by quarters; width, height of the
     photo, at whose edges boxes end.
     """
-    points = finds.points * scale + corner_px
-    boxes = inside_photo((finds.boxes.unflatten(1, (2, 2)) * scale + corner_px).flatten(1), width, height)
+
+    def in_photo(points: Float[Tensor, "N K 2"]) -> Float[Tensor, "N K 2"]:
+        unit = points * (2 / size) - 1
+        return square.photo_from_unit(unit.flatten(0, 1)[None])[0].unflatten(0, unit.shape[:2])
+
+    points, corners = in_photo(finds.points), in_photo(finds.boxes.unflatten(1, (2, 2)))
+    boxes = inside_photo(bounds_of(corners), width, height)
     sides = boxes[:, 2:] - boxes[:, :2]
     large = (sides.amax(1) >= min(LEAST_PERSON_PX, width, height)) & (sides.amin(1) >= 1)
     return Candidates(finds.scores, boxes, points)[large]
@@ -257,16 +254,7 @@ def joined_looks(first: Looks, second: Looks) -> Looks:
         torch.cat([first.presence, second.presence]),
         torch.cat([first.points_px, second.points_px]),
         torch.cat([first.heat, second.heat]),
-        joined_squares(first.squares, second.squares),
-    )
-
-
-def joined_squares(first: Squares, second: Squares) -> Squares:
-    """All squares of two lists."""
-    return Squares(
-        torch.cat([first.center_px, second.center_px]),
-        torch.cat([first.size_px, second.size_px]),
-        torch.cat([first.angle_rad, second.angle_rad]),
+        join_squares([first.squares, second.squares]),
     )
 
 
@@ -321,7 +309,7 @@ def distinct(
     Dropped: boxes that overlap a better one by more than `max_iou`, clearly weaker finds inside a better one's box (its
     upper body, limbs taken for small people), and torsos that lie on a better one, where torsos are known.
     """
-    same = (iou(boxes, boxes) > max_iou) | ((inside(boxes) > 0.8) & (scores[:, None] < 0.8 * scores))
+    same = (iou(boxes, boxes) > max_iou) | ((share_inside(boxes, boxes) > 0.8) & (scores[:, None] < 0.8 * scores))
     if torsos is not None:
         size = torso_size(torsos)
         apart = (torsos[:, None] - torsos[None]).norm(dim=-1).mean(-1) / torch.minimum(size[:, None], size[None])
@@ -335,11 +323,3 @@ def _first_of_each(same: Bool[Tensor, "N N"], scores: Float[Tensor, "N"]) -> lis
         if not bool(same[i, kept].any()):
             kept.append(i)
     return kept
-
-
-def inside(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N N"]:
-    """Share of each box (row) that lies in each other box (column)."""
-    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    return (high - low).clamp_min(0).prod(-1) / area[:, None].clamp_min(1e-9)

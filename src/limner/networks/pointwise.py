@@ -6,14 +6,14 @@ next is fetched. Bias, the sum with a shortcut and ReLU are done while the resul
 enlargement (each pixel becomes a square) that HRNet has after some of them.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.networks import vector_code
-from limner.networks.vector_code import Code, Jobs, Kernel, channels_last, shares
+from limner.networks.vector_code import PLANS, Code, Jobs, Kernel, channels_last, shares
 
 STEP = 16
 """Channels come in multiples of this."""
@@ -108,7 +108,6 @@ class PointwiseConv(nn.Module):
             raise RuntimeError("no code for products on this machine: use a plain convolution")
         self.kernel, self.wide, self.relu = kind, columns_for(len(bias), found.lanes) * found.lanes, False
         self.nothing = torch.zeros(len(bias))
-        self.planned: tuple[tuple[object, ...], Jobs] = ((), Jobs([(0,)], 0))
 
     def forward(
         self,
@@ -126,39 +125,38 @@ class PointwiseConv(nn.Module):
         out = x.new_empty(count, height * zoom, width * zoom, outputs).permute(0, 3, 1, 2)
         if not out.numel():
             return out  # nobody in the batch
-        wanted = (x.shape, shortcut is not None, relu or self.relu, zoom, torch.get_num_threads())
-        planned, jobs = self.planned
-        if planned != wanted:
-            jobs = self._plan(*wanted)
-            self.planned = wanted, jobs
+        is_map, relu = shortcut is not None, relu or self.relu
+        jobs = plan(x.shape, outputs, self.wide, is_map, relu, zoom, torch.get_num_threads())
         self.kernel.run(jobs, [tensor.data_ptr() for tensor in (x, weight, self.bias, beside, out)])
         return out
 
-    def _plan(self, shape: torch.Size, is_map: bool, relu: bool, zoom: int, threads: int) -> Jobs:
-        """What each thread does with maps of this shape."""
-        count, channels, height, width = shape
-        outputs, pixels, columns = len(self.nothing), count * height * width, width
-        small = channels * outputs < SMALL
-        if zoom == 1:  # all pixels are alike: large weights are read once, small ones stay in the cache
-            columns = FEW if small and pixels % FEW == 0 else pixels
-        lines, ahead = pixels // columns, 4 * self.wide // -(-columns // ROWS)
-        # small weights: each thread has its own pixels; large ones: its own outputs, so that they are read by one only
-        apart = small and lines >= threads
-        rows = shares(lines, threads) if apart else [(0, lines)]
-        parts = shares(outputs // self.wide, 1 if apart else threads)
-        given, made = 4 * columns * channels, 4 * columns * zoom * zoom * outputs
-        return Jobs(
-            [
-                (
-                    given * top, 4 * channels * start, 4 * start, is_map * made * top + 4 * start,
-                    made * top + 4 * start, int(is_map), int(relu), below - top, columns, channels, outputs,
-                    end - start, zoom, ahead,
-                )
-                for top, below in rows
-                for start, end in ((self.wide * first, self.wide * last) for first, last in parts)
-            ],
-            5,
-        )  # fmt: skip
+
+@lru_cache(PLANS)
+def plan(shape: torch.Size, outputs: int, wide: int, is_map: bool, relu: bool, zoom: int, threads: int) -> Jobs:
+    """What each thread does with maps of this shape, in panels of `wide` outputs."""
+    count, channels, height, width = shape
+    pixels, columns = count * height * width, width
+    small = channels * outputs < SMALL
+    if zoom == 1:  # all pixels are alike: large weights are read once, small ones stay in the cache
+        columns = FEW if small and pixels % FEW == 0 else pixels
+    lines, ahead = pixels // columns, 4 * wide // -(-columns // ROWS)
+    # small weights: each thread has its own pixels; large ones: its own outputs, so that they are read by one only
+    apart = small and lines >= threads
+    rows = shares(lines, threads) if apart else [(0, lines)]
+    parts = shares(outputs // wide, 1 if apart else threads)
+    given, made = 4 * columns * channels, 4 * columns * zoom * zoom * outputs
+    return Jobs(
+        [
+            (
+                given * top, 4 * channels * start, 4 * start, is_map * made * top + 4 * start,
+                made * top + 4 * start, int(is_map), int(relu), below - top, columns, channels, outputs,
+                end - start, zoom, ahead,
+            )
+            for top, below in rows
+            for start, end in ((wide * first, wide * last) for first, last in parts)
+        ],
+        5,
+    )  # fmt: skip
 
 
 def panels(weight: Float[Tensor, "D C 1 1"], wide: int) -> Float[Tensor, "P C w"]:

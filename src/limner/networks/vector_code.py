@@ -27,6 +27,10 @@ declare i64 @llvm.smax.i64(i64, i64)
 """
 
 
+PLANS = 1024
+"""So many kinds of layers and maps are remembered with what their threads do."""
+
+
 class Jobs:
     """Calls of a kernel, all to be made at the same time; from run to run only the addresses change.
 

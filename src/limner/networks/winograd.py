@@ -8,14 +8,14 @@ the results come back as m x m pixels. m = 4 needs a quarter of the multiplicati
 
 import math
 import threading
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.vector_code import Jobs, Kernel, channels_last, shares
+from limner.networks.vector_code import PLANS, Jobs, Kernel, channels_last, shares
 from limner.networks.winograd_kernels import STEP, Transform, compiled, room_numbers
 
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))}
@@ -116,7 +116,6 @@ class WinogradConv(nn.Module):
             raise RuntimeError("no code for Winograd's tiles on this machine: use a plain convolution")
         self.tile, self.kernel, self.room, self.relu = tile, found, room, False
         self.nothing = torch.zeros(len(bias))
-        self.planned: tuple[tuple[object, ...], Jobs, int] = ((), Jobs([(0,)], 0), 0)
 
     def forward(
         self, x: Float[Tensor, "B C H W"], shortcut: Float[Tensor, "B D H W"] | None = None, relu: bool = False
@@ -129,34 +128,34 @@ class WinogradConv(nn.Module):
         out = x.new_empty(count, height, width, len(self.nothing)).permute(0, 3, 1, 2)
         if not out.numel():
             return out  # nobody in the batch; the compiled code divides by the number of tiles
-        wanted = (x.shape, shortcut is not None, relu or self.relu, torch.get_num_threads())
-        planned, jobs, room = self.planned
-        if planned != wanted:
-            jobs, room = self._plan(len(weight), *wanted)
-            self.planned = wanted, jobs, room
+        is_map, relu = shortcut is not None, relu or self.relu
+        jobs, room = plan(x.shape, self.tile, len(self.nothing), len(weight), is_map, relu, torch.get_num_threads())
         given = (x, self.room.take(room), weight, self.bias, beside, out)
         self.kernel.run(jobs, [tensor.data_ptr() for tensor in given])
         return out
 
-    def _plan(self, slab_count: int, shape: torch.Size, is_map: bool, relu: bool, threads: int) -> tuple[Jobs, int]:
-        """What each thread does with maps of this shape, and how many numbers of `room` all of them need."""
-        count, channels, height, width = shape
-        size, outputs = self.tile + 2, len(self.nothing)
-        wide = outputs // slab_count
-        rows, columns = -(-height // self.tile), -(-width // self.tile)
-        tiles = count * rows * columns
-        fitting = max(FEWEST_TILES, CACHE_NUMBERS // (size * size * channels))
-        portion = min(tiles, ONE_SLAB_TILES if slab_count == 1 else fitting)
-        if slab_count % threads or TILES_OF_THEIR_OWN * tiles >= outputs:
-            parts = [(0, slab_count, first, last) for first, last in shares(tiles, threads)]
-        else:
-            parts = [(first, last, 0, tiles) for first, last in shares(slab_count, threads)]
-        each = room_numbers(size, channels, wide, portion)
-        jobs = [
-            (
-                0, 4 * each * k, 36 * channels * wide * slab, *[4 * wide * slab] * 3, int(is_map), int(relu), height,
-                width, channels, outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
-            )
-            for k, (slab, end, first, last) in enumerate(parts)
-        ]  # fmt: skip
-        return Jobs(jobs, 6), each * len(parts)
+
+@lru_cache(PLANS)
+def plan(
+    shape: torch.Size, tile: int, outputs: int, slab_count: int, is_map: bool, relu: bool, threads: int
+) -> tuple[Jobs, int]:
+    """What each thread does with maps of this shape, and how many numbers of `room` all of them need."""
+    count, channels, height, width = shape
+    size, wide = tile + 2, outputs // slab_count
+    rows, columns = -(-height // tile), -(-width // tile)
+    tiles = count * rows * columns
+    fitting = max(FEWEST_TILES, CACHE_NUMBERS // (size * size * channels))
+    portion = min(tiles, ONE_SLAB_TILES if slab_count == 1 else fitting)
+    if slab_count % threads or TILES_OF_THEIR_OWN * tiles >= outputs:
+        parts = [(0, slab_count, first, last) for first, last in shares(tiles, threads)]
+    else:
+        parts = [(first, last, 0, tiles) for first, last in shares(slab_count, threads)]
+    each = room_numbers(size, channels, wide, portion)
+    jobs = [
+        (
+            0, 4 * each * k, 36 * channels * wide * slab, *[4 * wide * slab] * 3, int(is_map), int(relu), height,
+            width, channels, outputs, wide * (end - slab), wide, rows, columns, first, last, portion,
+        )
+        for k, (slab, end, first, last) in enumerate(parts)
+    ]  # fmt: skip
+    return Jobs(jobs, 6), each * len(parts)

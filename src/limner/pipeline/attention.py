@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from limner.body.params import BodyParams
-from limner.geometry.box import Squares, squares_around
+from limner.geometry.box import Squares, join_squares, pick_squares, squares_around
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.geometry.rotation import mirror_rotation
 from limner.geometry.warp import Crops, crop
@@ -134,12 +134,7 @@ def _unless_wild(new: Squares, old: Squares, presence: Tensor, limit: float) -> 
     ratio = new.size_px / old.size_px
     shift = (new.center_px - old.center_px).norm(dim=-1) / old.size_px
     good = (presence > 0.3) & (ratio < limit) & (ratio > 1 / limit / 1.5) & (shift < 0.6)
-    pick = good[:, None]
-    return Squares(
-        torch.where(pick, new.center_px, old.center_px),
-        torch.where(good, new.size_px, old.size_px),
-        torch.where(good, new.angle_rad, old.angle_rad),
-    )
+    return pick_squares(good, new, old)
 
 
 def look_at_hands(
@@ -151,7 +146,7 @@ def look_at_hands(
 ) -> dict[str, HandLook]:
     """Both hands of everybody as one batch, right ones first; the left crops are mirrored."""
     count = len(coarse)
-    squares = _join([hand_squares(part_points(keypoints_px, f"{side}_hand")) for side in SIDES])
+    squares = join_squares([hand_squares(part_points(keypoints_px, f"{side}_hand")) for side in SIDES])
     mirror = torch.arange(2 * count) >= count
     crops = crop(photo, squares, net.crop_size, mirror)
     seen = net.backbone(crops.pixels)
@@ -219,14 +214,6 @@ def _reliability(seen: Features, crops: Crops, photo: Tensor) -> tuple[Tensor | 
     presence = torch.ones(len(crops)) if seen.presence is None else seen.presence
     inside = inside_share(crops.squares, photo.shape[-1], photo.shape[-2])
     return points_px, presence, (presence > MIN_PRESENCE) & (inside > MIN_INSIDE)
-
-
-def _join(squares: list[Squares]) -> Squares:
-    return Squares(
-        torch.cat([s.center_px for s in squares]),
-        torch.cat([s.size_px for s in squares]),
-        torch.cat([s.angle_rad for s in squares]),
-    )
 
 
 def _repeat(camera: Camera, times: int) -> Camera:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import pad
 
 from limner.body.model import PERSON_BETAS, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
-from limner.body.skinning import pose_joints, tree
+from limner.body.skinning import bones_of, pose_joints, tree
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.pipeline.descent import descend, image_slopes, robust_cost, robust_step, turn_slopes
@@ -73,8 +72,8 @@ class Problem:
 
     Unknowns "B U" of a person: 22 rotation vectors from the start, the person's betas, the translation. rotations
     "B J 3 3" local ones at the start; template "B J 3" joints at rest without the person's betas; directions "S J 3"
-    what these add; start "B U"; stiffness "U" (of the depth: of its logarithm); weight "B N"; moves "M T": 1
-    where turning about one of the T = 3 J axes moves one of the M = 2 N residuals.
+    what these add, bones "S J 3" the same from joint to joint; start "B U"; stiffness "U" (of the depth: of its
+    logarithm); moves "M T": 1 where turning about one of the T = 3 J axes moves one of the M = 2 N residuals.
     """
 
     params: BodyParams
@@ -84,6 +83,7 @@ class Problem:
     rotations: Float[Tensor, "B J 3 3"]
     template: Float[Tensor, "B J 3"]
     directions: Float[Tensor, "S J 3"]
+    bones: Float[Tensor, "S J 3"]
     start: Float[Tensor, "B U"]
     stiffness: Float[Tensor, "U"]
     moves: Float[Tensor, "M T"]
@@ -156,8 +156,7 @@ class Problem:
         skeleton = tree(NUM_JOINTS, absolute.dtype, absolute.device)
         root = torch.eye(3).to(absolute).expand(len(absolute), 1, 3, 3)
         above = torch.cat([root, absolute.index_select(1, skeleton.parent[1:])], 1)
-        bones = self.directions - pad(self.directions, (0, 0, 0, 1)).index_select(1, skeleton.parent)
-        turned = (above @ bones.permute(1, 2, 0)).flatten(2)  # B J 3S
+        turned = (above @ self.bones.permute(1, 2, 0)).flatten(2)  # B J 3S
         moved = (skeleton.chain @ turned).index_select(1, self.targets.joint)
         return moved.unflatten(2, (3, -1))
 
@@ -190,6 +189,7 @@ def problem_of(
         rotations=torch.cat([params.global_orient[:, None], params.body_pose], 1),
         template=rest - torch.einsum("bs,sjc->bjc", betas, directions),
         directions=directions,
+        bones=bones_of(directions),
         start=torch.cat([torch.zeros(len(betas), 3 * NUM_JOINTS).to(betas), betas, params.transl], 1),
         stiffness=torch.cat(stiffness).to(betas),
         moves=moves.repeat_interleave(2, 0).repeat_interleave(3, 1),

@@ -104,9 +104,8 @@ class Problem:
     def moved(self, unknown: Float[Tensor, "B U"]) -> BodyParams:
         """The start with the unknowns applied, the shift left out."""
         pose = self._pose(unknown)
-        expression, shape = unknown[:, 6:-3].split(
-            [self.params.expression.shape[1], unknown.shape[1] - 9 - self.params.expression.shape[1]], 1
-        )
+        count = self.params.expression.shape[1]
+        expression, shape = unknown[:, 6 : 6 + count], unknown[:, 6 + count : -3]
         betas = self.params.betas
         return self.params.with_joint_pose("head", pose[:, JOINT["head"]]).replace(
             jaw_pose=pose[:, JOINT["jaw"]],

@@ -55,3 +55,9 @@ def append_row(path: Path, row: dict[str, float]) -> None:
         if new:
             writer.writeheader()
         writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The lines of a CSV log."""
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -1,6 +1,5 @@
 """Teach MoveNet one's own cameras: its decoder and heads learn on from labelled photos, its backbone stays."""
 
-import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,14 @@ from torch import Generator, Tensor, nn
 
 from limner.data.labelled_photos import LabelledPhoto, read_labelled_photos
 from limner.errors import DataSetError, LimnerError, PhotoError
-from limner.geometry.box import iou
+from limner.geometry.box import iou, share_inside
 from limner.io.atomic import atomic_write
 from limner.networks.movenet import MoveNet
 from limner.networks.person_net import COARSE_PX, FINE_PX, Candidates, distinct, joined, search
 from limner.networks.shipped import digest
 from limner.networks.weights import MOVENET_FILE
 from limner.train.centers import CenterWeights, center_loss, targets_of
-from limner.train.checkpoint import append_row
+from limner.train.checkpoint import append_row, read_log
 from limner.train.person_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
 from limner.train.relative import RelativeAdamW
 from limner.train.steps import Progress, train_steps
@@ -101,22 +100,17 @@ def train_person(
     train_steps(trained, optimiser, options, loss_of, judge, write, folder, "person", progress)
     level_scores(movenet, training, options)
     write()
-    last = {name: float(value) for name, value in _rows(log)[-1].items()}
+    last = read_log(log)[-1]
     levelled = last | {name: float(f"{value:.6g}") for name, value in judge().items()}
     if levelled != last:  # otherwise it has been written before, or nothing had to be levelled
         append_row(log, levelled)
-    return _before_and_after(_rows(log))
+    return _before_and_after(read_log(log))
 
 
-def _rows(log: Path) -> list[dict[str, str]]:
-    with log.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _before_and_after(rows: list[dict[str, str]]) -> dict[str, float]:
+def _before_and_after(rows: list[dict[str, float]]) -> dict[str, float]:
     """Held-out numbers of the first row and of the last."""
     names = [name for name in rows[0] if name.startswith("held_out")]
-    return {f"{name}{when}": float(row[name]) for name in names for when, row in (("_before", rows[0]), ("", rows[-1]))}
+    return {f"{name}{when}": row[name] for name in names for when, row in (("_before", rows[0]), ("", rows[-1]))}
 
 
 def trained_parts(movenet: MoveNet, backbone: bool) -> nn.ModuleDict:
@@ -246,10 +240,8 @@ def wrong_finds(found: Candidates, labels: LabelledPhoto, hits: list[int]) -> li
     others = found.boxes[rows]
     if not len(labels.ignored):
         return rows
-    low = torch.maximum(others[:, None, :2], labels.ignored[:, :2])
-    high = torch.minimum(others[:, None, 2:], labels.ignored[:, 2:])
-    covered = (high - low).clamp_min(0).prod(-1) / (others[:, 2:] - others[:, :2]).prod(-1)[:, None].clamp_min(1e-6)
-    return [row for row, share in zip(rows, covered.amax(1).tolist(), strict=True) if share < 0.5]
+    covered = share_inside(others, labels.ignored).amax(1)
+    return [row for row, share in zip(rows, covered.tolist(), strict=True) if share < 0.5]
 
 
 def write_movenet(path: Path, movenet: MoveNet, start: Path | None, told: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
+from limner.body.skeleton import mirrored_name
 from limner.data.labelled_photos import LabelledPhoto
 from limner.errors import PhotoError
 from limner.geometry.box import Squares
@@ -21,10 +22,7 @@ from limner.train.images import recoloured
 
 KEPT_PX = 800  # longer side: the finest look at a whole photo has 640 px
 QUALITY = 95
-MIRRORED = [
-    MOVENET_POINTS.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
-    for name in MOVENET_POINTS
-]
+MIRRORED = [MOVENET_POINTS.index(mirrored_name(name)) for name in MOVENET_POINTS]
 """Which point each one is in a mirror."""
 
 

@@ -1,6 +1,5 @@
 """The training commands: presets, progress lines, loss plots."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from limner.networks.weights import (
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
+from limner.train.checkpoint import read_log
 from limner.train.depth import DepthOptions, train_depth
 from limner.train.harvest import harvest, look_again
 from limner.train.harvest_photos import harvest_photos
@@ -227,8 +227,7 @@ def progress_bar() -> Progress:
 
 def plot_log(log: Path, picture: Path, losses: tuple[str, ...], held_out: str | None, label: str) -> None:
     """The loss and the held-out number over the steps of a run."""
-    with log.open(newline="") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    rows = read_log(log)
     figure = matplotlib.figure.Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = [row["step"] for row in rows]
