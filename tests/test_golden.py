@@ -14,7 +14,7 @@ from limner.estimator import Estimator
 from tests.golden import NUMBERS, Case, bundled_cases, numbers, shared_cases
 
 USUAL_M, USUAL_PX, USUAL_SHARE = 0.001, 0.2, 0.95
-MOST_M, MOST_PX = 0.02, 2.0
+MOST_M, MOST_PX = 0.1, 2.0
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from limner.body.params import BodyParams
 from limner.geometry.box import Squares, check_boxes
 from limner.geometry.camera import Camera, photo_camera
 from limner.io.image import Photo, read_photo
+from limner.networks.onnx import Engine
 from limner.networks.person_net import PersonNet
 from limner.networks.weights import Networks, load_networks, movenet_path
 from limner.pipeline.attention import (
@@ -79,15 +80,20 @@ class Estimator:
 
     @classmethod
     def load(
-        cls, weights: str | Path = "limner", body_model: str | Path | None = None, refined: bool = True
+        cls,
+        weights: str | Path = "limner",
+        body_model: str | Path | None = None,
+        refined: bool = True,
+        engine: Engine = "onnx",
     ) -> "Estimator":
         """Networks and body model from files; the defaults ship with limner.
 
         weights: a folder of `limner train`'s files; if it holds a movenet.safetensors, that finds people.
+        engine: what runs the networks, ONNX Runtime or torch; both say the same.
         Raises WeightsError or BodyModelError, which name the cure.
         """
-        finder = PersonNet.load(movenet_path(weights))
-        return cls(load_networks(weights), finder, BodyModel.load(body_model), refined)
+        finder = PersonNet.load(movenet_path(weights), engine)
+        return cls(load_networks(weights, engine), finder, BodyModel.load(body_model), refined)
 
     @torch.no_grad()
     def __call__(

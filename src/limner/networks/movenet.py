@@ -123,14 +123,12 @@ class MoveNet(nn.Module):
             x = merge(upsample(x) + lateral(side))
         return Maps(self.center(x).sigmoid(), self.size(x), self.offset(x), self.heat(x).sigmoid(), self.points(x))
 
-    def find(self, pixels: Float[Tensor, "B 3 H W"], threshold: float) -> list[Finds]:
-        """Everybody in each picture whose score reaches `threshold`; neighbouring peaks may be one person."""
-        maps = self(pixels)
-        return [decode(maps, i, threshold) for i in range(len(pixels))]
-
 
 def decode(maps: Maps, row: int, threshold: float, most: int = 64) -> Finds:
-    """People at the peaks of picture `row`'s centre map (CenterNet, Zhou et al. 2019), `most` at most."""
+    """People at the peaks of picture `row`'s centre map (CenterNet, Zhou et al. 2019), `most` at most.
+
+    Everybody whose score reaches `threshold`; neighbouring peaks may be one person.
+    """
     center = maps.center[row, 0]
     peaks = torch.where(max_pool2d(maps.center[row], 5, 1, 2)[0] == center, center, 0).flatten()
     chances, cells = peaks.topk(min(most, len(peaks)))

@@ -12,7 +12,8 @@ from limner.geometry.box import Squares, bounds_of, iou, join_squares, share_ins
 from limner.geometry.warp import crop
 from limner.networks.blaze import pose as blaze_pose
 from limner.networks.blaze.pose import POSE_POINTS, BlazePose, borne_out
-from limner.networks.movenet import GRANULE, MOVENET_POINTS, Finds, MoveNet
+from limner.networks.movenet import GRANULE, MOVENET_POINTS, Finds, MoveNet, decode
+from limner.networks.onnx import Engine, OnnxNetwork
 
 LEAST_SIDE_PX = 8  # of a photo in which anyone could be seen
 LEAST_PERSON_PX = 24  # the longer side of a box: of smaller people nothing could be told
@@ -104,22 +105,23 @@ class PersonNet(nn.Module):
     """MoveNet finds people in the photo, small first, then large; BlazePose looks at every find and has to agree.
 
     Args:
-        movenet, pose: the two networks.
+        movenet, pose: the two networks, torch's or ONNX Runtime's.
         least_clarity, least_presence: what BlazePose has to say of a find (see `clarity`); it denies the presence of
             people half hidden, so hardly any is asked for.
     """
 
     def __init__(
-        self, movenet: MoveNet, pose: BlazePose, *, least_clarity: float = 0.5, least_presence: float = 0.1
+        self, movenet: nn.Module, pose: nn.Module, *, least_clarity: float = 0.5, least_presence: float = 0.1
     ) -> None:
         super().__init__()
         self.movenet, self.pose = movenet, pose
         self.least_clarity, self.least_presence = least_clarity, least_presence
 
     @classmethod
-    def load(cls, movenet: Path | None = None, pose: Path | None = None) -> "PersonNet":
-        """With the shipped weights, or those of the files given."""
-        return cls(MoveNet.load(movenet), BlazePose.load(pose))
+    def load(cls, movenet: Path | None = None, engine: Engine = "onnx") -> "PersonNet":
+        """With the shipped weights, or MoveNet's of the file given. Raises WeightsError."""
+        networks = MoveNet.load(movenet), BlazePose.load()
+        return cls(*(OnnxNetwork(network) for network in networks)) if engine == "onnx" else cls(*networks)
 
     @torch.no_grad()
     def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.35) -> PersonBoxes:
@@ -172,7 +174,7 @@ class PersonNet(nn.Module):
         """The person MoveNet finds in a box, if any, when the photo is turned by so many quarters."""
         upright = squares_around(box, BOX_MARGIN)
         about = replace(upright, angle_rad=upright.angle_rad + quarter * torch.pi / 2)
-        finds = self.movenet.find(crop(photo, about, COARSE_PX).pixels, LEAST_IN_BOX)[0]
+        finds = decode(self.movenet(crop(photo, about, COARSE_PX).pixels), 0, LEAST_IN_BOX)
         found = candidates(finds, about, COARSE_PX, photo.shape[2], photo.shape[1])
         overlap = iou(box, found.boxes)[0]
         return found[[int(overlap.argmax())]] if len(found) and overlap.max() >= SAME_IOU else found[:0]
@@ -191,8 +193,7 @@ class PersonNet(nn.Module):
         batches = []
         for i in range(0, max(len(squares), 1), BATCH):  # an empty list is one empty batch
             crops = crop(photo, squares[i : i + BATCH], blaze_pose.CROP_SIZE)
-            features = self.pose(crops.pixels, heatmaps=True)
-            assert features.heatmaps is not None
+            features = self.pose(crops.pixels)
             points = crops.photo_from_unit(features.landmarks[..., :2] * 2 - 1)
             batches.append((features.presence, points, borne_out(features.landmarks, features.heatmaps)))
         presence, points_px, heat = (torch.cat(parts) for parts in zip(*batches, strict=True))
@@ -207,7 +208,7 @@ class PersonNet(nn.Module):
         return PersonBoxes(boxes[index], found.scores[index], looks.squares[index])
 
 
-def search(movenet: MoveNet, photo: UInt8[Tensor, "3 H W"], size: int, threshold: float) -> Candidates:
+def search(movenet: nn.Module, photo: UInt8[Tensor, "3 H W"], size: int, threshold: float) -> Candidates:
     """What MoveNet finds when the longer side of the photo has `size` pixels, or twice its own; each person once."""
     height, width = photo.shape[1:]
     tiles = square_tiles(width, height)
@@ -219,7 +220,7 @@ def search(movenet: MoveNet, photo: UInt8[Tensor, "3 H W"], size: int, threshold
         # below or beside the photo a square is black: not shown to the network
         shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
         pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
-        lists.append(candidates(movenet.find(pixels, threshold)[0], tile, size, width, height))
+        lists.append(candidates(decode(movenet(pixels), 0, threshold), tile, size, width, height))
     found = joined(*lists)
     return found[distinct(found.boxes, found.scores)]
 

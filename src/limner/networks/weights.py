@@ -22,6 +22,7 @@ from limner.networks.body_net import BodyNet
 from limner.networks.face_net import FaceNet
 from limner.networks.hand_net import HandNet
 from limner.networks.hrnet import HRNet
+from limner.networks.onnx import Engine, OnnxNetwork
 from limner.networks.regressor import (
     BODY_CAMERA_SCALE,
     HAND_CAMERA_SCALE,
@@ -217,13 +218,16 @@ def movenet_path(weights: str | Path = "limner") -> Path | None:
     return path if str(weights) != "limner" and path.exists() else None
 
 
-def load_networks(weights: str | Path = "limner") -> Networks:
-    """Body, hand and face network; `weights` as for `weights_paths`."""
+def load_networks(weights: str | Path = "limner", engine: Engine = "onnx") -> Networks:
+    """Body, hand and face network; `weights` as for `weights_paths`. To train them further, load them for torch."""
     nets: dict[Part, PartNet] = {}
     for part, path in weights_paths(weights).items():
         spec, net = load_net(path)
         if spec.part != part:
             raise WeightsError(f"{path} holds a {spec.part} network, expected {part}: are two files swapped?")
+        if engine == "onnx" and spec.backbone in ("blaze", "blaze_depth", "blaze_tuned"):
+            assert isinstance(net.backbone, BlazePoseBackbone | BlazeHandBackbone | BlazeFaceBackbone)
+            net.backbone.network = OnnxNetwork(net.backbone.network)
         nets[part] = net
     return networks_of(nets)
 

@@ -41,16 +41,12 @@ class HandFeatures:
     presence    probability that there is a hand in the crop, aligned as the network expects
     handedness  probability that it is a right hand, for crops of ordinary (not mirrored) photos
                 (MediaPipe's own labels assume mirrored ones)
-    map         top of the encoder, stride 32
-    pooled      mean of the map; all outputs are linear read-outs of it
     """
 
     landmarks: Float[Tensor, "B 21 3"]
     world: Float[Tensor, "B 21 3"]
     presence: Float[Tensor, "B"]
     handedness: Float[Tensor, "B"]
-    map: Float[Tensor, "B 1152 7 7"]
-    pooled: Float[Tensor, "B 1152"]
 
     def __len__(self) -> int:
         return len(self.presence)
@@ -84,6 +80,4 @@ class BlazeHand(nn.Module):
             world=self.world_output(pooled).unflatten(1, (21, 3)),
             presence=torch.sigmoid(self.presence_output(pooled)[:, 0]),
             handedness=torch.sigmoid(self.handedness_output(pooled)[:, 0]),
-            map=top,
-            pooled=pooled,
         )

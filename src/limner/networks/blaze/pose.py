@@ -51,25 +51,16 @@ class PoseFeatures:
                 the point is visible (inside and not occluded) and that it is inside the crop
     world       metres, origin mid-hips, axes of the upright crop: x right, y down, z away from the camera
     presence    probability that there is a person in the crop, aligned as the network expects
-    maps        decoder feature maps at strides 4, 8, 16 (48 channels each) and the encoder's top at 32 (864)
+    heatmaps    probability maps of the points
     side16      the encoder's output at stride 16, before its last stage
-    pooled      the flattened 2x2x288 tensor from which landmarks, world and presence are linear read-outs
-    heatmaps    probability maps of the points (on request)
     mask        probability that a pixel belongs to the person (on request)
     """
 
     landmarks: Float[Tensor, "B 39 5"]
     world: Float[Tensor, "B 39 3"]
     presence: Float[Tensor, "B"]
-    maps: tuple[
-        Float[Tensor, "B 48 64 64"],
-        Float[Tensor, "B 48 32 32"],
-        Float[Tensor, "B 48 16 16"],
-        Float[Tensor, "B 864 8 8"],
-    ]
+    heatmaps: Float[Tensor, "B 39 64 64"]
     side16: Float[Tensor, "B 88 16 16"]
-    pooled: Float[Tensor, "B 1152"]
-    heatmaps: Float[Tensor, "B 39 64 64"] | None = None
     mask: Float[Tensor, "B 256 256"] | None = None
 
     def __len__(self) -> int:
@@ -149,21 +140,19 @@ class BlazePose(nn.Module):
         """Only the encoder's output at stride 16, before its last stage."""
         return self.trunk.outputs(as_input(pixels), stages=3)[-1]
 
-    def forward(self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False) -> PoseFeatures:
+    def forward(self, pixels: Float[Tensor, "B 3 256 256"], mask: bool = False) -> PoseFeatures:
         """RGB crops in [0, 1] to PoseFeatures."""
         (side2, *sides), top = self.trunk(as_input(pixels))
-        maps = self.decoder(sides, top)
+        map4 = self.decoder(sides, top)[0]
         cells = self.point_head(top)
         landmarks = self.landmark_output(cells).flatten(1).unflatten(1, (39, 5))
         return PoseFeatures(
             landmarks=torch.cat([landmarks[..., :3] / CROP_SIZE, landmarks[..., 3:].sigmoid()], -1),
             world=self.world_output(cells).flatten(1).unflatten(1, (39, 3)),
             presence=self.presence_output(cells).flatten().sigmoid(),
-            maps=(maps[0], maps[1], maps[2], top),
+            heatmaps=self.heatmap_output(map4).sigmoid(),
             side16=sides[-1],
-            pooled=cells.flatten(1),
-            heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
-            mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,
+            mask=self.mask_head(map4, side2)[:, 0].sigmoid() if mask else None,
         )
 
 
@@ -178,8 +167,7 @@ MIRRORED_POINT = [POSE_POINTS.index(_partner(point)) for point in POSE_POINTS]
 
 
 def mean_of_both(seen: PoseFeatures, mirrored: PoseFeatures) -> PoseFeatures:
-    """The mean of what was said of crops and of their mirror images; maps and pooled features stay the crops' own."""
-    assert seen.heatmaps is not None and mirrored.heatmaps is not None
+    """The mean of what was said of crops and of their mirror images; `side16` stays the crops' own."""
     marks, world = mirrored.landmarks[:, MIRRORED_POINT].clone(), mirrored.world[:, MIRRORED_POINT].clone()
     marks[..., 0], world[..., 0] = 1 - marks[..., 0], -world[..., 0]
     # the maps count cells from their corners: cell i of the mirror image lies at size - i
