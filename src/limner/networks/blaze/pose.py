@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, upsample
@@ -192,9 +192,9 @@ def refined_landmarks(
     """
     size = heatmaps.shape[-1]
     reach = torch.arange(window, device=landmarks.device) - window // 2
-    column, row = ((landmarks[..., i, None] * size).floor().long() + reach for i in (0, 1))  # "B 39 window"
-    near = (row.clamp(0, size - 1) * size)[..., :, None] + column.clamp(0, size - 1)[..., None, :]
-    weight = heatmaps.flatten(2).gather(2, near.flatten(2)).unflatten(2, (window, window))
+    cell = (landmarks[..., :2] * size).floor().long().unbind(-1)
+    column, row = (index[..., None] + reach for index in cell)  # "B 39 window"
+    weight = cells_near(heatmaps, *cell, window)
     inside_row, inside_column = (row >= 0) & (row < size), (column >= 0) & (column < size)
     weight = weight * inside_row[..., :, None] * inside_column[..., None, :]
     total = weight.sum((2, 3)).clamp_min(1e-9)
@@ -216,8 +216,18 @@ def borne_out(
     locally and stay dim on what the code makes up, such as hands below the photo's edge.
     """
     size = heatmaps.shape[-1]
-    near = nn.functional.max_pool2d(heatmaps, window, 1, window // 2).flatten(2)
     column, row = (landmarks[..., :2] * size).floor().long().unbind(-1)
     on_map = (column >= 0) & (column < size) & (row >= 0) & (row < size)
-    index = row.clamp(0, size - 1) * size + column.clamp(0, size - 1)
-    return near.gather(2, index[..., None])[..., 0] * on_map
+    return cells_near(heatmaps, column, row, window).amax((2, 3)) * on_map
+
+
+def cells_near(
+    maps: Float[Tensor, "B K h w"], column: Int[Tensor, "B K"], row: Int[Tensor, "B K"], window: int
+) -> Float[Tensor, "B K window window"]:
+    """The cells of each map about one of its cells; beyond the map's edge the cell at the edge again."""
+    height, width = maps.shape[-2:]
+    reach = torch.arange(window, device=maps.device) - window // 2
+    columns = (column[..., None] + reach).clamp(0, width - 1)
+    rows = (row[..., None] + reach).clamp(0, height - 1)
+    index = rows[..., :, None] * width + columns[..., None, :]
+    return maps.flatten(2).gather(2, index.flatten(2)).unflatten(2, (window, window))
