@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from limner.networks.onnx import GRAPHS, Graph, graph_path
 from limner.networks.movenet import MoveNet
+from limner.networks.onnx import GRAPHS, Graph, graph_path
 
 
 class SplitPReLU(nn.Module):

@@ -8,18 +8,16 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from limner.geometry.box import Squares
+from limner.records import Rows
 
 
 @dataclass(frozen=True)
-class Crops:
+class Crops(Rows):
     """Square cut-outs: pixels "B 3 S S" in [0, 1], where they came from, and which were mirrored left to right."""
 
     pixels: Float[Tensor, "B 3 S S"]
     squares: Squares
     mirrored: Bool[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.pixels)
 
     def photo_from_unit(self, points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 2"]:
         """[-1, 1] of the (possibly mirrored) crop to photo pixels."""

@@ -97,8 +97,8 @@ def build_backbone(spec: NetSpec, depth: Path | None = None) -> Backbone:
     `depth`: file of the depth branch, for blaze_depth. Raises WeightsError.
     """
     match spec.backbone, spec.part:
-        case "blaze" | "blaze_tuned", "body":
-            return BlazePoseBackbone(BlazePose.load(), both_ways=True).eval()
+        case ("blaze" | "blaze_tuned") as name, "body":
+            return BlazePoseBackbone(BlazePose.load(), both_ways=True, tuned=name == "blaze_tuned").eval()
         case "blaze_depth", "body":
             if depth is None:
                 raise WeightsError(f"these weights need the {DEPTH_FILE} they were trained with: put it beside them.")
@@ -230,6 +230,12 @@ def load_networks(weights: str | Path = "limner", engine: Engine = "onnx") -> Ne
             net.backbone.network = OnnxNetwork(net.backbone.network)
         nets[part] = net
     return networks_of(nets)
+
+
+def shipped_pose(networks: Networks) -> nn.Module | None:
+    """BlazePose with its shipped weights, as the body network has it; None where that looks with something else."""
+    backbone = networks.body.backbone
+    return backbone.network if isinstance(backbone, BlazePoseBackbone) and not backbone.tuned else None
 
 
 def networks_of(nets: dict[Part, PartNet]) -> Networks:

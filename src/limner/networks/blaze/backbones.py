@@ -49,23 +49,32 @@ class BlazePoseBackbone(nn.Module):
     crop_size = 256
     num_features = 6 * NUM_POSE_POINTS
 
-    def __init__(self, network: BlazePose | nn.Module, both_ways: bool = False, depth: DepthBranch | None = None):
+    def __init__(
+        self,
+        network: BlazePose | nn.Module,
+        both_ways: bool = False,
+        depth: DepthBranch | None = None,
+        tuned: bool = False,
+    ):
         """`depth`: says where the points are in 3D, instead of the network itself.
 
         `both_ways`: look at the mirrored crop as well and take the mean of both answers (not while it is trained).
+
+        `tuned`: the weights are not the shipped ones.
 
         Worth 1 percentage point of PCK@0.2 and 1.5 of PCK@0.1 on the dev photos of whole people.
         """
         super().__init__()
         self.network: nn.Module = network
-        self.both_ways, self.depth = both_ways, depth
+        self.both_ways, self.depth, self.tuned = both_ways, depth, tuned
 
-    def forward(self, pixels: Float[Tensor, "B 3 256 256"]) -> Features:
+    def forward(self, pixels: Float[Tensor, "B 3 256 256"], seen: PoseFeatures | None = None) -> Features:
         """All 39 points are kept in `keypoints` (the last six place crops); the regressor gets the first 33.
 
-        Confidence is the visibility, as far as the heat maps bear it out.
+        Confidence is the visibility, as far as the heat maps bear it out. `seen`: what `network` says of these crops,
+        where it has been asked before.
         """
-        seen = self._look(pixels)
+        seen = self._look(pixels, seen)
         if self.both_ways and not self.training:
             seen = mean_of_both(seen, self._look(pixels.flip(-1)))
         landmarks = refined_landmarks(seen.landmarks, seen.heatmaps)
@@ -76,8 +85,8 @@ class BlazePoseBackbone(nn.Module):
         points = torch.cat([points[..., :2], points[..., 2:] * clear[..., None]], -1)
         return Features(pooled, (), points, world, seen.presence)
 
-    def _look(self, pixels: Tensor) -> PoseFeatures:
-        seen = self.network(pixels)
+    def _look(self, pixels: Tensor, seen: PoseFeatures | None = None) -> PoseFeatures:
+        seen = self.network(pixels) if seen is None else seen
         if self.depth is None:
             return seen
         # the six points after the 33 place crops; nobody asks where they are in 3D

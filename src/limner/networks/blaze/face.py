@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlazeBlock, Conv, as_input
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 CROP_SIZE = 192
 
@@ -26,7 +27,7 @@ IBUG68_FROM_MESH = (
 
 
 @dataclass(frozen=True)
-class FaceFeatures:
+class FaceFeatures(Rows):
     """What the face network says of a batch of face crops.
 
     landmarks   MediaPipe's 468 mesh points: x, y as fraction of the crop (0 = its left / top edge), z in the same
@@ -36,9 +37,6 @@ class FaceFeatures:
 
     landmarks: Float[Tensor, "B 468 3"]
     presence: Float[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.presence)
 
 
 class Branch(nn.Module):

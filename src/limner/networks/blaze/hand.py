@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlockSpec, Trunk, as_input
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 CROP_SIZE = 224
 
@@ -32,7 +33,7 @@ HAND_STAGES = (
 
 
 @dataclass(frozen=True)
-class HandFeatures:
+class HandFeatures(Rows):
     """What BlazeHand says of a batch of hand crops. Points are in the order of HAND_POINTS.
 
     landmarks   x, y as fraction of the crop (0 = its left / top edge), z in the same unit relative to the wrist,
@@ -47,9 +48,6 @@ class HandFeatures:
     world: Float[Tensor, "B 21 3"]
     presence: Float[Tensor, "B"]
     handedness: Float[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.presence)
 
 
 class BlazeHand(nn.Module):

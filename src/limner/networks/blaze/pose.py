@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, upsample
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 CROP_SIZE = 256
 
@@ -43,7 +44,7 @@ POSE_STAGES = (
 
 
 @dataclass(frozen=True)
-class PoseFeatures:
+class PoseFeatures(Rows):
     """What BlazePose says of a batch of person crops. Points are in the order of POSE_POINTS.
 
     landmarks   x, y as fraction of the crop (0 = its left / top edge, 1 = right / bottom edge, may lie outside),
@@ -62,9 +63,6 @@ class PoseFeatures:
     heatmaps: Float[Tensor, "B 39 64 64"]
     side16: Float[Tensor, "B 88 16 16"]
     mask: Float[Tensor, "B 256 256"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.presence)
 
 
 class Decoder(nn.Module):
