@@ -19,7 +19,7 @@ class Sample(Rows):
 
 
 def sample(*values: float) -> Sample:
-    column = torch.tensor(values)
+    column = torch.tensor(values, dtype=torch.float32)
     return Sample(column, Squares(column[:, None].expand(-1, 2), column, column), (column, 2 * column))
 
 

@@ -46,7 +46,7 @@ def join(parts: Sequence[R]) -> R:
 
 def _joined(values: list[Any]) -> Any:
     if isinstance(values[0], tuple):
-        return tuple(map(_joined, zip(*values, strict=True)))
+        return tuple(_joined(list(column)) for column in zip(*values, strict=True))
     return torch.cat(values) if isinstance(values[0], Tensor) else join(values)
 
 

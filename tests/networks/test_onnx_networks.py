@@ -1,4 +1,4 @@
-"""The shipped networks say the same under ONNX Runtime as in torch, whatever their weights and the size of the batch."""
+"""The shipped networks say the same under ONNX Runtime as in torch, with any weights and any number of pictures."""
 
 import pytest
 import torch

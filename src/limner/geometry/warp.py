@@ -33,6 +33,17 @@ def _flip_x(points: Tensor, mirrored: Tensor) -> Tensor:
     return points * sign[:, None]
 
 
+def unit_grid(size: int, like: Tensor) -> Float[Tensor, "S S 2"]:
+    """[-1, 1] coordinates (x, y) of the pixel centres of an S x S crop whose edges lie at +-1."""
+    axis = _centres(size, like)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y], -1)
+
+
+def _centres(size: int, like: Tensor) -> Float[Tensor, "S"]:
+    return (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2 / size) - 1
+
+
 def resample(
     images: Float[Tensor, "B C H W"],
     squares: Squares,
@@ -52,7 +63,7 @@ def resample(
         frame = _flip_x(frame, mirror)
     points = squares.photo_from_unit(frame) * (2 / images.new_tensor([width, height])) - 1
     center, along_x, along_y = points[:, 0], points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-    axis = (torch.arange(size, dtype=images.dtype, device=images.device) + 0.5) * (2 / size) - 1
+    axis = _centres(size, images)
     row = along_x[:, None, None] * axis[:, None]  # "B 1 S 2"
     column = along_y[:, None, None] * axis[:, None, None] + center[:, None, None]  # "B S 1 2"
     within = [((k + 0.5) / samples - 0.5) * (2 / size) for k in range(samples)]

@@ -1,7 +1,7 @@
 """Networks under ONNX Runtime: the shipped ones, which it runs faster on a CPU than torch, and official backbones.
 
 torch is the reference. A shipped network's graph lies in assets/graphs without weights (tools/make_graphs.py); it gets
-them from the torch network when it is loaded, so there is one file of weights for both, shipped or of one's own training.
+them from the torch network when it is loaded: there is one file of weights for both, shipped or of one's own training.
 """
 
 import io

@@ -146,7 +146,7 @@ class PersonNet(nn.Module):
 
     @torch.no_grad()
     def better_looks(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"], squares: Squares) -> Looks:
-        """At people whose boxes are known: in `squares`, or in those of MoveNet where they show the person more clearly.
+        """People whose boxes are known, in `squares`, or in MoveNet's where those show the person more clearly.
 
         Only people who are not seen clearly in their squares are looked for: upside down, bent, or one of several;
         those who stay dim also with the photo turned by quarters, because MoveNet knows people who stand.

@@ -87,7 +87,7 @@ def look_at_bodies(net: BodyNet, photo: UInt8[Tensor, "3 H W"], squares: Squares
 
 
 def bodies_of_looks(net: BodyNet, photo: UInt8[Tensor, "3 H W"], looks: Looks, network: nn.Module) -> BodyLook:
-    """The same, where `network` has looked before: the body network goes on from there if it looks with that network."""
+    """The same, where `network` has looked before: the body network goes on from there, if that is its own."""
     if not isinstance(net.backbone, BlazePoseBackbone) or net.backbone.network is not network:
         return look_at_bodies(net, photo, looks.crops.squares)
     return BodyLook(looks.crops, net.regress(net.backbone(looks.crops.pixels, looks.seen)))

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from limner.networks.backbone import Features
 from limner.networks.blaze.depth import DepthBranch
-from limner.networks.blaze.face import IBUG68_FROM_MESH, BlazeFace
-from limner.networks.blaze.hand import BlazeHand
-from limner.networks.blaze.pose import BlazePose, PoseFeatures, borne_out, mean_of_both, refined_landmarks
+from limner.networks.blaze.face import IBUG68_FROM_MESH
+from limner.networks.blaze.pose import PoseFeatures, borne_out, mean_of_both, refined_landmarks
 
 CLEAR_PROBABILITY = 0.4
 """A point whose heat map reaches this is as sure as its visibility says; dimmer ones are less sure in proportion."""
@@ -51,12 +50,12 @@ class BlazePoseBackbone(nn.Module):
 
     def __init__(
         self,
-        network: BlazePose | nn.Module,
+        network: nn.Module,
         both_ways: bool = False,
         depth: DepthBranch | None = None,
         tuned: bool = False,
     ):
-        """`depth`: says where the points are in 3D, instead of the network itself.
+        """`network`: BlazePose, torch's or ONNX Runtime's. `depth`: says where the points are in 3D, instead of the network itself.
 
         `both_ways`: look at the mirrored crop as well and take the mean of both answers (not while it is trained).
 
@@ -99,7 +98,7 @@ class BlazeHandBackbone(nn.Module):
     crop_size = 224
     num_features = 6 * NUM_HAND_POINTS
 
-    def __init__(self, network: BlazeHand | nn.Module):
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network: nn.Module = network
 
@@ -116,7 +115,7 @@ class BlazeFaceBackbone(nn.Module):
     crop_size = 192
     num_features = 3 * NUM_FACE_POINTS
 
-    def __init__(self, network: BlazeFace | nn.Module):
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network: nn.Module = network
 

@@ -192,7 +192,7 @@ def refined_landmarks(
     reach = torch.arange(window, device=landmarks.device) - window // 2
     cell = (landmarks[..., :2] * size).floor().long().unbind(-1)
     column, row = (index[..., None] + reach for index in cell)  # "B 39 window"
-    weight = cells_near(heatmaps, *cell, window)
+    weight = cells_near(heatmaps, cell[0], cell[1], window)
     inside_row, inside_column = (row >= 0) & (row < size), (column >= 0) & (column < size)
     weight = weight * inside_row[..., :, None] * inside_column[..., None, :]
     total = weight.sum((2, 3)).clamp_min(1e-9)
