@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import roma
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -11,6 +10,7 @@ from limner.body.keypoints import FACE68, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
+from limner.geometry.align import similarity
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, WeakCamera
 from limner.geometry.rotation import rotation_to_6d
@@ -165,7 +165,7 @@ def _hand_start(net: HandNet, predicted: PredictedPoints, seen: Features) -> Flo
     start = net.regressor.mean.expand(len(seen), -1).clone()
     if seen.points3d is None or seen.points3d.shape[1] != 21:
         return start
-    turn, _ = roma.rigid_points_registration(predicted(start), seen.points3d)
+    _, turn, _ = similarity(predicted(start), seen.points3d)
     wrist = turn @ net.layout.rotations(start, "wrist_pose")[:, 0]
     start[:, net.layout.slices["wrist_pose"]] = rotation_to_6d(wrist)
     return start
@@ -178,7 +178,7 @@ def _face_start(net: FaceNet, model: BodyModel, seen: Features) -> Float[Tensor,
         return start
     inner = list(IBUG68_FROM_MESH[17:])
     mean = PredictedPoints("face", model, net.layout)(start)
-    turn, _, _ = roma.rigid_points_registration(mean, seen.points3d[:, inner], compute_scaling=True)
+    _, turn, _ = similarity(mean, seen.points3d[:, inner])
     head = turn @ net.layout.rotations(start, "neck_pose")[:, 0]
     start[:, net.layout.slices["neck_pose"]] = rotation_to_6d(head)
     return start

@@ -24,15 +24,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
-from trimesh.exchange.ply import export_ply
 
 from limner.errors import LimnerError
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera, WeakCamera
 from limner.io.atomic import atomic_write, check_finite
+from limner.io.mesh_file import ply_bytes
 
 SENSOR_MM = 36.0
 POSE_PARTS = {
@@ -124,9 +123,8 @@ def read_expose_params(path: str | Path) -> ExposePerson:
 def write_camera_ply(path: str | Path, vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]) -> None:
     """Write a mesh as the demo does: PLY in camera axes (x right, y down, z forward). Raises OutputError."""
     check_finite(path, vertices=vertices)
-    mesh = trimesh.Trimesh(vertices.cpu().numpy(), faces.cpu().numpy(), process=False)
     with atomic_write(path) as file:
-        file.write(export_ply(mesh))
+        file.write(ply_bytes(vertices, faces))
 
 
 def _person(file: Path, found: dict[str, Tensor], arrays: dict[str, np.ndarray]) -> ExposePerson:

@@ -55,7 +55,7 @@ class BlazePoseBackbone(nn.Module):
         depth: DepthBranch | None = None,
         tuned: bool = False,
     ):
-        """`network`: BlazePose, torch's or ONNX Runtime's. `depth`: says where the points are in 3D, instead of the network itself.
+        """`network`: BlazePose, torch's or ONNX Runtime's. `depth`: says where the points are in 3D, instead of it.
 
         `both_ways`: look at the mirrored crop as well and take the mean of both answers (not while it is trained).
 
