@@ -7,6 +7,7 @@ import torch
 
 from limner.geometry.box import iou, squares_around
 from limner.networks.person_net import (
+    MOST_TILES,
     PersonNet,
     distinct,
     fills_photo,
@@ -85,6 +86,13 @@ def test_square_tiles_cover_the_photo_and_overlap(size):
     assert low.min() == 0, "the first starts in the corner, so that what lies beyond the photo can be cut off"
     starts = low[:, size.index(max(size))].tolist()
     assert all(b - a <= 0.7 * float(tiles.size_px[0]) + 1e-3 for a, b in zip(starts, starts[1:], strict=False))
+
+
+def test_a_strip_is_looked_at_in_a_bounded_number_of_tiles():
+    for size in ((20000, 9), (9, 2000), (3000, 60)):
+        tiles = square_tiles(*size)
+        assert len(tiles) <= MOST_TILES
+        assert float(tiles.center_px.amax() + tiles.size_px[0] / 2) >= max(size) - 1e-2
 
 
 def test_only_a_lone_clear_large_person_ends_the_search():

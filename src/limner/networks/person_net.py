@@ -24,6 +24,7 @@ LESS_CLEAR = 0.05  # clarity that a better aligned look may lose
 CLEAR = 0.8  # clarity of somebody whose square is good enough
 DIM, CLEARER = 0.6, 0.1  # clarity of somebody who is worth another way up, and what that has to gain
 POINTS_ROOM = 1.1  # for crown and toes beyond the points
+MOST_TILES = 12  # of a panorama
 BOX_MARGIN, LEAST_IN_BOX, SAME_IOU = 1.25, 0.1, 0.3  # looking for the person of a given box
 POINT = {name: i for i, name in enumerate(POSE_POINTS)}
 TORSO = [POINT[f"{side}_{joint}"] for joint in ("shoulder", "hip") for side in ("left", "right")]
@@ -205,15 +206,12 @@ def search(movenet: nn.Module, photo: UInt8[Tensor, "3 H W"], size: int, thresho
     height, width = photo.shape[1:]
     tiles = square_tiles(width, height)
     size = min(size, GRANULE * math.ceil(2 * float(tiles.size_px[0]) / GRANULE))
-    lists = []
-    for i in range(len(tiles)):
-        tile = tiles[i : i + 1]
-        scale = float(tile.size_px[0]) / size
-        # below or beside the photo a square is black: not shown to the network
-        shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
-        pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
-        lists.append(candidates(decode(movenet(pixels), 0, threshold), tile, size, width, height))
-    found = join(lists)
+    scale = float(tiles.size_px[0]) / size
+    # below or beside the photo a square is black: not shown to the network
+    shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
+    maps = movenet(crop(photo, tiles, size).pixels[:, :, : shown[0], : shown[1]])
+    finds = [decode(maps, i, threshold) for i in range(len(tiles))]
+    found = join([candidates(some, tiles[i : i + 1], size, width, height) for i, some in enumerate(finds)])
     return found[distinct(found.boxes, found.scores)]
 
 
@@ -249,8 +247,13 @@ def stretched(boxes: Float[Tensor, "N 4"], looks: Looks, least_heat: float = 0.5
 
 
 def square_tiles(width: int, height: int, overlap: float = 0.3) -> Squares:
-    """Squares from the top left corner that cover the photo: one, or several that overlap in photos longer than 2:1."""
-    side = float(min(max(width, height), 2 * min(width, height)))
+    """Squares from the top left corner that cover the photo: one, or several that overlap in photos longer than 2:1.
+
+    In strips that would need more than MOST_TILES of them they are larger: who is small there is not found.
+    """
+    longer = max(width, height)
+    least = longer / (1 + (MOST_TILES - 1) * (1 - overlap))
+    side = float(min(longer, max(2 * min(width, height), least)))
     xs, ys = (_tile_starts(length, side, overlap) for length in (width, height))
     centers = torch.tensor([(x + side / 2, y + side / 2) for y in ys for x in xs])
     return Squares(centers, torch.full((len(centers),), side), torch.zeros(len(centers)))

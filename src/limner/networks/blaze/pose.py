@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, upsample
+from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, cells_near, upsample
 from limner.networks.shipped import load_weights
 from limner.records import Rows
 
@@ -217,15 +217,3 @@ def borne_out(
     column, row = (landmarks[..., :2] * size).floor().long().unbind(-1)
     on_map = (column >= 0) & (column < size) & (row >= 0) & (row < size)
     return cells_near(heatmaps, column, row, window).amax((2, 3)) * on_map
-
-
-def cells_near(
-    maps: Float[Tensor, "B K h w"], column: Int[Tensor, "B K"], row: Int[Tensor, "B K"], window: int
-) -> Float[Tensor, "B K window window"]:
-    """The cells of each map about one of its cells; beyond the map's edge the cell at the edge again."""
-    height, width = maps.shape[-2:]
-    reach = torch.arange(window, device=maps.device) - window // 2
-    columns = (column[..., None] + reach).clamp(0, width - 1)
-    rows = (row[..., None] + reach).clamp(0, height - 1)
-    index = rows[..., :, None] * width + columns[..., None, :]
-    return maps.flatten(2).gather(2, index.flatten(2)).unflatten(2, (window, window))
