@@ -133,7 +133,7 @@ def _write_all(
     layouts: Sequence[Layout],
     val_share: float,
 ) -> dict[str, Any]:
-    body = {"name": _body_name(model), "fingerprint": body_fingerprint(model)}
+    body = {"name": model.name, "fingerprint": body_fingerprint(model)}
     shards = {split: Shards(work / "shards", split) for split in SPLITS} if "shards" in layouts else {}
     arrays = {split: ExposeArrays() for split in SPLITS} if "expose" in layouts else {}
     evidence = EvidenceShards(work / "evidence", model) if "evidence" in layouts else None
@@ -241,19 +241,22 @@ class ExposeArrays:
 
     def write(self, path: Path, model: BodyModel, with_mesh: bool) -> None:
         """ExPose's keys, and beside them what they leave out. Ten betas and expressions, whatever the body has; all of
-        them are in betas_all, expression_all."""
+        them are in betas_all, expression_all. Of limner's own body, whose numbers mean nothing to SMPL-X, the ten are
+        zeros, and all are in limner_betas, limner_expression."""
         people = _stacked(self.fits)
         licence, sha256, quality = (np.array(column) for column in zip(*self.more, strict=True))
-        arrays: dict[str, Any] = {
+        ten = {name: people[name][:, :EXPOSE_COEFFICIENTS] for name in ("betas", "expression")}
+        if model.is_limners:
+            numbers = {name: np.zeros_like(values) for name, values in ten.items()}
+            numbers |= {f"limner_{name}": people[name] for name in ten}
+        else:
+            numbers = ten | {f"{name}_all": people[name] for name in ten}
+        arrays: dict[str, Any] = numbers | {
             "img_fns": np.array(self.names),
             "pose": people["pose"],
-            "betas": people["betas"][:, :EXPOSE_COEFFICIENTS],
-            "expression": people["expression"][:, :EXPOSE_COEFFICIENTS],
             "keypoints2D": np.stack(self.points),
             "transl": people["transl"],
-            "betas_all": people["betas"],
-            "expression_all": people["expression"],
-            "body_model": np.array(_body_name(model)),
+            "body_model": np.array(model.name),
             "licence": licence,
             "sha256": sha256,
             "quality": quality,
@@ -280,10 +283,6 @@ def _meshes(model: BodyModel, fits: Sequence[BodyParams]) -> tuple[np.ndarray, n
             vertices.append(mesh.vertices[0].numpy())
             joints.append(model.keypoints(mesh, fit, "lsp14")[0].numpy())
     return np.stack(vertices), np.stack(joints)
-
-
-def _body_name(model: BodyModel) -> str:
-    return "limner" if model.assets.extra.get("region") is not None else "smplx"
 
 
 def _people_arrays(sample: Sample) -> dict[str, Any]:
