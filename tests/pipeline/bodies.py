@@ -34,12 +34,13 @@ def smplx_like(shapes: int = 300, expressions: int = 100) -> Arrays:
     return {"shapedirs": full} | {key: raw[key] for key in KEPT}
 
 
+@cache
 def other_make(seed: int = 0) -> Arrays:
     """A body of another topology (fewer vertices, in another order), rest pose (arms, legs, thumbs some degrees
     off), origin (as SMPL-X's, above the pelvis), mean and shape space (mixed directions); 16 + 10 directions."""
     g = np.random.default_rng(seed)
     like = smplx_like(PERSON, 20)
-    joints, weights = like["J_regressor"] @ like["v_template"], like["weights"].astype(np.float64)
+    weights = like["weights"].astype(np.float64)
     directions = like["shapedirs"].astype(np.float64)
     template = like["v_template"] + directions[..., :PERSON] @ (0.5 * g.normal(size=PERSON))
     mixed = directions[..., :PERSON] @ np.linalg.qr(g.normal(size=(PERSON, PERSON)))[0]
@@ -51,6 +52,15 @@ def other_make(seed: int = 0) -> Arrays:
     template = np.einsum("vab,vb->va", blended, template) + weights @ shifts + np.array([0.003, -0.35, 0.01])
     directions = np.einsum("vab,vbc->vac", blended, directions)
     return _collapsed(like, template, directions, g)
+
+
+def in_layout(arrays: Arrays, shapes: int, expressions: int) -> Arrays:
+    """A body of 16 + 10 directions in the layout of a file with more or fewer: zeros for more."""
+    directions, full = arrays["shapedirs"], np.zeros((*arrays["shapedirs"].shape[:2], shapes + expressions), np.float32)
+    count = min(PERSON, shapes)
+    full[..., :count] = directions[..., :count]
+    full[..., shapes : shapes + 10] = directions[..., PERSON : PERSON + 10]
+    return arrays | {"shapedirs": full}
 
 
 def _rest_turns(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -145,13 +145,16 @@ def read_params(path: str | Path) -> Motion:
     )
 
 
-def smplx_numbers(body_model: str, betas: Float[Tensor, "S"], expression: Float[Tensor, "*T E"]) -> dict[str, Tensor]:
+def smplx_numbers(
+    body_model: str, betas: Float[Tensor, "*P S"], expression: Float[Tensor, "*T E"]
+) -> dict[str, Tensor]:
     """Shape and expression under the names that say whose they are: `betas`, `expression` are always SMPL-X's (zeros
     for limner's body), limner's own are `limner_betas`, `limner_expression`."""
+    numbers = {"betas": betas, "expression": expression}
     if body_model != OWN_BODY:
-        return {"betas": betas, "expression": expression}
-    neutral = {"betas": betas.new_zeros(NEUTRAL), "expression": expression.new_zeros(*expression.shape[:-1], NEUTRAL)}
-    return neutral | {"limner_betas": betas, "limner_expression": expression}
+        return numbers
+    neutral = {name: values.new_zeros(*values.shape[:-1], NEUTRAL) for name, values in numbers.items()}
+    return neutral | {f"limner_{name}": values for name, values in numbers.items()}
 
 
 def with_own_numbers(arrays: dict[str, Any]) -> dict[str, Any]:

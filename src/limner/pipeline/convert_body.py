@@ -144,7 +144,7 @@ def _placing_targets(
     model: BodyModel, body: BodyParams, points: Float[Tensor, "B 144 3"], wanted_px: Float[Tensor, "B 144 2"]
 ) -> Targets:
     """Where the points of a body should be seen; fingers ride on the wrist, toes on the ankle, the face on the head."""
-    carriers, weights = {name: name for name in BODY_JOINTS if name not in SPINE}, {}
+    carriers, weights = {name: name for name in BODY_JOINTS if name not in SPINE}, dict[str, float]()
     for side in ("left", "right"):
         carriers |= {f"{side}_{toe}": f"{side}_ankle" for toe in ("big_toe", "small_toe", "heel")}
         carriers |= dict.fromkeys(hand21(side)[1:], f"{side}_wrist")
