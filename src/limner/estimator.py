@@ -25,6 +25,7 @@ from limner.pipeline.attention import (
     squares_of_boxes,
 )
 from limner.pipeline.confidence import keypoint_confidence
+from limner.pipeline.convert_body import BodyConverter
 from limner.pipeline.merge import merge
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
@@ -71,11 +72,16 @@ class Estimator:
     """
 
     def __init__(self, networks: Networks, person_net: PersonNet, body_model: BodyModel, refined: bool = True):
-        """`refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`)."""
+        """body_model: the body of the results; the networks speak of limner's own, which is converted to another.
+
+        `refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`).
+        """
         self.person_net = person_net
         self.body_net, self.hand_net, self.face_net = networks.body, networks.hand, networks.face
         self.body_model = body_model
-        self.keypoint_model = body_model.keypoints_only()
+        self.converter = BodyConverter.to(body_model)
+        self.own_body = body_model if self.converter is None else self.converter.source
+        self.keypoint_model = self.own_body.keypoints_only()
         self.refined = refined
 
     @classmethod
@@ -119,6 +125,8 @@ class Estimator:
         coarse = self.look_at_people(pixels, looks, camera)
         parts = self.look_at_parts(pixels, coarse.refined, camera)
         params = self.join(coarse, parts)
+        if self.converter is not None:
+            params = self.converter(params, camera)
         return self._people(params, boxes, scores, coarse, parts)
 
     @torch.no_grad()
