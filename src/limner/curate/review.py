@@ -161,8 +161,8 @@ def serve(bench: Bench, reviewer: str, port: int, host: str) -> None:
 
 def address(host: str, port: int, door: Door) -> str:
     """Where the page is, for a browser on this machine."""
-    everywhere = host in ("", "0.0.0.0") or set(host) <= set("[:]")
-    where = "localhost" if everywhere or host == "127.0.0.1" else in_url(host)
+    here = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "": "localhost", "[::]": "[::1]"}
+    where = here.get(in_url(host), in_url(host))
     return f"http://{where}:{port}/" + (f"?token={door.token}" if door.token else "")
 
 
