@@ -55,7 +55,8 @@ def unlike(a: object, b: object, what: str = "") -> list[str]:
         return [] if a.shape == b.shape and torch.allclose(a, b, rtol=1e-5, atol=1e-3, equal_nan=True) else [what]
     if isinstance(a, str) and isinstance(b, str) and a.startswith("{"):
         return unlike(json.loads(a), json.loads(b), what)
-    return [] if a == pytest.approx(b, rel=1e-4, abs=1e-4, nan_ok=True) else [f"{what}: {a!r}, {b!r}"]
+    close = pytest.approx(b, rel=1e-4, abs=1e-4, nan_ok=True) if isinstance(b, float) else b
+    return [] if a == close else [f"{what}: {a!r}, {b!r}"]
 
 
 def run_fake(source: Path, out: Path, log: Path, seconds: float) -> BaseProcess:
