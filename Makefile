@@ -32,7 +32,7 @@ check: $(VENV)/.limner-dev
 	$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache
 
 pytest: $(VENV)/.limner-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -rs
 
 format: $(VENV)/.limner-dev
 	$(BIN)/ruff check --fix .
