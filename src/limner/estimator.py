@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 import torch
 from jaxtyping import Float, UInt8
@@ -9,9 +10,9 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.geometry.box import Squares, check_boxes
-from limner.geometry.camera import Camera, photo_camera
-from limner.io.image import Photo, read_photo
+from limner.geometry.box import Squares, as_boxes, boxes_of_each, check_boxes
+from limner.geometry.camera import Camera, check_focal, photo_camera
+from limner.io.photo_input import P, PhotoLike, as_photo
 from limner.networks.person_net import PersonNet
 from limner.networks.weights import Networks, load_networks, movenet_path
 from limner.pipeline.attention import (
@@ -89,19 +90,27 @@ class Estimator:
         finder = PersonNet.load(movenet_path(weights))
         return cls(load_networks(weights), finder, BodyModel.load(body_model), refined)
 
-    @torch.no_grad()
+    @overload
+    def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
+    @overload
     def __call__(
-        self,
-        photo: str | Path | Photo | UInt8[Tensor, "3 H W"],
-        boxes: Float[Tensor, "P 4"] | None = None,
-        focal_px: float | None = None,
-    ) -> People:
-        """Everybody in a photo; nobody gives an empty People.
+        self, photo: list[P] | tuple[P, ...], boxes: Any = None, focal_px: float | None = None
+    ) -> list[People]: ...
+    @torch.no_grad()
+    def __call__(self, photo: Any, boxes: Any = None, focal_px: float | None = None) -> People | list[People]:
+        """Everybody in a photo; nobody gives an empty People. A list or tuple of photos gives a list of People.
 
-        boxes: x0 y0 x1 y1 in photo pixels, if known; otherwise the detector finds people. focal_px: the photo's focal
-        length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
+        photo: a path, bytes, an open binary file, a PIL image, a numpy array H W 3 or torch tensor 3 H W of uint8 RGB,
+        or a `Photo`; other arrays are refused, see `limner.io.photo_input.as_photo`. boxes: x0 y0 x1 y1 of each person
+        in photo pixels, if known, as lists, numpy or torch (four numbers are one person); for a list of photos a list
+        with an entry a photo, boxes or None; otherwise the detector finds people. focal_px: the focal length, if known;
+        otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
         """
+        if isinstance(photo, list | tuple):
+            return [self(one, own, focal_px) for one, own in zip(photo, boxes_of_each(boxes, len(photo)), strict=True)]
+        check_focal(focal_px)
         photo = as_photo(photo)
+        boxes = None if boxes is None else as_boxes(boxes)
         pixels = photo.pixels
         height, width = pixels.shape[-2:]
         boxes, scores, squares = self._where_is_everyone(pixels, boxes)
@@ -206,12 +215,3 @@ class Estimator:
             right_hand_trusted=hands["right"].trusted,
             face_trusted=face.trusted,
         )
-
-
-def as_photo(photo: str | Path | Photo | UInt8[Tensor, "3 H W"]) -> Photo:
-    """A photo from what users have of one: a path, pixels, or a `Photo`. Raises PhotoError."""
-    if isinstance(photo, Photo):
-        return photo
-    if isinstance(photo, Tensor):
-        return Photo(photo, None, Path("photo"))
-    return read_photo(photo)

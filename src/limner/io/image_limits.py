@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast, runtime_checkable
 
 from PIL import Image, UnidentifiedImageError
 
@@ -36,6 +36,16 @@ MAX_RUNS_BYTES, MAX_RUNS_PIXELS = 8_000_000, 16_000_000
 """Run-length bitmaps are unpacked in Python."""
 
 _limit_lock = threading.Lock()
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What is read of an opened file: bytes, from any place."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
@@ -69,7 +79,7 @@ def open_photo_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_image(stream: BinaryIO, name: str | Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+def open_image(stream: Stream, name: str | Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
     """The image in a seekable stream, within the limits and not decoded yet: `load` it within the block.
 
     name: what messages call it. formats: those of FORMATS that are expected. Everything that Pillow raises in the block
@@ -112,20 +122,20 @@ def _check_regular(path: Path, found: os.stat_result) -> None:
     raise PhotoError(f"{path} is {what}, expected an image file. {cure}")
 
 
-def _size(stream: BinaryIO) -> int:
+def _size(stream: Stream) -> int:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     return size
 
 
 @contextmanager
-def _opened(stream: BinaryIO, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+def _opened(stream: Stream, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
     with _limit_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
-            image = Image.open(stream, formats=[one for one in formats if one in _known()])
+            image = Image.open(cast(BinaryIO, stream), formats=[one for one in formats if one in _known()])
             _check_size(name, image)
             if image.format == "TIFF":  # the only one that checks its size again when it decodes
                 image.load()
@@ -158,7 +168,7 @@ def _too_large(name: str | Path, got: str, most: str) -> str:
     )
 
 
-def _check_structure(stream: BinaryIO, name: str | Path, size: int) -> None:
+def _check_structure(stream: Stream, name: str | Path, size: int) -> None:
     """Walk through the parts of a file whose number alone can keep a decoder busy; PhotoError names the limit."""
     start = stream.read(34)
     if start.startswith(b"\xff\xd8"):
@@ -170,7 +180,7 @@ def _check_structure(stream: BinaryIO, name: str | Path, size: int) -> None:
     stream.seek(0)
 
 
-def _check_jpeg(stream: BinaryIO, name: str | Path) -> None:
+def _check_jpeg(stream: Stream, name: str | Path) -> None:
     """Count scans, segments and EXIF as libjpeg and Pillow come upon them, up to the end of the first picture."""
     stream.seek(2)
     pixels = scans = segments = exif = 0
@@ -196,7 +206,7 @@ def _check_jpeg(stream: BinaryIO, name: str | Path) -> None:
         stream.seek(length - len(head), os.SEEK_CUR)
 
 
-def _next_marker(stream: BinaryIO) -> int | None:
+def _next_marker(stream: Stream) -> int | None:
     """Move behind the next marker of a JPEG that is no restart, over whatever is before it; None at the end."""
     amount = 2  # segments follow one another without a gap; only a scan has data before the next marker
     while True:
@@ -212,7 +222,7 @@ def _next_marker(stream: BinaryIO) -> int | None:
         amount = 65_536
 
 
-def _check_png(stream: BinaryIO, name: str | Path) -> None:
+def _check_png(stream: Stream, name: str | Path) -> None:
     stream.seek(8)
     for _ in range(MAX_CHUNKS):
         head = stream.read(8)
