@@ -13,6 +13,8 @@ from limner.body.params import BodyParams
 from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
 from limner.geometry.camera import Camera, check_focal, photo_camera
 from limner.io.photo_input import P, PhotoLike, as_photo
+from limner.networks.face_net import FaceNet
+from limner.networks.hand_net import HandNet
 from limner.networks.onnx import Engine
 from limner.networks.person_net import Looks, PersonNet
 from limner.networks.weights import Networks, load_networks, movenet_path, shipped_pose
@@ -28,6 +30,8 @@ from limner.pipeline.attention import (
 from limner.pipeline.confidence import keypoint_confidence
 from limner.pipeline.convert_body import BodyConverter
 from limner.pipeline.merge import merge
+from limner.pipeline.part_alone import PartAlone, Side, faces_alone, hands_alone
+from limner.pipeline.parts_alone import where_is_part
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
@@ -137,6 +141,35 @@ class Estimator:
         if self.converter is not None:
             params = self.converter(params, camera)
         return self._people(params, boxes, scores, coarse, parts)
+
+    @torch.no_grad()
+    def hands(
+        self, photo: PhotoLike, boxes: Any = None, side: Side = "auto", focal_px: float | None = None
+    ) -> list[PartAlone]:
+        """Hands in a photo that shows no body: one in each box; without boxes the one that is seen most clearly.
+
+        side: left or right; "auto" goes by looks. Meshes and numbers are of limner's own body. Else as for people; see
+        `limner.pipeline.part_alone.PartAlone`, which says how sure it is that there is a hand.
+        """
+        pixels, where, camera = self._parts_in(self.hand_net, photo, boxes, focal_px)
+        return hands_alone(self.hand_net, self.own_body, pixels, where, camera, side)
+
+    @torch.no_grad()
+    def faces(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> list[PartAlone]:
+        """Faces in a photo that shows no body; as `hands`."""
+        pixels, where, camera = self._parts_in(self.face_net, photo, boxes, focal_px)
+        return faces_alone(self.face_net, self.own_body, pixels, where, camera)
+
+    def _parts_in(
+        self, net: HandNet | FaceNet, photo: PhotoLike, boxes: Any, focal_px: float | None
+    ) -> tuple[Tensor, Tensor, Camera]:
+        """Pixels, a box a part, looked for if none is given, and the photo's camera for each."""
+        check_focal(focal_px)
+        read = as_photo(photo)
+        where = where_is_part(net, read.pixels) if boxes is None else as_boxes(boxes)
+        if boxes is not None:
+            check_boxes(where, read.width, read.height)
+        return read.pixels, where, photo_camera(read.width, read.height, focal_px or read.focal_px, len(where))
 
     @torch.no_grad()
     def look_at_people(self, photo: UInt8[Tensor, "3 H W"], looks: Looks, camera: Camera) -> Coarse:
