@@ -8,12 +8,12 @@ from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop
 from limner.geometry.rotation import rotation_to_6d
 from limner.networks.weights import NetSpec
+from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, carrier_of, fit_attachment
 from limner.train.crowd import Crowd
-from limner.train.predicted import PredictedPoints
 from limner.train.simulate import Simulator
-from limner.train.truth import BODY_POINTS, part_truth
+from limner.train.truth import part_truth
 
 PARTS = ("body", "hand", "face")
 
