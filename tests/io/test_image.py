@@ -12,7 +12,8 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from limner.errors import OutputError, PhotoError
-from limner.io.image import MAX_PIXELS, focal_from_exif, list_photos, read_photo, write_image
+from limner.io.image import focal_from_exif, list_photos, read_photo, write_image
+from limner.io.image_limits import MAX_PIXELS
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def png_header(width, height):
 @pytest.mark.parametrize("width", [20_000, 200_000])
 def test_too_many_pixels(tmp_path, recwarn, width):
     (tmp_path / "a.png").write_bytes(png_header(width, MAX_PIXELS // 20_000 + 1))
-    with pytest.raises(PhotoError, match="at most 300 million.*Scale it down"):
+    with pytest.raises(PhotoError, match="at most 200 million.*Scale it down"):
         read_photo(tmp_path / "a.png")
     assert not recwarn.list
 

@@ -1,24 +1,20 @@
 """How do photos come in and pictures go out? Any common image file to upright 8-bit RGB, and back."""
 
 import math
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from limner.errors import OutputError, PhotoError
 from limner.io.atomic import atomic_write
-
-MAX_PIXELS = 300_000_000
-"""Largest photo that is decoded: it needs about 10 bytes of memory a pixel while it is decoded, 3 GB here."""
+from limner.io.image_limits import open_image, open_photo_file
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 """What `list_photos` looks for, as far as the installed Pillow can read it (HEIC needs a plug-in)."""
@@ -29,16 +25,10 @@ WRITING: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "JPEG": {"qu
 
 _FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)  # 35 mm equivalence compares diagonals (CIPA DCG-001)
 _MM_PER_RESOLUTION_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # EXIF FocalPlaneResolutionUnit
-_UPRIGHT_FROM_EXIF = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_limit_lock = threading.Lock()
+TURNED_SIDEWAYS = (5, 6, 7, 8)
+"""EXIF's numbers of photos that are stored lying on a side."""
+
+PIXELS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -65,36 +55,22 @@ def read_photo(path: str | Path) -> Photo:
 
     16-bit grey is scaled by 255/65535. Colour profiles are not applied.
 
-    Raises PhotoError, which names the cure, for a missing, empty, damaged or cut-off file, for a folder, for what is
-    no image, and above MAX_PIXELS.
+    Raises PhotoError, which names the cure, for a missing, empty, damaged or cut-off file, for a folder, a pipe or a
+    device, for what is no image, and above the limits of `limner.io.image_limits`.
     """
     file = Path(path).expanduser()
-    _check_readable(file)
-    try:
-        with _open(file) as image:
-            _check_size(file, image)
-            image.load()
-            exif = _read_exif(image)
-            turn = _UPRIGHT_FROM_EXIF.get(int(_number(exif.get(ExifTags.Base.Orientation))))
-            upright = image if turn is None else image.transpose(turn)
-            focal_px = focal_from_exif(exif, *upright.size)
-            return Photo(_planes(file, upright), focal_px, file)
-    except PhotoError:
-        raise
-    except UnidentifiedImageError as error:
-        raise PhotoError(
-            f"{file} is no image that can be read ({_size_text(file)}, ending {file.suffix or 'none'}): expected "
-            f"JPEG, PNG, WebP, BMP or TIFF. Convert it to JPEG or PNG."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise PhotoError(_too_large(file, "far too many pixels")) from error
-    except MemoryError as error:
-        raise PhotoError(f"{file}: not enough memory to decode it. Scale the photo down, then try again.") from error
-    except Exception as error:  # decoders raise nearly anything on damaged files
-        raise PhotoError(
-            f"{file} is damaged or cut off ({error}): expected a whole image. Copy or download it again, or save it "
-            f"anew from an image editor."
-        ) from error
+    with open_photo_file(file) as stream:
+        return read_photo_stream(stream, file)
+
+
+def read_photo_stream(stream: BinaryIO, name: Path) -> Photo:
+    """`read_photo` of an opened, seekable stream; `name` is the photo's path, and what messages call it."""
+    with open_image(stream, name) as image:
+        image.load()
+        exif = _read_exif(image)
+        turn = int(_number(exif.get(ExifTags.Base.Orientation)))
+        focal_px = focal_from_exif(exif, *image.size)  # the same either way up
+        return Photo(_upright_planes(name, image, turn), focal_px, name)
 
 
 def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:
@@ -175,77 +151,79 @@ def _read_exif(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
-def _check_readable(file: Path) -> None:
-    _existing(file)
-    if file.is_dir():
-        raise PhotoError(f"{file} is a folder, expected an image file. Name a photo in it, or list it first.")
-    try:
-        with open(file, "rb") as handle:
-            empty = not handle.read(1)
-    except OSError as error:
-        raise PhotoError(f"cannot open {file} ({error.strerror}). Check its permissions.") from error
-    if empty:
-        raise PhotoError(f"{file} is empty (0 bytes), expected an image. Copy or download it again.")
-
-
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise PhotoError(f"{path} does not exist. Check the spelling; relative paths start at {Path.cwd()}.")
     return path
 
 
-@contextmanager
-def _open(file: Path) -> Iterator[Image.Image]:
-    """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
-    with ExitStack() as stack:
-        with _limit_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
-            try:
-                image = stack.enter_context(Image.open(file))
-                if image.format == "TIFF":  # the only one that checks its size again when it decodes
-                    _check_size(file, image)
-                    image.load()
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
-        yield image
+def _upright_planes(name: Path, image: Image.Image, turn: int) -> UInt8[Tensor, "3 H W"]:
+    """Any decoded image to three 8-bit planes, turned as EXIF's number says: a few rows at a time, which is how the
+    largest photos need little more memory than they and the result take."""
+    turned = turn in TURNED_SIDEWAYS
+    upright = np.empty((3, image.width, image.height) if turned else (3, image.height, image.width), np.uint8)
+    as_stored = _as_stored(upright, turn)
+    full = _full_value(name, image)
+    rows = max(1, PIXELS_AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        as_stored[:, top : top + strip.height] = _planes(strip, full)
+    return torch.from_numpy(upright)
 
 
-def _check_size(file: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise PhotoError(_too_large(file, f"{image.width} x {image.height} pixels"))
+def _as_stored(upright: np.ndarray, turn: int) -> np.ndarray:
+    """A view of an upright picture, 3 H W, in which it lies as in the file whose EXIF has this number."""
+    match turn:
+        case 2:
+            return upright[:, :, ::-1]
+        case 3:
+            return upright[:, ::-1, ::-1]
+        case 4:
+            return upright[:, ::-1]
+        case 5:
+            return upright.swapaxes(1, 2)
+        case 6:
+            return np.rot90(upright, 1, (1, 2))
+        case 7:
+            return upright[:, ::-1, ::-1].swapaxes(1, 2)
+        case 8:
+            return np.rot90(upright, -1, (1, 2))
+        case _:
+            return upright
 
 
-def _too_large(file: Path, got: str) -> str:
-    return (
-        f"{file} has {got}, expected at most {MAX_PIXELS // 1_000_000} million in all. Scale it down first; 4000 "
-        f"pixels on the longer side are plenty."
-    )
+def _planes(strip: Image.Image, full: float | None) -> np.ndarray:
+    """Three 8-bit planes of a piece, or one of a grey piece of which `full` becomes 255."""
+    if full is not None:
+        return np.rint(np.asarray(strip).astype(np.float32) * np.float32(255 / full)).astype(np.uint8)[None]
+    if strip.has_transparency_data:
+        layer = strip.convert("RGBA")
+        strip = Image.new("RGB", layer.size, "white")
+        strip.paste(layer, mask=layer.getchannel("A"))
+    elif strip.mode != "RGB":
+        strip = strip.convert("RGB")
+    return np.asarray(strip).transpose(2, 0, 1)
 
 
-def _planes(file: Path, image: Image.Image) -> UInt8[Tensor, "3 H W"]:
-    """Any decoded image to three 8-bit planes."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return torch.from_numpy(_eight_bits(file, np.asarray(image), image.mode)).expand(3, -1, -1).contiguous()
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.new("RGB", layer.size, "white")
-        image.paste(layer, mask=layer.getchannel("A"))
-    elif image.mode != "RGB":
-        image = image.convert("RGB")
-    return torch.from_numpy(np.array(np.asarray(image).transpose(2, 0, 1), order="C"))
+def _full_value(name: Path, image: Image.Image) -> float | None:
+    """White of a 16-bit, 32-bit or float channel: 65535, or 1.0 of a float image; None of 8-bit modes.
 
-
-def _eight_bits(file: Path, grey: np.ndarray, mode: str) -> np.ndarray:
-    """One 16-bit, 32-bit or float channel to 8 bits: 65535 (or 1.0 of a float image) becomes 255."""
-    full = 1.0 if mode == "F" else 65535.0
-    low, high = float(grey.min()), float(grey.max())
+    Raises PhotoError where values are beyond it, or not numbers.
+    """
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return None
+    full = 1.0 if image.mode == "F" else 65535.0
+    rows = max(1, PIXELS_AT_ONCE // image.width)
+    tops = range(0, image.height, rows)
+    strips = (np.asarray(image.crop((0, y, image.width, min(y + rows, image.height)))) for y in tops)
+    lows, highs = zip(*((strip.min(), strip.max()) for strip in strips), strict=True)
+    low, high = float(np.min(lows)), float(np.max(highs))
     if not (low >= 0 and high <= full):  # also not-a-number
         raise PhotoError(
-            f"{file} holds values from {low:g} to {high:g} in one {mode!r} channel, expected 0 to {full:g}. Save it "
-            f"as an 8-bit PNG or JPEG first."
+            f"{name} holds values from {low:g} to {high:g} in one {image.mode!r} channel, expected 0 to {full:g}. Save "
+            f"it as an 8-bit PNG or JPEG first."
         )
-    return np.rint(grey.astype(np.float32) * np.float32(255 / full)).astype(np.uint8)
+    return full
 
 
 def _photos_in(folder: Path) -> list[Path]:
@@ -262,7 +240,3 @@ def _photos_in(folder: Path) -> list[Path]:
             f"in folders below it. Give another folder, or the files themselves."
         )
     return photos
-
-
-def _size_text(file: Path) -> str:
-    return f"{file.stat().st_size} bytes"
