@@ -12,6 +12,7 @@ from limner.body.keypoints import KEYPOINT_NAMES
 from limner.curate.bench import GROUPS, POINTS, Bench, EditError
 from limner.curate.run import curate
 from limner.curate.store import CuratedSet
+from limner.errors import PhotoError
 from tests.curate.fakes import MakeFake, SlidingFit, photos
 
 testclient = pytest.importorskip("fastapi.testclient", reason="FastAPI is not installed: pip install 'limner[review]'")
@@ -128,3 +129,17 @@ def test_a_photo_that_is_gone_is_told(web, bench: Bench):
         db.execute("UPDATE photos SET path = '/moved/away.jpg' WHERE id = 1")
     answer = web.get("/api/people/1/0/person/photo.jpg")
     assert answer.status_code == 410 and "must stay" in answer.json()["detail"]
+
+
+def test_another_picture_in_a_photos_place_is_not_shown(bench: Bench):
+    """The fit of one photo drawn over another would be judged as if it were its own."""
+    row = bench.curated.people(None, "photo")[0]
+    photo = bench.curated.photo(row.photo)
+    content = photo.path.read_bytes()
+    try:
+        Image.new("RGB", (320, 400), "red").save(photo.path)
+        with pytest.raises(PhotoError, match="not the photo that was curated"):
+            bench.picture(row.id, "person", mesh=True)
+    finally:
+        photo.path.write_bytes(content)
+    assert bench.picture(row.id, "person", mesh=True)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ def read_photo(path: str | Path) -> Photo:
         return read_photo_stream(stream, file)
 
 
-def read_photo_stream(stream: BinaryIO, name: Path) -> Photo:
+def read_photo_stream(stream: BufferedIOBase, name: Path) -> Photo:
     """`read_photo` of an opened, seekable stream; `name` is the photo's path, and what messages call it."""
     with open_image(stream, name) as image:
         image.load()

@@ -9,8 +9,9 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -21,7 +22,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000
 
 MAX_BYTES = 512_000_000
 MAX_PIXELS = 200_000_000
-MAX_PIXELS_OF = {"WEBP": 100_000_000, "AVIF": 100_000_000, "HEIF": 100_000_000, "JPEG2000": 40_000_000}
+MAX_PIXELS_OF = {"WEBP": 100_000_000, "AVIF": 100_000_000, "HEIF": 100_000_000, "JPEG2000": 20_000_000}
 """Formats that are decoded slowly, or through several copies of the picture."""
 
 MAX_SIDE = 65_500
@@ -50,7 +51,7 @@ _KINDS = (
 
 
 @contextmanager
-def open_photo_file(path: Path) -> Iterator[BinaryIO]:
+def open_photo_file(path: Path) -> Iterator[BufferedIOBase]:
     """Open a regular file to read; PhotoError for what is missing, empty, no regular file, or cannot be opened.
 
     A pipe, a device or a socket is not even opened, and one that takes a file's place meanwhile does not block.
@@ -69,7 +70,7 @@ def open_photo_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def open_image(stream: BinaryIO, name: str | Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+def open_image(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
     """The image in a seekable stream, within the limits and not decoded yet: `load` it within the block.
 
     name: what messages call it. formats: those of FORMATS that are expected. Everything that Pillow raises in the block
@@ -112,20 +113,20 @@ def _check_regular(path: Path, found: os.stat_result) -> None:
     raise PhotoError(f"{path} is {what}, expected an image file. {cure}")
 
 
-def _size(stream: BinaryIO) -> int:
+def _size(stream: BufferedIOBase) -> int:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     return size
 
 
 @contextmanager
-def _opened(stream: BinaryIO, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+def _opened(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
     with _limit_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
-            image = Image.open(stream, formats=[one for one in formats if one in _known()])
+            image = Image.open(cast(BinaryIO, stream), formats=[one for one in formats if one in _known()])
             _check_size(name, image)
             if image.format == "TIFF":  # the only one that checks its size again when it decodes
                 image.load()
@@ -158,7 +159,7 @@ def _too_large(name: str | Path, got: str, most: str) -> str:
     )
 
 
-def _check_structure(stream: BinaryIO, name: str | Path, size: int) -> None:
+def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> None:
     """Walk through the parts of a file whose number alone can keep a decoder busy; PhotoError names the limit."""
     start = stream.read(34)
     if start.startswith(b"\xff\xd8"):
@@ -170,7 +171,7 @@ def _check_structure(stream: BinaryIO, name: str | Path, size: int) -> None:
     stream.seek(0)
 
 
-def _check_jpeg(stream: BinaryIO, name: str | Path) -> None:
+def _check_jpeg(stream: BufferedIOBase, name: str | Path) -> None:
     """Count scans, segments and EXIF as libjpeg and Pillow come upon them, up to the end of the first picture."""
     stream.seek(2)
     pixels = scans = segments = exif = 0
@@ -196,7 +197,7 @@ def _check_jpeg(stream: BinaryIO, name: str | Path) -> None:
         stream.seek(length - len(head), os.SEEK_CUR)
 
 
-def _next_marker(stream: BinaryIO) -> int | None:
+def _next_marker(stream: BufferedIOBase) -> int | None:
     """Move behind the next marker of a JPEG that is no restart, over whatever is before it; None at the end."""
     amount = 2  # segments follow one another without a gap; only a scan has data before the next marker
     while True:
@@ -212,7 +213,7 @@ def _next_marker(stream: BinaryIO) -> int | None:
         amount = 65_536
 
 
-def _check_png(stream: BinaryIO, name: str | Path) -> None:
+def _check_png(stream: BufferedIOBase, name: str | Path) -> None:
     stream.seek(8)
     for _ in range(MAX_CHUNKS):
         head = stream.read(8)
