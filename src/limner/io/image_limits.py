@@ -31,8 +31,10 @@ MAX_SCANNED_PIXELS = 2_400_000_000
 """A progressive JPEG is decoded once a scan: ten are usual, a hundred of a small picture do no harm."""
 
 MAX_SEGMENTS = 10_000
+MAX_FILLING = 1_000_000
 MAX_EXIF_SEGMENTS = 64
 MAX_CHUNKS = 200_000
+MAX_BOXES = 1000
 MAX_RUNS_BYTES, MAX_RUNS_PIXELS = 8_000_000, 16_000_000
 """Run-length bitmaps are unpacked in Python."""
 
@@ -81,7 +83,7 @@ def open_image(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...
         if not size:
             raise PhotoError(f"{name} is empty (0 bytes), expected an image. Copy or download it again.")
         if size > MAX_BYTES:
-            raise PhotoError(_too_large(name, f"{size:,} bytes", f"{MAX_BYTES:,}"))
+            raise PhotoError(_too_large(name, f"{size:,} bytes", f"{MAX_BYTES:,} in all"))
         _check_structure(stream, name, size)
         with _opened(stream, name, formats) as image:
             yield image
@@ -93,7 +95,9 @@ def open_image(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...
             f"JPEG, PNG, WebP, BMP, TIFF, AVIF, GIF, JPEG 2000 or HEIC. Convert it to JPEG or PNG."
         ) from error
     except Image.DecompressionBombError as error:
-        raise PhotoError(_too_large(name, "far too many pixels", f"{MAX_PIXELS // 1_000_000} million")) from error
+        raise PhotoError(
+            _too_large(name, "far too many pixels", f"{MAX_PIXELS // 1_000_000} million in all")
+        ) from error
     except MemoryError as error:
         raise PhotoError(f"{name}: not enough memory to decode it. Scale the photo down, then try again.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
@@ -123,7 +127,7 @@ def _size(stream: BufferedIOBase) -> int:
 def _opened(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
     with _limit_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
+        warnings.simplefilter("ignore")  # our own checks say it better, and a broken TIFF has one a tag
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             image = Image.open(cast(BinaryIO, stream), formats=[one for one in formats if one in _known()])
@@ -148,15 +152,12 @@ def _check_size(name: str | Path, image: Image.Image) -> None:
         raise PhotoError(_too_large(name, got, f"{MAX_SIDE} pixels a side"))
     most = MAX_PIXELS_OF.get(image.format or "", MAX_PIXELS)
     if image.width * image.height > most:
-        kind = f" of a {image.format} file" if most < MAX_PIXELS else ""
-        raise PhotoError(_too_large(name, got, f"{most // 1_000_000} million{kind}"))
+        kind = f" in a {image.format} file" if most < MAX_PIXELS else ""
+        raise PhotoError(_too_large(name, got, f"{most // 1_000_000} million in all{kind}"))
 
 
 def _too_large(name: str | Path, got: str, most: str) -> str:
-    return (
-        f"{name} has {got}, expected at most {most} in all. Scale it down first; 4000 pixels on the longer side are "
-        f"plenty."
-    )
+    return f"{name} has {got}, expected at most {most}. Scale it down first; 4000 pixels on the longer side are plenty."
 
 
 def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> None:
@@ -166,6 +167,8 @@ def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> Non
         _check_jpeg(stream, name)
     elif start.startswith(b"\x89PNG"):
         _check_png(stream, name)
+    elif start[4:8] == b"jP  ":
+        _check_boxes(stream, name, 0, size)
     elif start.startswith(b"BM"):
         _check_bitmap(start, name, size)
     stream.seek(0)
@@ -174,8 +177,16 @@ def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> Non
 def _check_jpeg(stream: BufferedIOBase, name: str | Path) -> None:
     """Count scans, segments and EXIF as libjpeg and Pillow come upon them, up to the end of the first picture."""
     stream.seek(2)
-    pixels = scans = segments = exif = 0
-    while (marker := _next_marker(stream)) not in (None, _EOI):
+    marker: int | None = 0xD8
+    pixels = scans = segments = exif = filling = 0
+    while True:
+        end, in_scan = stream.tell(), marker == _SOS
+        marker = _next_marker(stream)
+        filling += 0 if in_scan else stream.tell() - end - 2
+        if filling > MAX_FILLING:  # Pillow skips it byte by byte
+            raise PhotoError(_busy(name, f"{filling:,} bytes between its segments", f"{MAX_FILLING:,}"))
+        if marker in (None, _EOI):
+            return
         head = stream.read(7)
         if marker in (0x01, 0xD8) or len(head) < 2:  # they have no length
             stream.seek(-len(head), os.SEEK_CUR)
@@ -221,6 +232,22 @@ def _check_png(stream: BufferedIOBase, name: str | Path) -> None:
             return
         stream.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
     raise PhotoError(_busy(name, f"more than {MAX_CHUNKS} chunks", f"{MAX_CHUNKS}"))
+
+
+def _check_boxes(stream: BufferedIOBase, name: str | Path, start: int, end: int) -> None:
+    """Count the boxes of a JPEG 2000 file, and those in its header box."""
+    for _ in range(MAX_BOXES):
+        stream.seek(start)
+        head = stream.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        if start + 8 > end or length < 8:  # zero: up to the end
+            return
+        if head[4:8] == b"jp2h":
+            _check_boxes(stream, name, start + 8, start + length)
+        start += length
+    raise PhotoError(_busy(name, f"more than {MAX_BOXES} boxes", f"{MAX_BOXES}"))
 
 
 def _check_bitmap(start: bytes, name: str | Path, size: int) -> None:
