@@ -21,6 +21,7 @@ from limner.io.image_limits import (
     MAX_BOXES,
     MAX_CHUNKS,
     MAX_EXIF_SEGMENTS,
+    MAX_LAYERS,
     MAX_PIXELS,
     MAX_PIXELS_OF,
     MAX_SCANS,
@@ -219,6 +220,25 @@ def test_boxes_of_a_jpeg_2000():
     length = struct.unpack(">I", content[header : header + 4])[0] + 8 * MAX_BOXES
     inside = content[:header] + struct.pack(">I", length) + b"jp2h" + free * MAX_BOXES + content[header + 8 :]
     refused(inside, f"at most {MAX_BOXES}")
+
+
+def test_layers_and_precincts_of_a_jpeg_2000():
+    content = encoded("JPEG2000", no_jp2=True, num_resolutions=3)
+    coding = content.index(b"\xff\x52")
+    layered = content[: coding + 6] + b"\xff\xff" + content[coding + 8 :]
+    refused(layered, f"65535 quality layers, expected at most {MAX_LAYERS}")
+    length = struct.unpack(">H", content[coding + 2 : coding + 4])[0]
+    body = bytes([content[coding + 4] | 1]) + content[coding + 5 : coding + 2 + length]
+
+    def with_precincts(sizes: bytes) -> bytes:
+        segment = struct.pack(">H", length + len(sizes)) + body + sizes
+        return content[: coding + 2] + segment + content[coding + 2 + length :]
+
+    assert read(with_precincts(b"\x77\x88\x88")).width == 24
+    refused(with_precincts(b"\x77\x11\x88"), "precincts of 2 pixels")
+    in_a_file = encoded("JPEG2000", no_jp2=False)
+    coding = in_a_file.index(b"\xff\x52")
+    refused(in_a_file[: coding + 6] + b"\xff\xff" + in_a_file[coding + 8 :], "65535 quality layers")
 
 
 def test_only_the_first_picture_of_an_animation_is_decoded():

@@ -35,6 +35,8 @@ MAX_FILLING = 1_000_000
 MAX_EXIF_SEGMENTS = 64
 MAX_CHUNKS = 200_000
 MAX_BOXES = 1000
+MAX_LAYERS, LEAST_PRECINCT, MAX_MARKERS = 100, 5, 100_000
+"""Of JPEG 2000: quality layers, logarithm of a precinct's side; OpenJPEG goes through all of both, also empty ones."""
 MAX_RUNS_BYTES, MAX_RUNS_PIXELS = 8_000_000, 16_000_000
 """Run-length bitmaps are unpacked in Python."""
 
@@ -169,6 +171,8 @@ def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> Non
         _check_png(stream, name)
     elif start[4:8] == b"jP  ":
         _check_boxes(stream, name, 0, size)
+    elif start.startswith(b"\xff\x4f\xff\x51"):
+        _check_codestream(stream, name, 0)
     elif start.startswith(b"BM"):
         _check_bitmap(start, name, size)
     stream.seek(0)
@@ -242,12 +246,44 @@ def _check_boxes(stream: BufferedIOBase, name: str | Path, start: int, end: int)
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:], "big")
-        if start + 8 > end or length < 8:  # zero: up to the end
-            return
+        if head[4:8] == b"jp2c":
+            return _check_codestream(stream, name, start + (16 if head[:4] == b"\0\0\0\1" else 8))
+        if start + 8 > end or length < 8:
+            return None
         if head[4:8] == b"jp2h":
             _check_boxes(stream, name, start + 8, start + length)
         start += length
     raise PhotoError(_busy(name, f"more than {MAX_BOXES} boxes", f"{MAX_BOXES}"))
+
+
+def _check_codestream(stream: BufferedIOBase, name: str | Path, start: int) -> None:
+    """Look at the layers and precincts of a JPEG 2000 picture, and at those of its tiles."""
+    stream.seek(start + 2)
+    after = 0
+    for _ in range(MAX_MARKERS):
+        here, head = stream.tell(), stream.read(4)
+        marker, length = struct.unpack(">HH", head) if len(head) == 4 else (0xFFD9, 2)
+        if marker == 0xFF93 and after > here:  # the tile's data
+            stream.seek(after)
+            continue
+        if marker in (0xFF93, 0xFFD9) or length < 2:
+            return
+        body = stream.read(length - 2)
+        if marker == 0xFF90 and len(body) == 8:
+            after = here + int.from_bytes(body[2:6], "big")
+        elif marker == 0xFF52 and len(body) >= 10:
+            _check_coding(name, int.from_bytes(body[2:4], "big"), body[10:] if body[0] & 1 else b"")
+        elif marker == 0xFF53 and len(body) >= 7:
+            _check_coding(name, 1, body[7:] if body[1] & 1 else b"")
+    raise PhotoError(_busy(name, f"more than {MAX_MARKERS} markers", f"{MAX_MARKERS}"))
+
+
+def _check_coding(name: str | Path, layers: int, precincts: bytes) -> None:
+    if layers > MAX_LAYERS:
+        raise PhotoError(_busy(name, f"{layers} quality layers", f"{MAX_LAYERS}"))
+    least = min((min(size & 15, size >> 4) for size in precincts[1:]), default=LEAST_PRECINCT)  # the first may be 1 px
+    if least < LEAST_PRECINCT:
+        raise PhotoError(_busy(name, f"precincts of {2**least} pixels", f"as small as {2**LEAST_PRECINCT}"))
 
 
 def _check_bitmap(start: bytes, name: str | Path, size: int) -> None:
