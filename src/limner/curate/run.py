@@ -21,6 +21,7 @@ from limner.errors import LimnerError
 from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
 from limner.io.image import list_photos
+from limner.pipeline.convert_body import BodyConverter
 
 BATCH = 16
 """Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""
@@ -79,7 +80,10 @@ def curate(
                 task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
                 for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
                     _keep(curated, message, progress, task)
-            return _report(curated, out, console)
+            code = _report(curated, out, console)
+            if (converter := BodyConverter.to(BodyModel.load(body_model))) is not None:
+                console.print(Text(converter.note), soft_wrap=True)
+            return code
         finally:
             curated.close()
 

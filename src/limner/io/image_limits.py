@@ -27,7 +27,7 @@ MAX_PIXELS_OF = {"WEBP": 100_000_000, "AVIF": 100_000_000, "HEIF": 100_000_000, 
 
 MAX_SIDE = 65_500
 MAX_SCANS = 100
-MAX_SCANNED_PIXELS = 2_400_000_000
+MAX_SCANNED_PIXELS = 2_100_000_000
 """A progressive JPEG is decoded once a scan: ten are usual, a hundred of a small picture do no harm."""
 
 MAX_SEGMENTS = 10_000
