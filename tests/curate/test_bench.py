@@ -8,6 +8,7 @@ from PIL import Image
 
 from limner.body.keypoints import KEYPOINT_NAMES
 from limner.curate.bench import GROUPS, POINTS, Bench, EditError
+from limner.errors import PhotoError
 
 NOSE = KEYPOINT_NAMES.index("nose")
 
@@ -49,3 +50,17 @@ def test_points_that_cannot_be_are_refused(bench: Bench, edits: dict[int, tuple[
     with pytest.raises(EditError):
         bench.move_points(1, 0, edits, "Anna")
     assert bench.person(1)["version"] == 0
+
+
+def test_another_picture_in_a_photos_place_is_not_shown(bench: Bench):
+    """The fit of one photo drawn over another would be judged as if it were its own."""
+    row = bench.curated.people(None, "photo")[0]
+    photo = bench.curated.photo(row.photo)
+    content = photo.path.read_bytes()
+    try:
+        Image.new("RGB", (320, 400), "red").save(photo.path)
+        with pytest.raises(PhotoError, match="not the photo that was curated"):
+            bench.picture(row.id, "person", mesh=True)
+    finally:
+        photo.path.write_bytes(content)
+    assert bench.picture(row.id, "person", mesh=True)

@@ -1,6 +1,10 @@
 """What leaves a set comes back the same: through limner's reader, webdataset, and the reader of ExPose's own data."""
 
 import json
+import os
+import re
+import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,13 +165,73 @@ def test_photos_leave_as_they_are_unless_they_lie_on_their_side(tmp_path: Path):
     exif[0x0112] = 6  # turn clockwise to see it upright
     Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, quality=95)
     Image.fromarray(pixels).save(tmp_path / "upright.jpg")
-    content, ending = image_bytes(tmp_path / "turned.jpg")
+    turned, upright = tmp_path / "turned.jpg", tmp_path / "upright.jpg"
+    content, ending = image_bytes(turned.read_bytes(), turned)
     (tmp_path / "again.jpg").write_bytes(content)
     with Image.open(tmp_path / "again.jpg") as image:
         assert image.size == (20, 30) and image.getpixel((10, 3))[0] > 200 and ending == ".jpg"
-    assert image_bytes(tmp_path / "upright.jpg") == ((tmp_path / "upright.jpg").read_bytes(), ".jpg")
-    with pytest.raises(PhotoError, match="must stay"):
-        image_bytes(tmp_path / "gone.jpg")
+    assert image_bytes(upright.read_bytes(), upright) == (upright.read_bytes(), ".jpg")
+
+
+def linked_elsewhere(photo: Path) -> None:
+    """A link to another picture lies where the photo was."""
+    photo.rename(photo.with_name("elsewhere.png"))
+    Image.new("RGB", (320, 400), "red").save(photo.with_name("private.png"))
+    photo.symlink_to(photo.with_name("private.png"))
+
+
+def swapped(photo: Path) -> None:
+    Image.new("RGB", (320, 400), "red").save(photo)
+
+
+def piped(photo: Path) -> None:
+    photo.unlink()
+    os.mkfifo(photo)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (swapped, r"is not the photo that was curated .*Put the old file back"),
+        (linked_elsewhere, r"is not the photo that was curated"),
+        (piped, r"is a pipe.*must stay"),
+        (Path.unlink, r"does not exist.*must stay"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_photo_that_was_swapped_does_not_leave(reviewed: Path, tmp_path: Path, capsys, change, told):
+    """Another picture in a photo's place is refused by name; the rest is exported; exit code 1."""
+    kept = dict(every_file(reviewed / "photos"))
+    changed = reviewed / "photos" / "p01_2.png"
+    try:
+        change(changed)
+        assert export(reviewed / "set", tmp_path / "out", val_share=0.0) == 1
+    finally:
+        shutil.rmtree(reviewed / "photos")
+        for path, content in kept.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"left out: \S*/p01_2\.png {told}", printed)
+    rows = (tmp_path / "out" / "provenance.csv").read_text().splitlines()
+    assert len(rows) == 4 and not any("p01_2" in row for row in rows)
+    read = list(read_curated(tmp_path / "out", "train"))
+    assert len(read) == 3 and {photo.image for photo in read} < set(kept.values())
+    assert len(list((tmp_path / "out" / "curated_fits" / "images").iterdir())) == 3
+    assert export(reviewed / "set", tmp_path / "again", layouts=("shards",)) == 0  # with the old file back
+
+
+def every_file(folder: Path):
+    return ((path, path.read_bytes()) for path in folder.iterdir())
+
+
+def test_a_photo_without_a_hash_and_a_set_without_its_photos(reviewed: Path, tmp_path: Path):
+    shutil.copytree(reviewed / "set", tmp_path / "set")
+    with sqlite3.connect(tmp_path / "set" / "set.sqlite") as database:
+        database.execute("UPDATE photos SET sha256 = NULL")
+    with pytest.raises(PhotoError, match=r"none of them can be exported.*has no SHA-256 in the set.*curate it again"):
+        export(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_provenance_names_every_photo(reviewed: Path, tmp_path: Path):

@@ -4,7 +4,6 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -14,6 +13,7 @@ from limner.body.keypoints import FACE68, KEYPOINT_NAMES, KEYPOINT_SETS, hand21,
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.curate.observe import with_points
+from limner.curate.originals import read_original
 from limner.curate.pictures import (
     Body,
     Region,
@@ -27,9 +27,8 @@ from limner.curate.pictures import (
 )
 from limner.curate.records import Decision, Judged, Seen
 from limner.curate.score import BOUNDS
-from limner.curate.store import CuratedSet, Order, PersonRow
+from limner.curate.store import CuratedSet, Order, PersonRow, PhotoRow
 from limner.errors import LimnerError
-from limner.io.image import read_photo
 
 Value = TypeVar("Value")
 ORDER = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
@@ -206,7 +205,7 @@ class Bench:
         if view == "side":
             return jpeg(side_picture(body))
         region = self._regions(seen, params)[view]
-        pixels = self._pixels(self.curated.photo(row.photo).path)
+        pixels = self._pixels(self.curated.photo(row.photo))
         return jpeg(mesh_picture(pixels, region, body) if mesh else photo_picture(pixels, region))
 
     def _body(self, seen: Seen, params: BodyParams) -> Body:
@@ -214,8 +213,8 @@ class Bench:
             vertices = self.model(params).vertices[0]
         return body_to_draw(vertices, self.model.faces, seen.targets.camera)
 
-    def _pixels(self, path: Path) -> Tensor:
-        return self._photos.get(path, lambda: read_photo(path).pixels)
+    def _pixels(self, photo: PhotoRow) -> Tensor:
+        return self._photos.get(photo.path, lambda: read_original(photo).pixels)
 
 
 def _view(region: Region) -> dict[str, Any]:

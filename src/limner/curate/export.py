@@ -34,13 +34,16 @@ from limner.body.keypoints import keypoint_indices
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.curate.evidence import EvidenceShards
+from limner.curate.originals import original_bytes
 from limner.curate.records import Seen
 from limner.curate.run import body_fingerprint, load_body
 from limner.curate.store import CuratedSet, PersonRow, PhotoRow
 from limner.data.curated import DESCRIPTION, FORMAT, VERSION
 from limner.errors import LimnerError, OutputError, PhotoError
 from limner.geometry.rotation import rotation_to_axis_angle
-from limner.io.image import read_photo
+from limner.io.atomic import replace_folder
+from limner.io.image import read_photo_stream
+from limner.io.image_limits import open_image
 from limner.io.motion_file import smplx_numbers
 
 Layout = Literal["shards", "expose", "evidence"]
@@ -76,33 +79,34 @@ def export(
     val_share: float = 0.05,
     body_model: Path | None = None,
 ) -> int:
-    """Write the chosen people of a set as a data set, whole or not at all; returns the exit code 0.
+    """Write the chosen people of a set as a data set, whole or not at all; returns the exit code.
 
     include: "accepted" by a reviewer, or "good": those and open ones of at least `min_quality`. An older export in
-    `out` is replaced. Raises LimnerError where nobody is chosen, a photo is gone, or `out` holds something else.
+    `out` is replaced. Photos that are gone, or no longer those that were curated, are left out and named, and the exit
+    code is 1. Raises LimnerError where nobody is chosen, no photo is left, or `out` holds something else.
     """
     if not 0 <= val_share <= 1 or not 0 <= min_quality <= 1:
         raise LimnerError(f"--val-share {val_share:g}, --min-quality {min_quality:g}: expected numbers from 0 to 1.")
+    out = Path(os.path.realpath(out))  # a link is followed, not replaced
     _check_replaceable(out)
+    refused: list[str] = []
     curated = CuratedSet.open(folder)
     try:
         model = load_body(curated, body_model)
         chosen = curated.chosen(min_quality if include == "good" else None)
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=_made(out.parent)))
         try:
-            described = _write_all(curated, chosen, model, work, layouts, val_share)
+            described = _write_all(curated, chosen, model, work, layouts, val_share, refused)
             work.chmod(0o755)
-            if out.is_dir():
-                shutil.rmtree(out)
-            os.replace(work, out)
+            replace_folder(work, out)
         except OSError as error:
             raise OutputError(f"cannot write {out} ({error.strerror}). Free space, or give another --out.") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
     finally:
         curated.close()
-    _report(described, out)
-    return 0
+    _report(described, out, refused)
+    return 1 if refused else 0
 
 
 def split_of(sha256: str, val_share: float) -> Split:
@@ -110,19 +114,16 @@ def split_of(sha256: str, val_share: float) -> Split:
     return "val" if int(sha256[:8], 16) < val_share * 2**32 else "train"
 
 
-def image_bytes(path: Path) -> tuple[bytes, str]:
+def image_bytes(content: bytes, path: Path) -> tuple[bytes, str]:
     """A photo as readers expect it, and its ending: the file's own bytes where it is an upright 8-bit RGB or grey JPEG
-    or PNG, else turned and converted to JPEG. Raises PhotoError."""
-    try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            upright = image.getexif().get(ExifTags.Base.Orientation, 1) in (0, 1)
-            if upright and image.format in VERBATIM and image.mode in ("RGB", "L"):
-                return content, VERBATIM[image.format]
-    except OSError as error:
-        raise PhotoError(f"{path} cannot be read ({error}). Photos must stay where they were curated.") from error
+    or PNG, else turned and converted to JPEG. Raises PhotoError, which names the `path`."""
+    with open_image(io.BytesIO(content), path) as image:
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) in (0, 1)
+        if upright and image.format in VERBATIM and image.mode in ("RGB", "L"):
+            return content, VERBATIM[image.format]
+    pixels = read_photo_stream(io.BytesIO(content), path).pixels
     out = io.BytesIO()
-    Image.fromarray(read_photo(path).pixels.permute(1, 2, 0).numpy()).save(out, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(out, "JPEG", quality=95, subsampling=0)
     return out.getvalue(), ".jpg"
 
 
@@ -133,7 +134,9 @@ def _write_all(
     work: Path,
     layouts: Sequence[Layout],
     val_share: float,
+    refused: list[str],
 ) -> dict[str, Any]:
+    """Everything to the folder `work`, what is in it as the result; photos that must not leave to `refused`."""
     body = {"name": model.name, "fingerprint": body_fingerprint(model)}
     shards = {split: Shards(work / "shards", split) for split in SPLITS} if "shards" in layouts else {}
     arrays = {split: ExposeArrays() for split in SPLITS} if "expose" in layouts else {}
@@ -144,7 +147,12 @@ def _write_all(
         rows = csv.writer(table)
         rows.writerow(("split", "key", "file", "sha256", "licence", "source", "people"))
         for photo, people in chosen:
-            sample = _sample(curated, photo, people, val_share)
+            try:
+                original = original_bytes(photo)
+                sample = _sample(curated, photo, original, people, val_share)
+            except PhotoError as error:
+                refused.append(str(error))
+                continue
             if shards:
                 shards[sample.split].add(sample, body)
             if arrays:
@@ -153,7 +161,7 @@ def _write_all(
                 image.parent.mkdir(parents=True, exist_ok=True)
                 image.write_bytes(sample.image)
             if evidence is not None and sample.split == "train":
-                pixels = read_photo(photo.path).pixels
+                pixels = read_photo_stream(io.BytesIO(original), photo.path).pixels
                 for person, seen, fit in zip(people, sample.seen, sample.fits, strict=True):
                     evidence.add(pixels, seen, fit, person.id)
             counts[f"{sample.split}_photos"] += 1
@@ -161,6 +169,8 @@ def _write_all(
             licences[photo.licence] += 1
             origin = (photo.path.name, photo.sha256, photo.licence, photo.source, len(people))
             rows.writerow((sample.split, sample.key, *origin))
+    if not counts and refused:
+        raise PhotoError(f"{len(refused)} photos are chosen, and none of them can be exported; the first: {refused[0]}")
     if not counts:
         raise LimnerError(
             f"nobody is chosen in {curated.folder}: nobody was accepted yet. Review it with limner review "
@@ -178,8 +188,8 @@ def _write_all(
     return described
 
 
-def _sample(curated: CuratedSet, photo: PhotoRow, people: list[PersonRow], val_share: float) -> Sample:
-    image, ending = image_bytes(photo.path)
+def _sample(curated: CuratedSet, photo: PhotoRow, original: bytes, people: list[PersonRow], val_share: float) -> Sample:
+    image, ending = image_bytes(original, photo.path)
     bodies = [curated.body(person.id) for person in people]
     assert photo.sha256 is not None
     split = split_of(photo.sha256, val_share)
@@ -334,7 +344,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _report(described: dict[str, Any], out: Path) -> None:
+def _report(described: dict[str, Any], out: Path, refused: list[str]) -> None:
     console, counts = Console(), described["counts"]
     table = Table(title=str(out))
     for column in ("split", "photos", "people"):
@@ -349,3 +359,5 @@ def _report(described: dict[str, Any], out: Path) -> None:
             style="yellow",
             soft_wrap=True,
         )
+    for text in refused:
+        console.print(Text(f"left out: {text}"), style="red", soft_wrap=True)

@@ -1,5 +1,6 @@
 """The pictures behind evidence: crops as JPEGs, one file a shard, decoded when a batch is drawn."""
 
+import io
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from limner.errors import LimnerError
 from limner.io.atomic import atomic_write
+from limner.io.image_limits import open_image
 
 JPEG_QUALITY = 92
 
@@ -67,8 +69,11 @@ class CropPictures:
         return len(self.codes)
 
     def __getitem__(self, rows: Int[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
-        """RGB in [0, 1]."""
-        pictures = [cv2.imdecode(self.codes[i], cv2.IMREAD_COLOR) for i in rows.tolist()]
-        bgr = np.stack([picture for picture in pictures if picture is not None])
-        assert len(bgr) == len(rows)  # they were JPEGs when they were written
-        return torch.from_numpy(bgr[..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255
+        """RGB in [0, 1]. Raises PhotoError for a damaged one."""
+        rgb = np.stack([_decode(self.codes[i], f"crop {i}") for i in rows.tolist()])
+        return torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255
+
+
+def _decode(code: np.ndarray, name: str) -> np.ndarray:
+    with open_image(io.BytesIO(code.tobytes()), name, ("JPEG",)) as image:
+        return np.asarray(image.convert("RGB"))

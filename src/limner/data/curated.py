@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.params import BodyParams
 from limner.errors import LimnerError
 from limner.geometry.camera import Camera
+from limner.io.image_limits import open_image
 
 FORMAT, VERSION = "limner-curated", 1
 DESCRIPTION = "dataset.json"
@@ -71,8 +71,8 @@ class CuratedPhoto:
         )
 
     def pixels(self) -> UInt8[Tensor, "3 H W"]:
-        """The photo, RGB."""
-        with Image.open(io.BytesIO(self.image)) as image:
+        """The photo, RGB. Raises PhotoError for a damaged one."""
+        with open_image(io.BytesIO(self.image), str(self.about.get("file", self.key)), ("JPEG", "PNG")) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 

@@ -21,17 +21,21 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000
 
 MAX_BYTES = 512_000_000
 MAX_PIXELS = 200_000_000
-MAX_PIXELS_OF = {"WEBP": 100_000_000, "AVIF": 100_000_000, "HEIF": 100_000_000, "JPEG2000": 40_000_000}
+MAX_PIXELS_OF = {"WEBP": 100_000_000, "AVIF": 100_000_000, "HEIF": 100_000_000, "JPEG2000": 20_000_000}
 """Formats that are decoded slowly, or through several copies of the picture."""
 
 MAX_SIDE = 65_500
 MAX_SCANS = 100
-MAX_SCANNED_PIXELS = 2_400_000_000
+MAX_SCANNED_PIXELS = 2_100_000_000
 """A progressive JPEG is decoded once a scan: ten are usual, a hundred of a small picture do no harm."""
 
 MAX_SEGMENTS = 10_000
+MAX_FILLING = 1_000_000
 MAX_EXIF_SEGMENTS = 64
 MAX_CHUNKS = 200_000
+MAX_BOXES = 1000
+MAX_LAYERS, LEAST_PRECINCT, MAX_MARKERS = 100, 5, 100_000
+"""Of JPEG 2000: quality layers, logarithm of a precinct's side; OpenJPEG goes through all of both, also empty ones."""
 MAX_RUNS_BYTES, MAX_RUNS_PIXELS = 8_000_000, 16_000_000
 """Run-length bitmaps are unpacked in Python."""
 
@@ -44,6 +48,7 @@ class Stream(Protocol):
 
     def read(self, size: int = -1, /) -> bytes: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
 
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -90,7 +95,7 @@ def open_image(stream: Stream, name: str | Path, formats: tuple[str, ...] = FORM
         if not size:
             raise PhotoError(f"{name} is empty (0 bytes), expected an image. Copy or download it again.")
         if size > MAX_BYTES:
-            raise PhotoError(_too_large(name, f"{size:,} bytes", f"{MAX_BYTES:,}"))
+            raise PhotoError(_too_large(name, f"{size:,} bytes", f"{MAX_BYTES:,} in all"))
         _check_structure(stream, name, size)
         with _opened(stream, name, formats) as image:
             yield image
@@ -102,7 +107,9 @@ def open_image(stream: Stream, name: str | Path, formats: tuple[str, ...] = FORM
             f"JPEG, PNG, WebP, BMP, TIFF, AVIF, GIF, JPEG 2000 or HEIC. Convert it to JPEG or PNG."
         ) from error
     except Image.DecompressionBombError as error:
-        raise PhotoError(_too_large(name, "far too many pixels", f"{MAX_PIXELS // 1_000_000} million")) from error
+        raise PhotoError(
+            _too_large(name, "far too many pixels", f"{MAX_PIXELS // 1_000_000} million in all")
+        ) from error
     except MemoryError as error:
         raise PhotoError(f"{name}: not enough memory to decode it. Scale the photo down, then try again.") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
@@ -132,7 +139,7 @@ def _size(stream: Stream) -> int:
 def _opened(stream: Stream, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
     with _limit_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
+        warnings.simplefilter("ignore")  # our own checks say it better, and a broken TIFF has one a tag
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             image = Image.open(cast(BinaryIO, stream), formats=[one for one in formats if one in _known()])
@@ -157,15 +164,12 @@ def _check_size(name: str | Path, image: Image.Image) -> None:
         raise PhotoError(_too_large(name, got, f"{MAX_SIDE} pixels a side"))
     most = MAX_PIXELS_OF.get(image.format or "", MAX_PIXELS)
     if image.width * image.height > most:
-        kind = f" of a {image.format} file" if most < MAX_PIXELS else ""
-        raise PhotoError(_too_large(name, got, f"{most // 1_000_000} million{kind}"))
+        kind = f" in a {image.format} file" if most < MAX_PIXELS else ""
+        raise PhotoError(_too_large(name, got, f"{most // 1_000_000} million in all{kind}"))
 
 
 def _too_large(name: str | Path, got: str, most: str) -> str:
-    return (
-        f"{name} has {got}, expected at most {most} in all. Scale it down first; 4000 pixels on the longer side are "
-        f"plenty."
-    )
+    return f"{name} has {got}, expected at most {most}. Scale it down first; 4000 pixels on the longer side are plenty."
 
 
 def _check_structure(stream: Stream, name: str | Path, size: int) -> None:
@@ -175,6 +179,10 @@ def _check_structure(stream: Stream, name: str | Path, size: int) -> None:
         _check_jpeg(stream, name)
     elif start.startswith(b"\x89PNG"):
         _check_png(stream, name)
+    elif start[4:8] == b"jP  ":
+        _check_boxes(stream, name, 0, size)
+    elif start.startswith(b"\xff\x4f\xff\x51"):
+        _check_codestream(stream, name, 0)
     elif start.startswith(b"BM"):
         _check_bitmap(start, name, size)
     stream.seek(0)
@@ -183,8 +191,16 @@ def _check_structure(stream: Stream, name: str | Path, size: int) -> None:
 def _check_jpeg(stream: Stream, name: str | Path) -> None:
     """Count scans, segments and EXIF as libjpeg and Pillow come upon them, up to the end of the first picture."""
     stream.seek(2)
-    pixels = scans = segments = exif = 0
-    while (marker := _next_marker(stream)) not in (None, _EOI):
+    marker: int | None = 0xD8
+    pixels = scans = segments = exif = filling = 0
+    while True:
+        end, in_scan = stream.tell(), marker == _SOS
+        marker = _next_marker(stream)
+        filling += 0 if in_scan else stream.tell() - end - 2
+        if filling > MAX_FILLING:  # Pillow skips it byte by byte
+            raise PhotoError(_busy(name, f"{filling:,} bytes between its segments", f"{MAX_FILLING:,}"))
+        if marker in (None, _EOI):
+            return
         head = stream.read(7)
         if marker in (0x01, 0xD8) or len(head) < 2:  # they have no length
             stream.seek(-len(head), os.SEEK_CUR)
@@ -230,6 +246,54 @@ def _check_png(stream: Stream, name: str | Path) -> None:
             return
         stream.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
     raise PhotoError(_busy(name, f"more than {MAX_CHUNKS} chunks", f"{MAX_CHUNKS}"))
+
+
+def _check_boxes(stream: Stream, name: str | Path, start: int, end: int) -> None:
+    """Count the boxes of a JPEG 2000 file, and those in its header box."""
+    for _ in range(MAX_BOXES):
+        stream.seek(start)
+        head = stream.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        if head[4:8] == b"jp2c":
+            return _check_codestream(stream, name, start + (16 if head[:4] == b"\0\0\0\1" else 8))
+        if start + 8 > end or length < 8:
+            return None
+        if head[4:8] == b"jp2h":
+            _check_boxes(stream, name, start + 8, start + length)
+        start += length
+    raise PhotoError(_busy(name, f"more than {MAX_BOXES} boxes", f"{MAX_BOXES}"))
+
+
+def _check_codestream(stream: Stream, name: str | Path, start: int) -> None:
+    """Look at the layers and precincts of a JPEG 2000 picture, and at those of its tiles."""
+    stream.seek(start + 2)
+    after = 0
+    for _ in range(MAX_MARKERS):
+        here, head = stream.tell(), stream.read(4)
+        marker, length = struct.unpack(">HH", head) if len(head) == 4 else (0xFFD9, 2)
+        if marker == 0xFF93 and after > here:  # the tile's data
+            stream.seek(after)
+            continue
+        if marker in (0xFF93, 0xFFD9) or length < 2:
+            return
+        body = stream.read(length - 2)
+        if marker == 0xFF90 and len(body) == 8:
+            after = here + int.from_bytes(body[2:6], "big")
+        elif marker == 0xFF52 and len(body) >= 10:
+            _check_coding(name, int.from_bytes(body[2:4], "big"), body[10:] if body[0] & 1 else b"")
+        elif marker == 0xFF53 and len(body) >= 7:
+            _check_coding(name, 1, body[7:] if body[1] & 1 else b"")
+    raise PhotoError(_busy(name, f"more than {MAX_MARKERS} markers", f"{MAX_MARKERS}"))
+
+
+def _check_coding(name: str | Path, layers: int, precincts: bytes) -> None:
+    if layers > MAX_LAYERS:
+        raise PhotoError(_busy(name, f"{layers} quality layers", f"{MAX_LAYERS}"))
+    least = min((min(size & 15, size >> 4) for size in precincts[1:]), default=LEAST_PRECINCT)  # the first may be 1 px
+    if least < LEAST_PRECINCT:
+        raise PhotoError(_busy(name, f"precincts of {2**least} pixels", f"as small as {2**LEAST_PRECINCT}"))
 
 
 def _check_bitmap(start: bytes, name: str | Path, size: int) -> None:

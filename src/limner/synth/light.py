@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
+
+from limner.io.image_limits import open_image, open_photo_file
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 _LEVELS = 4  # sizes of each panorama kept, each half as large as the one before
@@ -74,7 +75,8 @@ def read_panoramas(folder: str | Path, device: torch.device, height: int = 512) 
 
 
 def _read_rgbe(file: Path, height: int) -> np.ndarray:
-    packed = np.asarray(Image.open(file)).astype(np.float32)
+    with open_photo_file(file) as stream, open_image(stream, file, ("WEBP", "PNG")) as image:
+        packed = np.asarray(image).astype(np.float32)
     linear = packed[..., :3] * np.exp2(packed[..., 3:] - 136)
     linear[packed[..., 3] == 0] = 0
     factor = max(1, linear.shape[0] // height)

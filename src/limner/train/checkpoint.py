@@ -1,6 +1,8 @@
 """How does a long training survive being killed? State on disk after every so many steps, a schedule, a log."""
 
 import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -48,13 +50,33 @@ def resume_state(path: Path, trained: nn.Module, optimiser: Optimizer, schedule:
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:
-    """One more line of a CSV log."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+    """One more line of a CSV log, whole or not at all."""
+    before = path.read_bytes() if path.exists() else b""
+    told = {name: f"{value:.6g}" for name, value in row.items()}
+    with atomic_write(path) as file:
+        file.write(before + _lines(list(told), [told], with_names=not before))
+
+
+def cut_log(path: Path, done: int) -> None:
+    """Take from a CSV log what was written after step `done`: a run that goes on from there writes it again."""
+    if not path.exists():
+        return
+    with path.open(newline="") as file:
+        table = csv.DictReader(file)
+        names, rows = table.fieldnames or (), list(table)
+    kept = [row for row in rows if None not in row.values() and float(row["step"]) <= done]
+    if len(kept) < len(rows):
+        with atomic_write(path) as file:
+            file.write(_lines(names, kept, with_names=True))
+
+
+def _lines(names: Sequence[str], rows: list[dict[str, str]], with_names: bool) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=names)
+    if with_names:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Generator, Tensor
 
@@ -16,6 +15,7 @@ from limner.errors import LimnerError
 from limner.geometry.box import bounds_of
 from limner.geometry.warp import crop
 from limner.io.atomic import atomic_write
+from limner.io.image_limits import open_image
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
 from limner.pipeline.attention import squares_of_boxes
@@ -74,8 +74,9 @@ def look_at_real(folder: Path, net: BodyNet, cache: Path, limit: int | None = No
 def _look(
     net: BodyNet, archive: zipfile.ZipFile, table: np.lib.npyio.NpzFile, row: int
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    picture = Image.open(io.BytesIO(archive.read(str(table["name"][row])))).convert("RGB")
-    photo = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    name = str(table["name"][row])
+    with open_image(io.BytesIO(archive.read(name)), f"{archive.filename}:{name}") as image:
+        photo = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     joints = torch.from_numpy(table["coco17"][row, 5:17])[None]
     labelled = torch.from_numpy(table["coco_vis17"][row, 5:17] > 0).float()[None]
     squares = squares_of_boxes(net, photo, bounds_of(joints[:, labelled[0] > 0]))

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from limner.train.checkpoint import append_row, cosine_schedule, resume_state, save_state
+from limner.train.checkpoint import append_row, cosine_schedule, cut_log, resume_state, save_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -49,13 +49,18 @@ def train_steps(
 
     loss_of: the loss of one step and what to log of it; all chance comes from the generator (and torch's own, which is
     seeded alike, for dropout), so on a CPU the same seed gives the same weights, in one go or in pieces. judge:
-    held-out errors for the log. write: the weights so far. `trained` is in training mode in every step.
+    held-out errors for the log. write: the weights so far. `trained` is in training mode in every step. Killed at any
+    moment and started again, the run ends with the log and the weights of one that was never cut off.
     """
     schedule = cosine_schedule(optimiser, options.steps)
     checkpoint = folder / f"{name}_checkpoint.pt"
     first = resume_state(checkpoint, trained, optimiser, schedule)
     stepper = optimiser if accelerator is None else accelerator.prepare(optimiser)
     processes, process = (1, 0) if accelerator is None else (accelerator.num_processes, accelerator.process_index)
+    if not process:  # whatever a kill has left: rows after the checkpoint, or weights older than it
+        cut_log(folder / f"{name}_log.csv", first)
+        if first:
+            write()
     for step in range(first, options.steps):
         generator = torch.Generator().manual_seed((options.seed * 1_000_003 + step) * processes + process)
         torch.manual_seed(generator.initial_seed())
