@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,10 +33,12 @@ from limner.curate.records import (
     to_bytes,
 )
 from limner.errors import LimnerError, OutputError
+from limner.reading.told import RefusedError, told_as
 
 FILE = "set.sqlite"
 RUNNING = "running.lock"
 FORMAT = 1
+CURE = "Put back a copy, or curate again."
 Order = Literal["best", "worst", "photo"]
 ORDERS: dict[Order, str] = {"best": "quality DESC, id", "worst": "quality, id", "photo": "photo, rank"}
 LEASE_SECONDS = 120.0
@@ -150,7 +152,7 @@ class CuratedSet:
                 f"cannot make a set in {folder} ({error}). Give a folder that you may write to."
             ) from error
         except sqlite3.DatabaseError as error:
-            raise SetError(_damaged(folder, error)) from error
+            raise _own_error(folder, error) from error
         return cls.open(folder)
 
     @classmethod
@@ -162,12 +164,22 @@ class CuratedSet:
             )
         try:
             found = cls(folder)
+            found._check_whole()
             version = found.meta("format")
         except sqlite3.DatabaseError as error:
-            raise SetError(_damaged(folder, error)) from error
+            raise _own_error(folder, error) from error
         if version != str(FORMAT):
             raise SetError(f"{folder} has format {version}, this limner reads {FORMAT}. Use the limner that made it.")
         return found
+
+    def _check_whole(self) -> None:
+        """Raise DatabaseError for a file with a damaged page: its people would be missing without a word.
+
+        Reads all of the file, once for each time that it is opened; indices are compared with what they point to.
+        """
+        said = [str(row[0]) for row in self._rows("PRAGMA integrity_check (1)")]
+        if said != ["ok"]:
+            raise sqlite3.DatabaseError(said[0].splitlines()[-1][:200] if said else "it is no set")
 
     def close(self) -> None:
         """Let go of the file; what was committed is in it already."""
@@ -191,6 +203,10 @@ class CuratedSet:
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._connection.execute(query, values).fetchall()
+
+    def _telling(self) -> AbstractContextManager[None]:
+        """Within, what a damaged row makes its reader raise becomes SetError."""
+        return told_as(SetError, self.folder / FILE, CURE)
 
     # the set
 
@@ -292,7 +308,9 @@ class CuratedSet:
     def seen_in(self, photo: int) -> Seen:
         """What the networks saw in a photo that has people."""
         query = "SELECT seen FROM people JOIN blobs ON person = people.id WHERE photo = ? ORDER BY rank"
-        return join_seen([seen_from_tensors(from_bytes(row["seen"])) for row in self._rows(query, (photo,))])
+        rows = self._rows(query, (photo,))
+        with self._telling():
+            return join_seen([seen_from_tensors(from_bytes(row["seen"])) for row in rows])
 
     # looking
 
@@ -301,31 +319,37 @@ class CuratedSet:
         rows = self._rows("SELECT * FROM photos WHERE id = ?", (photo,))
         if not rows:
             raise KeyError(photo)
-        return _photo(rows[0])
+        with self._telling():
+            return _photo(rows[0])
 
     def photos_in_state(self, state: str, limit: int = 1000) -> list[PhotoRow]:
         """Photos in a state, in the order they were added."""
         rows = self._rows("SELECT * FROM photos WHERE state = ? ORDER BY id LIMIT ?", (state, limit))
-        return [_photo(row) for row in rows]
+        with self._telling():
+            return [_photo(row) for row in rows]
 
     def person(self, person: int) -> PersonRow:
         """One fitted person; KeyError if there is none."""
         rows = self._rows("SELECT * FROM people WHERE id = ? AND fitted = 1", (person,))
         if not rows:
             raise KeyError(person)
-        return _person(rows[0])
+        with self._telling():
+            return _person(rows[0])
 
     def people_of(self, photo: int) -> list[PersonRow]:
         """The fitted people of a photo, in order."""
         rows = self._rows("SELECT * FROM people WHERE photo = ? AND fitted = 1 ORDER BY rank", (photo,))
-        return [_person(row) for row in rows]
+        with self._telling():
+            return [_person(row) for row in rows]
 
     def people(self, decision: Decision | None, order: Order, offset: int = 0, limit: int = 100) -> list[PersonRow]:
         """A page of the queue; `decision` None: all."""
         where = "" if decision is None else "AND decision = ?"
         query = f"SELECT * FROM people WHERE fitted = 1 {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?"
         values = (limit, offset) if decision is None else (decision, limit, offset)
-        return [_person(row) for row in self._rows(query, values)]
+        rows = self._rows(query, values)
+        with self._telling():
+            return [_person(row) for row in rows]
 
     def chosen(self, min_quality: float | None) -> Iterator[tuple[PhotoRow, list[PersonRow]]]:
         """Photos with their accepted people, and with open ones of at least this quality unless it is None."""
@@ -343,7 +367,8 @@ class CuratedSet:
         rows = self._rows("SELECT seen, fit FROM blobs WHERE person = ? AND fit IS NOT NULL", (person,))
         if not rows:
             raise KeyError(person)
-        return seen_from_tensors(from_bytes(rows[0]["seen"])), params_from_tensors(from_bytes(rows[0]["fit"]))
+        with self._telling():
+            return seen_from_tensors(from_bytes(rows[0]["seen"])), params_from_tensors(from_bytes(rows[0]["fit"]))
 
     def thumb(self, person: int) -> bytes:
         """A small JPEG; KeyError if there is none."""
@@ -395,7 +420,8 @@ class CuratedSet:
                 "SELECT * FROM changes WHERE person = ? AND undone = 0 ORDER BY id DESC LIMIT 1", (person,)
             ).fetchone()
             if last is not None:
-                before = json.loads(last["before"])
+                with self._telling():
+                    before = {name: value for name, value in json.loads(last["before"]).items() if name in _CHANGEABLE}
                 columns = ", ".join(f"{name} = ?" for name in before)
                 db.execute(
                     f"UPDATE people SET {columns}, version = version + 1 WHERE id = ?", (*before.values(), person)
@@ -481,8 +507,19 @@ def only_one_run(folder: Path) -> Iterator[None]:
         lock.close()
 
 
-def _damaged(folder: Path, error: Exception) -> str:
-    return f"{folder / FILE} is damaged ({error}). Put back a copy, or curate again."
+def _own_error(folder: Path, error: sqlite3.DatabaseError) -> SetError:
+    """What SQLite says, as an error with its cure: not all of it is damage."""
+    cures = {
+        sqlite3.SQLITE_BUSY: "Another program holds it: end that, then try again.",
+        sqlite3.SQLITE_LOCKED: "Another program holds it: end that, then try again.",
+        sqlite3.SQLITE_FULL: "The disk is full: free some space.",
+        sqlite3.SQLITE_READONLY: "It may not be written: change its permissions.",
+        sqlite3.SQLITE_CANTOPEN: "It cannot be opened: look at the permissions of the folder.",
+    }
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in cures:
+        return SetError(f"{folder / FILE} cannot be used ({error}). {cures[code]}")
+    return SetError(f"{folder / FILE} is damaged ({error}). {CURE}")
 
 
 def _judged_values(one: Judged) -> tuple[float, str, str, str]:
@@ -499,6 +536,8 @@ def _photo(row: sqlite3.Row) -> PhotoRow:
 
 
 def _person(row: sqlite3.Row) -> PersonRow:
+    if row["decision"] not in DECISIONS:
+        raise RefusedError(f"a person is {row['decision']!r:.50}")
     return PersonRow(
         id=row["id"],
         photo=row["photo"],

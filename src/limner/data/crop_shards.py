@@ -1,19 +1,24 @@
 """The pictures behind evidence: crops as JPEGs, one file a shard, decoded when a batch is drawn."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from PIL import Image
+from safetensors.torch import save
 from torch import Tensor
 
-from limner.errors import LimnerError
+from limner.errors import DataSetError, LimnerError
 from limner.io.atomic import atomic_write
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import RefusedError, told_as
 
 JPEG_QUALITY = 92
+MOST_SIDE_PX = 2048
+"""No crop for a network is larger."""
 
 
 def crops_path(shard: Path) -> Path:
@@ -51,24 +56,36 @@ class CropPictures:
     """Crops of many shards, held in memory as JPEGs (about 20 kB each) and decoded on demand."""
 
     def __init__(self, paths: list[Path]):
-        """Raises LimnerError for a missing or damaged file."""
+        """Raises DataSetError for a missing or damaged file."""
         self.codes: list[np.ndarray] = []
+        self._paths: list[Path] = []
         for path in paths:
-            try:
-                shard = load_file(path)
-            except (FileNotFoundError, SafetensorError) as error:
-                raise LimnerError(
-                    f"{path} is missing or damaged ({error}): make it with `limner harvest --crops`; delete the shard "
-                    "beside it first, if it was harvested without."
-                ) from error
-            self.codes += np.split(shard["jpeg"].numpy(), shard["ends"].numpy()[:-1])
+            cure = (
+                "Make it with `limner harvest --crops`; delete the shard beside it first, if it was harvested without."
+            )
+            with told_as(DataSetError, path, cure):
+                shard = read_tensors(path)[0]
+                codes = np.split(shard["jpeg"].numpy(), shard["ends"].numpy()[:-1])
+                if not all(len(code) and bytes(code[:2]) == b"\xff\xd8" for code in codes):
+                    raise RefusedError("not all of it are JPEGs")
+            self.codes += codes
+            self._paths += [path] * len(codes)
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getitem__(self, rows: Int[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
-        """RGB in [0, 1]."""
-        pictures = [cv2.imdecode(self.codes[i], cv2.IMREAD_COLOR) for i in rows.tolist()]
-        bgr = np.stack([picture for picture in pictures if picture is not None])
-        assert len(bgr) == len(rows)  # they were JPEGs when they were written
+        """RGB in [0, 1]. Raises DataSetError for a damaged picture."""
+        bgr = np.stack([self._decoded(i) for i in rows.tolist()])
         return torch.from_numpy(bgr[..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255
+
+    def _decoded(self, row: int) -> np.ndarray:
+        path = self._paths[row]
+        with told_as(DataSetError, path, "A picture in it is damaged: delete it and its shard, and harvest again."):
+            with Image.open(io.BytesIO(self.codes[row].tobytes()), formats=("JPEG",)) as header:
+                if max(header.size) > MOST_SIDE_PX or header.width != header.height:
+                    raise RefusedError(f"a crop of {header.size} pixels")
+            picture = cv2.imdecode(self.codes[row], cv2.IMREAD_COLOR)
+            if picture is None:
+                raise RefusedError("a crop that is no picture")
+        return picture

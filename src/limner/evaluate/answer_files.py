@@ -3,7 +3,6 @@
 Each reader says what it assumes. All give camera axes (x right, y down, z into the scene) in metres.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_p
 from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
+from limner.reading.told import told_as
 
 ENDINGS = (".npz", ".npy", ".pkl", ".json", ".obj", ".ply")
 POSE_KEYS = {
@@ -165,6 +166,12 @@ def _read_one(file: Path, model: BodyModel | None) -> Answer:
             content = _read_json(file)
     if not isinstance(content, dict):
         raise AnswerFileError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {UNREAD}")
+    with told_as(AnswerFileError, file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
+        return _of_system(file, content, model)
+
+
+def _of_system(file: Path, content: dict[str, Any], model: BodyModel | None) -> Answer:
+    """What the keys of a file say, whoever wrote it."""
     keys = set(content)
     if "params" in keys or {"verts", "allSmplJoints3d"} <= keys:
         return _from_agora(file, content, model)
@@ -251,18 +258,16 @@ def _starts_with_list(file: Path) -> bool:
 
 
 def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text())
-    except (ValueError, OSError) as error:
-        raise DataSetError(f"{file} is no readable JSON ({error}). Copy it again.") from error
+    with told_as(DataSetError, file, "It is no readable JSON. Copy it again."):
+        return read_json(file, MOST_DATA_BYTES)
 
 
 def _freihand_people(file: Path) -> list[FileAnswer]:
     """FreiHAND's pred.json: [joints (N, 21, 3), vertices (N, 778, 3)], metres, in the order of the photos."""
     content = _read_json(file)
-    if len(content) != 2 or len(content[0]) != len(content[1]):
+    if len(content) != 2 or not all(isinstance(part, list) for part in content) or len(content[0]) != len(content[1]):
         raise AnswerFileError(f"{file}: expected FreiHAND's two lists of equal length, joints and vertices. {UNREAD}")
-    joints, vertices = (torch.tensor(numbers, dtype=torch.float32) for numbers in content)
+    joints, vertices = (_rows(file, numbers) for numbers in content)
     return [
         FileAnswer(
             (f"{k:08d}",),
@@ -271,6 +276,11 @@ def _freihand_people(file: Path) -> list[FileAnswer]:
         )
         for k in range(len(joints))
     ]
+
+
+def _rows(file: Path, numbers: list[Any]) -> Tensor:
+    with told_as(DataSetError, file, f"Expected rows of numbers. {UNREAD}"):
+        return torch.tensor(numbers, dtype=torch.float32)
 
 
 def _from_expose(content: dict[str, Any]) -> Answer:

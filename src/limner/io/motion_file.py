@@ -15,8 +15,6 @@ limner's own: body_model (which body `betas` and `expression` belong to: "smplx"
 to SMPL-X), pelvis_rest (3,) (rest position of the pelvis, body frame), and the arrays of EXTRAS that were given.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +29,8 @@ from limner.errors import LimnerError, OutputError
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.io.atomic import atomic_write, check_finite
 from limner.io.frames import Y_UP_FROM_CAMERA, Z_UP_FROM_CAMERA, turn_points, turn_rotations
+from limner.reading.npz_file import read_npz
+from limner.reading.told import told_as
 
 POSE_PARTS = {
     "global_orient": slice(0, 1),
@@ -59,6 +59,10 @@ EXTRAS: dict[str, tuple[int | str, ...]] = {
 }
 """Further arrays of a file and their shapes, all in photo pixels. Size: width, height; box: x0 y0 x1 y1; square: centre
 x and y, side, angle (radians, clockwise in the photo); scores and confidences are in [0, 1]."""
+
+
+MOST_BYTES = 2**29
+"""512 MB unpacked: hours of motion."""
 
 
 class MotionFileError(LimnerError):
@@ -220,16 +224,9 @@ def _load(file: Path) -> dict[str, np.ndarray]:
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "does not exist"
         raise MotionFileError(f"{file} {what}, expected a params.npz. Check the path.")
-    try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one bare array")
-        with archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise MotionFileError(
-            f"{file} is damaged or no .npz file ({error}): expected a params.npz written by limner. Copy it again."
-        ) from error
+    with told_as(MotionFileError, file, "Expected a params.npz written by limner. Copy it again."):
+        arrays = read_npz(file, most_bytes=MOST_BYTES)
+        return {key: array.astype(np.float32) if array.dtype.kind in "fiu" else array for key, array in arrays.items()}
 
 
 def _check_shapes(file: Path, arrays: dict[str, np.ndarray], frames: int) -> None:
@@ -239,6 +236,11 @@ def _check_shapes(file: Path, arrays: dict[str, np.ndarray], frames: int) -> Non
     expected |= {"transl": (frames, 3), "pelvis_rest": (3,), "betas": (arrays["betas"].size,)}
     expected["expression"] = (frames, arrays["expression"].shape[-1] if arrays["expression"].ndim else 0)
     expected |= {name: _shape_of(name, frames) for name in EXTRAS if name in arrays}
+    for name in (*expected, "mocap_frame_rate"):
+        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
+            raise MotionFileError(f"{file}: {name} holds other things than finite numbers. Write it again.")
+    if frames < 1 or arrays["mocap_frame_rate"].shape != () or arrays["mocap_frame_rate"] <= 0:
+        raise MotionFileError(f"{file}: it has {frames} frames, or no frames a second. Write it again.")
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             raise MotionFileError(f"{file}: {name} has shape {arrays[name].shape}, expected {shape}. Write it again.")

@@ -80,7 +80,7 @@ class _Rebuilt(Shell):
         empty = torch.empty(0, dtype=storage.dtype)
         if not math.prod(size):
             return empty.reshape(size)
-        return empty.set_(storage.numbers(), offset, size, stride)  # type: ignore[call-overload,no-any-return]
+        return empty.set_(storage.numbers(), offset, size, stride)
 
 
 def _whole(numbers: Any) -> tuple[int, ...]:

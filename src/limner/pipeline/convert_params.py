@@ -1,9 +1,8 @@
 """How do parameter files change hands? The official demo's (matrices, crop camera) to limner's, and back."""
 
-import zipfile
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from limner.body.model import BodyModel
@@ -14,6 +13,7 @@ from limner.geometry.camera import Camera, WeakCamera, photo_camera, translation
 from limner.io.expose_file import ExposePerson, read_expose_params, write_expose_params
 from limner.io.motion_file import POSE_PARTS, Motion, MotionFileError, read_params, write_params
 from limner.networks.official_crops import BODY_MARGIN
+from limner.reading.npz_file import names_in_npz
 
 SMPLX_VERTICES = 10475
 
@@ -114,8 +114,6 @@ def _params(motion: Motion) -> BodyParams:
 
 def _is_limners(path: Path) -> bool:
     """Whether a file has limner's own keys; the readers report what is wrong with it."""
-    try:
-        with np.load(path.expanduser(), allow_pickle=False) as archive:
-            return "pelvis_rest" in archive.files
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile):
-        return False
+    with suppress(Exception):
+        return "pelvis_rest" in names_in_npz(path.expanduser())
+    return False

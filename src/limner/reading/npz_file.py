@@ -4,9 +4,9 @@ import io
 import math
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
-from zipfile import ZipFile
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def read_npz(
             name = entry.filename.removesuffix(".npy")
             if name == entry.filename or (names is not None and name not in names):
                 continue
-            array = _read(_opener(archive, entry.filename), entry.file_size, objects)
+            array = _read(partial(archive.open, entry.filename), entry.file_size, objects)
             if array is not _NOTHING:
                 found[name] = array
     return found
@@ -50,14 +50,10 @@ def names_in_npz(file: Path) -> set[str]:
 
 def read_npy(file: Path, objects: Objects = "refuse", most_bytes: int = MOST_BYTES) -> Any:
     """The array of an `.npy`, as `read_npz`."""
-    array = _read(lambda: open(file, "rb"), check_regular(file, most_bytes), objects)
+    array = _read(lambda: file.open("rb"), check_regular(file, most_bytes), objects)
     if array is _NOTHING:
         raise RefusedError("it holds pickled objects")
     return array
-
-
-def _opener(archive: ZipFile, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
-    return lambda: archive.open(name)
 
 
 def _read(opened: Callable[[], AbstractContextManager[IO[bytes]]], size: int, objects: Objects) -> Any:
@@ -74,9 +70,8 @@ def _read(opened: Callable[[], AbstractContextManager[IO[bytes]]], size: int, ob
                 raise RefusedError("it holds pickled objects, expected arrays of numbers")
             found = NumbersOnly(stream.read()).load()
             return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
-    if any(length < 0 for length in shape):
-        raise RefusedError(f"an array says that it is {shape}")
-    if start + math.prod(shape) * dtype.itemsize != size or (not dtype.itemsize and math.prod(shape)):
+    count = int(math.prod(shape))
+    if any(length < 0 for length in shape) or start + count * dtype.itemsize != size or (count and not dtype.itemsize):
         raise RefusedError(f"an array says that it is {shape} of {dtype}, but has {size - start} bytes")
     with opened() as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)

@@ -2,7 +2,7 @@
 
 While a pickle is read, every class or function that it names is a `Shell`: a plain record of what it was given. The
 names are looked up in a table of exact pairs, nothing is imported. Only when all is read do the shells become arrays,
-each after a check that the bytes which it needs are there; so neither numpy nor scipy sees what a pickle says unchecked.
+each after a check that the bytes which it needs are there: neither numpy nor scipy sees unchecked what a pickle says.
 """
 
 import io
@@ -106,7 +106,7 @@ class Kind(Shell):
             }
             if any(inner.hasobject for inner in spec["formats"]):  # type: ignore[attr-defined]
                 raise RefusedError("it holds records with objects in them")
-            return np.dtype(spec)  # type: ignore[call-overload,no-any-return]
+            return np.dtype(spec)  # type: ignore[call-overload]
         if plain.kind in "mM" and len(self.state) > 8:
             unit, count = self.state[8][1][:2]
             plain = np.dtype(f"{plain.char}8[{int(count)}{unit if isinstance(unit, str) else unit.decode()}]")
@@ -268,6 +268,7 @@ def check_pickle(content: bytes) -> None:
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for opcode, argument, _ in pickletools.genops(content):
         name, pops = opcode.name, len(opcode.stack_before)
         if name in _REFUSED:
@@ -388,7 +389,7 @@ def _array(raw: Any, kind: Any, shape: Any, order: str, finish: Finish) -> np.nd
         raise RefusedError("it holds an array of an odd order")
     dtype, sizes = kind.dtype(), _shape(shape)
     count = math.prod(sizes)
-    if dtype == object:
+    if dtype.kind == "O":
         objects = raw if isinstance(raw, list) else [raw]
         if len(objects) != count:
             raise RefusedError(f"an array says that it is {sizes}, but has {len(objects)} objects")
@@ -403,4 +404,4 @@ def _array(raw: Any, kind: Any, shape: Any, order: str, finish: Finish) -> np.nd
         array = np.frombuffer(bytearray(raw), dtype) if raw else np.empty(0, dtype)
     if dtype.subdtype is not None:
         return array.reshape(*sizes, *dtype.subdtype[1], order="C")
-    return array.reshape(sizes, order=order)  # type: ignore[call-overload,no-any-return]
+    return array.reshape(sizes, order=order)  # type: ignore[call-overload]

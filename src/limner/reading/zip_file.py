@@ -22,10 +22,7 @@ def open_zip(file: Path | BinaryIO, most_bytes: int = MOST_BYTES) -> Iterator[Zi
     entry further than its declared size, which is why the sum of these is a limit. Raises RefusedError, OSError,
     BadZipFile.
     """
-    if isinstance(file, Path):
-        size = check_regular(file, most_bytes)
-    else:
-        size = file.seek(0, 2)
+    size = check_regular(file, most_bytes) if isinstance(file, Path) else file.seek(0, 2)
     with ZipFile(file) as archive:
         entries = archive.infolist()
         if len(entries) > MOST_ENTRIES:
