@@ -145,7 +145,10 @@ class PosePriors:
 
 def load_priors(path: str | Path) -> PosePriors:
     """The priors of a file that `tools/build_pose_prior.py` made. Raises WeightsError."""
-    cure = "Expected a file made by tools/build_pose_prior.py. Install limner again, or build the file anew."
+    cure = (
+        "It is no pose prior that limner can read: expected a file made by tools/build_pose_prior.py. Install limner "
+        "again, or build the file anew."
+    )
     with told_as(WeightsError, path, cure):
         arrays = {name: value.float() for name, value in read_tensors(Path(path))[0].items()}
         body, hand = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _NOTHING = object()
 
 
 def read_npz(
-    file: Path | BinaryIO,
+    file: Path | io.BytesIO,
     objects: Objects = "refuse",
     names: Collection[str] | None = None,
     most_bytes: int = MOST_BYTES,

@@ -31,7 +31,7 @@ def told_as(kind: type[LimnerError], what: object, cure: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise kind(f"{what} is a folder, expected a file. {cure}") from error
     except Exception as error:  # noqa: BLE001 see above
-        raise kind(f"{what} is refused or damaged ({reason(error)}). {cure}") from error
+        raise kind(f"{what} cannot be read, it is refused or damaged ({reason(error)}). {cure}") from error
 
 
 def reason(error: BaseException) -> str:

@@ -1,9 +1,9 @@
 """Which zip archive may be unpacked? One whose contents are known to be within limits before a byte is inflated."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from limner.reading.told import MOST_BYTES, RefusedError, check_regular
@@ -15,7 +15,7 @@ MOST_ENTRIES = 100_000
 
 
 @contextmanager
-def open_zip(file: Path | BinaryIO, most_bytes: int = MOST_BYTES) -> Iterator[ZipFile]:
+def open_zip(file: Path | io.BytesIO, most_bytes: int = MOST_BYTES) -> Iterator[ZipFile]:
     """An archive whose entries together hold at most `most_bytes` when unpacked.
 
     Above 256 MB they may not hold more than a hundred times the file's bytes either. Python's zipfile never inflates an
