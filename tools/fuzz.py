@@ -30,9 +30,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # forked children have no use for the parent's threads
 
 import torch  # noqa: E402
+
 from fuzz_files import Reader, readers  # noqa: E402
 from fuzz_mutate import mutated  # noqa: E402
-
 from limner.errors import LimnerError  # noqa: E402
 
 SECONDS = 20.0
@@ -40,13 +40,36 @@ MOST_BYTES = 4 * 2**30
 OUTCOMES = ("read", "own error", "crash", "hang", "memory", "executed")
 BAD = OUTCOMES[2:]
 RUNS = (
-    "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "os.mkdir", "os.remove", "os.rename",
-    "os.rmdir", "shutil.rmtree", "socket.connect", "ctypes.dlopen", "pty.spawn", "os.chmod", "os.symlink", "os.putenv",
-)  # fmt: skip
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "subprocess.Popen",
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "shutil.rmtree",
+    "socket.connect",
+    "ctypes.dlopen",
+    "pty.spawn",
+    "os.chmod",
+    "os.symlink",
+    "os.putenv",
+)
 """Events of Python that no reading of numbers causes."""
 EXPECTED = ("limner", "numpy", "scipy", "torch", "PIL", "trimesh", "cv2", "safetensors", "olefile")
 """Packages whose parts may be imported while a file is read; but not those of NEVER."""
-NEVER = ("numpy.f2py", "numpy.testing", "numpy.distutils", "torch.jit", "torch.hub", "torch.utils.cpp_extension", "scipy.io")
+NEVER = (
+    "numpy.f2py",
+    "numpy.testing",
+    "numpy.distutils",
+    "torch.jit",
+    "torch.hub",
+    "torch.utils.cpp_extension",
+    "scipy.io",
+)
 
 
 @dataclass
@@ -63,7 +86,9 @@ class Watch:
             return
         if event == "open":
             path, mode, flags = arguments
-            writes = (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or (isinstance(mode, str) and set(mode) & set("wax+"))
+            writes = (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or (
+                isinstance(mode, str) and set(mode) & set("wax+")
+            )
             if writes and not self._ours(path):
                 self.heard = f"opens {path!r:.200} to write"
         elif event in ("os.remove", "os.rmdir") and len(arguments) > 1 and arguments[1] != -1:
@@ -151,10 +176,14 @@ class Session:
             most = max(most, _memory(self._child.pid))
             spent = _cpu(self._child.pid) - used
             # on a busy machine a file may wait: what counts is its own time
-            late = time.monotonic() - began > SECONDS and (spent > SECONDS / 2 or time.monotonic() - began > 4 * SECONDS)
+            late = time.monotonic() - began > SECONDS and (
+                spent > SECONDS / 2 or time.monotonic() - began > 4 * SECONDS
+            )
             if late or most > MOST_BYTES:
                 self.stop()
-                return ("memory", f"{most} bytes") if most > MOST_BYTES else ("hang", f"{spent:.1f} s of processor time")
+                return (
+                    ("memory", f"{most} bytes") if most > MOST_BYTES else ("hang", f"{spent:.1f} s of processor time")
+                )
         try:
             outcome, text = self._pipe.recv()
         except EOFError:

@@ -17,6 +17,11 @@ from safetensors.torch import save_file
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from tests.conftest import smplx_arrays  # noqa: E402
+from tests.curate.fakes import SlidingFit, seen_people  # noqa: E402
+from tests.data.sources import tiny_sets  # noqa: E402
+from tests.fit.test_vposer import SIZES  # noqa: E402
+
 from limner.body.assets import read_body_assets  # noqa: E402
 from limner.body.model import BodyModel  # noqa: E402
 from limner.curate.run import read_provenance  # noqa: E402
@@ -51,10 +56,6 @@ from limner.pipeline.convert_params import convert_params  # noqa: E402
 from limner.synth.light import read_panoramas  # noqa: E402
 from limner.synth.poses import read_pose_library  # noqa: E402
 from limner.train.checkpoint import cosine_schedule, read_log, resume_state, save_state  # noqa: E402
-from tests.conftest import smplx_arrays  # noqa: E402
-from tests.curate.fakes import SlidingFit, seen_people  # noqa: E402
-from tests.data.sources import tiny_sets  # noqa: E402
-from tests.fit.test_vposer import SIZES  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,15 @@ def readers() -> Iterator[Reader]:
     yield Reader("points .lnd", "text", _text("a.lnd", "P0 1.0 2.0 3.0\nP1 1 2 3\n"), read_points)
     for name, kind, write in _answers():
         yield Reader(f"answers {name}", kind, write, lambda f: [one.answer for one in people_of(f, BODY)])
-    row = {"name": "a", "init": "b", "trained": "c", "images": 1, "minutes": 2, "ms_per_crop": 3, "heldout_pa_mpjpe_mm": 4}
+    row = {
+        "name": "a",
+        "init": "b",
+        "trained": "c",
+        "images": 1,
+        "minutes": 2,
+        "ms_per_crop": 3,
+        "heldout_pa_mpjpe_mm": 4,
+    }
     yield Reader("backbones", "json", _json("backbones.json", {"rows": [row]}), read_backbones)
     yield Reader("ledger", "text", _ledger, lambda f: Ledger(f.parent, "run").find("a", "key"))
     yield Reader("poses", "npz", _poses, lambda f: read_pose_library(f, torch.device("cpu")))
@@ -160,7 +169,9 @@ def _photo(file: Path) -> Path:
 
 
 def _keypoints() -> dict[str, object]:
-    openpose = {"people": [{"pose_keypoints_2d": [1.0] * 75, "hand_left_keypoints_2d": [2.0] * 63, "face_keypoints_2d": []}]}
+    openpose = {
+        "people": [{"pose_keypoints_2d": [1.0] * 75, "hand_left_keypoints_2d": [2.0] * 63, "face_keypoints_2d": []}]
+    }
     coco = {
         "images": [{"id": 1, "file_name": "a.jpg"}],
         "annotations": [{"id": 1, "image_id": 1, "keypoints": [1, 2, 2] * 17, "bbox": [1, 2, 3, 4]}],
@@ -196,7 +207,8 @@ def _params(folder: Path) -> Path:
 
     model = BODY
     write_params(
-        folder / "params.npz", motion(1, betas=torch.zeros(model.num_betas), expression=torch.zeros(1, model.num_expression))
+        folder / "params.npz",
+        motion(1, betas=torch.zeros(model.num_betas), expression=torch.zeros(1, model.num_expression)),
     )
     return folder / "params.npz"
 
@@ -208,12 +220,21 @@ def _expose(folder: Path) -> Path:
 
     crop = Squares(torch.tensor([[30.0, 21.0]]), torch.tensor([40.0]), torch.zeros(1))
     person = ExposePerson(
-        name="a", rotations=torch.eye(3).repeat(55, 1, 1), betas=torch.zeros(10), expression=torch.zeros(10),
-        transl=torch.tensor([0.1, 0.3, 31.0]), vertices=torch.rand(30, 3), v_shaped=torch.rand(30, 3),
-        joints=torch.rand(144, 3), proj_joints=torch.rand(144, 2), camera=Camera(torch.tensor([5000.0]), crop.center_px),
-        weak=WeakCamera(torch.tensor([0.8]), torch.tensor([[0.1, 0.3]])), crop=crop, photo_size_px=(60, 42),
+        name="a",
+        rotations=torch.eye(3).repeat(55, 1, 1),
+        betas=torch.zeros(10),
+        expression=torch.zeros(10),
+        transl=torch.tensor([0.1, 0.3, 31.0]),
+        vertices=torch.rand(30, 3),
+        v_shaped=torch.rand(30, 3),
+        joints=torch.rand(144, 3),
+        proj_joints=torch.rand(144, 2),
+        camera=Camera(torch.tensor([5000.0]), crop.center_px),
+        weak=WeakCamera(torch.tensor([0.8]), torch.tensor([[0.1, 0.3]])),
+        crop=crop,
+        photo_size_px=(60, 42),
         box_px=torch.tensor([1.0, 2.0, 30.0, 40.0]),
-    )  # fmt: skip
+    )
     write_expose_params(folder / "a_params.npz", person)
     return folder / "a_params.npz"
 
@@ -345,7 +366,14 @@ def _annotations(folder: Path) -> Path:
     content = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": 30, "height": 40}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 20, 30], "keypoints": [1.0, 2.0, 2] * 17, "iscrowd": 0}
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [1, 2, 20, 30],
+                "keypoints": [1.0, 2.0, 2] * 17,
+                "iscrowd": 0,
+            }
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": list(_coco17())}],
     }
@@ -456,10 +484,20 @@ def _freihand(folder: Path) -> Path:
 def _wholebody(folder: Path) -> Path:
     (folder / "annotations").mkdir()
     entry = {
-        "id": 1, "image_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0, "keypoints": [1, 2, 2] * 17, "foot_kpts": [1, 2, 2] * 6,
-        "face_kpts": [1, 2, 2] * 68, "lefthand_kpts": [1, 2, 2] * 21, "righthand_kpts": [1, 2, 2] * 21, "foot_valid": True,
-        "face_valid": True, "lefthand_valid": True, "righthand_valid": True,
-    }  # fmt: skip
+        "id": 1,
+        "image_id": 1,
+        "bbox": [1, 2, 3, 4],
+        "iscrowd": 0,
+        "keypoints": [1, 2, 2] * 17,
+        "foot_kpts": [1, 2, 2] * 6,
+        "face_kpts": [1, 2, 2] * 68,
+        "lefthand_kpts": [1, 2, 2] * 21,
+        "righthand_kpts": [1, 2, 2] * 21,
+        "foot_valid": True,
+        "face_valid": True,
+        "lefthand_valid": True,
+        "righthand_valid": True,
+    }
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [entry]}
     return _json("annotations/coco_wholebody_val_v1.0.json", content)(folder)
 
@@ -498,7 +536,11 @@ def _answers() -> Iterator[tuple[str, str, Callable[[Path], Path]]]:
     yield "pixie", "pickle", lambda f: pkl(f, matrices)
     yield "agora", "pickle", lambda f: pkl(f, agora)
     yield "json", "json", _json("a.json", {name: value.tolist() for name, value in poses.items()})
-    yield "freihand", "json", _json("pred.json", [g.random((1, 21, 3)).tolist(), g.random((1, 778, 3)).round(2).tolist()])
+    yield (
+        "freihand",
+        "json",
+        _json("pred.json", [g.random((1, 21, 3)).tolist(), g.random((1, 778, 3)).round(2).tolist()]),
+    )
     yield "vertices", "npy", _set_npy
 
 

@@ -1,4 +1,4 @@
-"""What does a broken or hostile file look like? Valid ones, changed at random, within what their format takes seriously.
+"""What does a broken or hostile file look like? Valid ones, changed at random, but such that a reader believes them.
 
 Bit flips alone end at a checksum. So archives are packed again around one changed entry, headers lie, JSON keeps its
 form with other values in it, pickles get further opcodes, databases other values.
@@ -79,7 +79,9 @@ def spliced(content: bytes, chance: random.Random, _: Path) -> bytes:
     b = min(b, a + 5000)
     piece = content[a:b]
     at = chance.randrange(len(content) + 1)
-    return chance.choice((content[:a] + content[b:], content[:b] + piece + content[b:], content[:at] + piece + content[at:]))
+    return chance.choice(
+        (content[:a] + content[b:], content[:b] + piece + content[b:], content[:at] + piece + content[at:])
+    )
 
 
 def noisy(content: bytes, chance: random.Random, _: Path) -> bytes:
@@ -184,17 +186,41 @@ def npy_changed(content: bytes, chance: random.Random, trap: Path) -> bytes:
     header, data = content[10 : 10 + size].decode("latin1"), content[10 + size :]
     form = chance.randrange(6)
     if form == 0:
-        shape = chance.choice(("(1000000000000,)", "(-1,)", "()", "(0,)", "(3, 4294967296, 4294967296)", "(1," * 40, "(2, 2)"))
+        shape = chance.choice(
+            ("(1000000000000,)", "(-1,)", "()", "(0,)", "(3, 4294967296, 4294967296)", "(1," * 40, "(2, 2)")
+        )
         header = re.sub(r"'shape': \([^)]*\)", f"'shape': {shape}", header)
     elif form == 1:
-        kinds = ("|O", "<f2", "<f8", "|S0", "|V0", "<U1", "|V9", "<M8[ns]", "<c16", "|b1", "<i8", ">f4", "?", "<U99999999")
+        kinds = (
+            "|O",
+            "<f2",
+            "<f8",
+            "|S0",
+            "|V0",
+            "<U1",
+            "|V9",
+            "<M8[ns]",
+            "<c16",
+            "|b1",
+            "<i8",
+            ">f4",
+            "?",
+            "<U99999999",
+        )
         header = re.sub(r"'descr': '[^']*'", f"'descr': '{chance.choice(kinds)}'", header)
     elif form == 2:
-        header, data = "{'descr': '|O', 'fortran_order': False, 'shape': (), }\n", pickle_changed(pickle.dumps({"a": 1}, 2), chance, trap)
+        header, data = (
+            "{'descr': '|O', 'fortran_order': False, 'shape': (), }\n",
+            pickle_changed(pickle.dumps({"a": 1}, 2), chance, trap),
+        )
     elif form == 3:
-        header = chance.choice(("{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,), }", "(" * 9000, "__import__('os')"))
+        header = chance.choice(
+            ("{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,), }", "(" * 9000, "__import__('os')")
+        )
     elif form == 4:
-        values = chance.choice((b"\xff\xff\xff\x7f", b"\x00\x00\xc0\x7f", b"\x00\x00\x80\xff", b"\xff" * 8, b"\x00" * 8))
+        values = chance.choice(
+            (b"\xff\xff\xff\x7f", b"\x00\x00\xc0\x7f", b"\x00\x00\x80\xff", b"\xff" * 8, b"\x00" * 8)
+        )
         at = chance.randrange(len(data) + 1) // 8 * 8
         data = data[:at] + values + data[at + len(values) :]
     else:
@@ -210,7 +236,7 @@ def harm(trap: Path, chance: random.Random) -> bytes:
         b"cos\nmkdir\n(S'" + path + b"'\ntR.",
         b"cposix\nmkdir\n(S'" + path + b"'\ntR.",
         b"cbuiltins\nopen\n(S'" + path + b"'\nS'w'\ntR.",
-        b"cbuiltins\neval\n(S'__import__(\"os\").mkdir(\"" + path + b"\")'\ntR.",
+        b'cbuiltins\neval\n(S\'__import__("os").mkdir("' + path + b"\")'\ntR.",
         b"csubprocess\nPopen\n((lp0\nS'mkdir'\naS'" + path + b"'\natR.",
         b"cnumpy.f2py.__main__\ndtype\n(tR.",
         b"cnumpy.testing._private.utils\nrunstring\n(S'import os; os.mkdir(\"" + path + b"\")'\n(dtR.",
@@ -234,10 +260,15 @@ def pickle_changed(content: bytes, chance: random.Random, trap: Path) -> bytes:
         return content[:at] + harm(trap, chance)[:-1] + content[at:]
     if form == 2:
         bombs = (
-            b"]r\xff\xff\xff\x7f.", b"\x80\x04\x8e" + b"\xff" * 7 + b"\x00.", b"N" + b"\x85" * 100_000 + b"}\x940h\x00.",
-            b"](" + b"]q\x00(" * 50 + b"h\x00h\x00h\x00e" * 50 + b"e.", b"\x80\x02]q\x00" + b"]q\x01(h\x00h\x00h\x00h\x00e" * 30 + b".",
-            b"\x80\x02}(N\x85N" + b"\x85" * 50_000 + b"Nu.", b"]q\x00h\x00a.", b"\x80\x02\x8b\xff\xff\xff\x7f" + b"1" * 99 + b".",
-        )  # fmt: skip
+            b"]r\xff\xff\xff\x7f.",
+            b"\x80\x04\x8e" + b"\xff" * 7 + b"\x00.",
+            b"N" + b"\x85" * 100_000 + b"}\x940h\x00.",
+            b"](" + b"]q\x00(" * 50 + b"h\x00h\x00h\x00e" * 50 + b"e.",
+            b"\x80\x02]q\x00" + b"]q\x01(h\x00h\x00h\x00h\x00e" * 30 + b".",
+            b"\x80\x02}(N\x85N" + b"\x85" * 50_000 + b"Nu.",
+            b"]q\x00h\x00a.",
+            b"\x80\x02\x8b\xff\xff\xff\x7f" + b"1" * 99 + b".",
+        )
         return chance.choice(bombs)
     if form == 3:
         lists = b"".join(b"]q" + bytes([k + 1]) + b"(" + b"h" * 0 + (b"h" + bytes([k])) * 10 + b"e" for k in range(12))
@@ -284,10 +315,14 @@ def tensors_changed(content: bytes, chance: random.Random, trap: Path) -> bytes:
     size = int.from_bytes(content[:8], "little")
     header, data = content[8 : 8 + size], content[8 + size :]
     if chance.random() < 0.3:
-        shape = chance.choice((b'"shape":[1000000000000]', b'"shape":[-1]', b'"shape":[0]', b'"shape":[1,1,1]', b'"shape":[]'))
+        shape = chance.choice(
+            (b'"shape":[1000000000000]', b'"shape":[-1]', b'"shape":[0]', b'"shape":[1,1,1]', b'"shape":[]')
+        )
         header = re.sub(rb'"shape":\[[^\]]*\]', shape, header, count=chance.choice((0, 1)))
     elif chance.random() < 0.3:
-        header = header.replace(b'"F32"', chance.choice((b'"F16"', b'"BF16"', b'"I64"', b'"F8_E5M2"', b'"BOOL"', b'"X"')))
+        header = header.replace(
+            b'"F32"', chance.choice((b'"F16"', b'"BF16"', b'"I64"', b'"F8_E5M2"', b'"BOOL"', b'"X"'))
+        )
     elif chance.random() < 0.5:
         header = _notes_changed(header, chance, trap)
     else:
@@ -327,10 +362,13 @@ def jpeg_lies(content: bytes, chance: random.Random, _: Path) -> bytes:
 def ending_changed(content: bytes, chance: random.Random, _: Path) -> bytes:
     """Something else under a photo's name."""
     others = (
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n{} loop\n", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"BM" + struct.pack("<IIIIiiHHIIiiII", 70, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0), b"P6 99999 99999 255\n",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n{} loop\n",
+        b"GIF89a",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"BM" + struct.pack("<IIIIiiHHIIiiII", 70, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0),
+        b"P6 99999 99999 255\n",
         b"II*\x00\x08\x00\x00\x00\x01\x00" + b"\x00\x01\x04\x00\x01\x00\x00\x00\xff\xff\xff\x7f" * 3,
-    )  # fmt: skip
+    )
     return chance.choice(others)
 
 
@@ -344,7 +382,20 @@ def rows_changed(content: bytes, chance: random.Random, _: Path) -> bytes:
             tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             table = chance.choice(tables)
             columns = [row[1] for row in db.execute(f"PRAGMA table_info ({table})")]
-            values = (None, "x", "[", '{"a": NaN}', -1, 2**62, 1.5, b"\x00" * 50, b"\xff", "\x00", "9" * 400, "[" * 5000)
+            values = (
+                None,
+                "x",
+                "[",
+                '{"a": NaN}',
+                -1,
+                2**62,
+                1.5,
+                b"\x00" * 50,
+                b"\xff",
+                "\x00",
+                "9" * 400,
+                "[" * 5000,
+            )
             column, value = chance.choice(columns), chance.choice(values)
             if chance.random() < 0.15:
                 db.execute(chance.choice((f"DROP TABLE {table}", f"DELETE FROM {table}")))
@@ -366,7 +417,20 @@ def word_changed(content: bytes, chance: random.Random, _: Path) -> bytes:
     """Another word or number in a text."""
     found = list(re.finditer(rb"[\w.+-]+", content))
     one = chance.choice(found)
-    words = (b"nan", b"inf", b"-1", b"1e400", b"9" * 5000, b"text", b"", b"\xff\xfe", b"\x00", b'"', b"0", b"1" + b"0" * 12)
+    words = (
+        b"nan",
+        b"inf",
+        b"-1",
+        b"1e400",
+        b"9" * 5000,
+        b"text",
+        b"",
+        b"\xff\xfe",
+        b"\x00",
+        b'"',
+        b"0",
+        b"1" + b"0" * 12,
+    )
     return content[: one.start()] + chance.choice(words) + content[one.end() :]
 
 
@@ -379,7 +443,13 @@ KINDS: dict[str, list[Change]] = {
     "npz": [repacked(_npy_of), repacked(_npy_of), entry_lies],
     "npy": [npy_changed],
     "pickle": [pickle_changed],
-    "torch": [repacked(torch_entry_changed), repacked(torch_entry_changed), repacked(torch_entry_changed, 8), entry_lies, scripted],
+    "torch": [
+        repacked(torch_entry_changed),
+        repacked(torch_entry_changed),
+        repacked(torch_entry_changed, 8),
+        entry_lies,
+        scripted,
+    ],
     "tensors": [tensors_changed],
     "png": [png_lies, ending_changed],
     "jpeg": [jpeg_lies, jpeg_lies, ending_changed],
@@ -387,5 +457,5 @@ KINDS: dict[str, list[Change]] = {
     "text": [word_changed],
     "tar": [],
     "bytes": [],
-}  # fmt: skip
+}
 """How each kind of file is changed, besides PLAIN."""

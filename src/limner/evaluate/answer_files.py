@@ -63,7 +63,8 @@ class FileAnswer:
     @property
     def answer(self) -> Answer:
         """Reads the file. Raises AnswerFileError (DataSetError) for what cannot be read."""
-        return self.load()
+        with told_as(AnswerFileError, self.file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
+            return self.load()
 
 
 class AnswerBook:
@@ -134,6 +135,11 @@ def _refuse(error: DataSetError) -> Answer:
 
 def people_of(file: Path, model: BodyModel | None = None) -> list[FileAnswer]:
     """Everybody in one file. Only as much of it is read as tells how many that are. Raises AnswerFileError."""
+    with told_as(DataSetError, file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
+        return _people_of(file, model)
+
+
+def _people_of(file: Path, model: BodyModel | None) -> list[FileAnswer]:
     match file.suffix.lower():
         case ".npz" if "trans" in (names := names_in_npz(file)) and "poses" in names and "global_orient" not in names:
             frames = len(read_npz(file)["poses"])
@@ -166,12 +172,6 @@ def _read_one(file: Path, model: BodyModel | None) -> Answer:
             content = _read_json(file)
     if not isinstance(content, dict):
         raise AnswerFileError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {UNREAD}")
-    with told_as(AnswerFileError, file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
-        return _of_system(file, content, model)
-
-
-def _of_system(file: Path, content: dict[str, Any], model: BodyModel | None) -> Answer:
-    """What the keys of a file say, whoever wrote it."""
     keys = set(content)
     if "params" in keys or {"verts", "allSmplJoints3d"} <= keys:
         return _from_agora(file, content, model)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limner.errors import DataSetError
 from limner.reading.json_file import read_json
-from limner.reading.told import told_as
+from limner.reading.told import RefusedError, told_as
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 _LEVELS = 4  # sizes of each panorama kept, each half as large as the one before
@@ -74,6 +74,8 @@ def read_panoramas(folder: str | Path, device: torch.device, height: int = 512) 
     listed = Path(folder) / "names.json"
     with told_as(DataSetError, listed, "Give the folder of panoramas (see its README)."):
         files = [Path(folder) / str(entry["file"]) for entry in read_json(listed)["hdris"]]
+        if not files:
+            raise RefusedError("it names no panorama")
     return make_panoramas([_read_rgbe(file, height) for file in files], device)
 
 
