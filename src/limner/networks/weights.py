@@ -197,6 +197,8 @@ def _spec(stored: dict[str, Any]) -> NetSpec:
     """The numbers of a header, each of its kind and no larger than a network that a photo can wait for."""
     numbers: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
     spec = NetSpec(**numbers)
+    if not isinstance(spec.hidden, tuple) or not 0 < len(spec.hidden) < 9:
+        raise RefusedError(f"it says that it is a network of {stored!r:.200}")
     sizes = (*spec.hidden, spec.stages, spec.num_betas, spec.num_expression)
     if spec.part not in PARTS or not all(isinstance(n, int) and 0 < n <= MOST_SIZE for n in sizes):
         raise RefusedError(f"it says that it is a network of {stored!r:.200}")

@@ -79,6 +79,7 @@ class Kind(Shell):
     """numpy.dtype"""
 
     def made(self, finish: Finish) -> Any:
+        self.state = finish(self.state)
         return self  # stays a record: nothing but arrays asks for it
 
     def dtype(self) -> np.dtype[Any]:
@@ -149,6 +150,15 @@ class Encoded(Shell):
         return text.encode("latin1")
 
 
+class Nothing(Shell):
+    """`bytes`, by which protocols 0 to 2 keep no bytes at all."""
+
+    def made(self, finish: Finish) -> bytes:
+        if self.given:
+            raise RefusedError("it makes bytes of something")
+        return b""
+
+
 class Rebuilt(Shell):
     """`copyreg._reconstructor`, by which protocols 0 and 1 keep objects of plain classes."""
 
@@ -212,6 +222,8 @@ NUMPY: Mapping[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "scalar"): Scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): FromBuffer for core in ("core", "_core")},
     ("_codecs", "encode"): Encoded,
+    ("__builtin__", "bytes"): Nothing,
+    ("builtins", "bytes"): Nothing,
 }
 """What arrays of numpy 1 and 2 are pickled with."""
 _SPARSE = {"csc": CscMatrix, "csr": CsrMatrix, "coo": CooMatrix}
@@ -387,7 +399,7 @@ def _array(raw: Any, kind: Any, shape: Any, order: str, finish: Finish) -> np.nd
         raise RefusedError("it holds an array without a kind")
     if order not in ("C", "F"):
         raise RefusedError("it holds an array of an odd order")
-    dtype, sizes = kind.dtype(), _shape(shape)
+    dtype, sizes = finish(kind).dtype(), _shape(shape)
     count = math.prod(sizes)
     if dtype.kind == "O":
         objects = raw if isinstance(raw, list) else [raw]
@@ -397,7 +409,7 @@ def _array(raw: Any, kind: Any, shape: Any, order: str, finish: Finish) -> np.nd
         for place, value in enumerate(objects):
             array[place] = finish(value)
     else:
-        raw = finish(raw) if isinstance(raw, Encoded) else raw
+        raw = finish(raw) if isinstance(raw, Encoded | Nothing) else raw
         raw = raw.encode("latin1") if isinstance(raw, str) else raw
         if not isinstance(raw, bytes | bytearray) or len(raw) != count * dtype.itemsize or not dtype.itemsize:
             raise RefusedError(f"an array says that it is {sizes} of {dtype}, but its bytes are not as many")
