@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -218,6 +219,7 @@ def changed(reader: Reader, valid: bytes, seed: int, case: int, trap: Path) -> b
 
 def run(arguments: argparse.Namespace) -> int:
     """Everything; returns the exit code."""
+    warnings.filterwarnings("ignore", "Duplicate name")  # some archives are to have it
     chosen = [reader for reader in readers() if not arguments.readers or reader.name in arguments.readers]
     counts: dict[str, Counter[str]] = {reader.name: Counter() for reader in chosen}
     with tempfile.TemporaryDirectory() as folder:

@@ -183,7 +183,8 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
     if found != expected:
         raise WeightsError(f"{path}: the tensors do not match the file's hash: it was altered or damaged. {cure}")
     depth = path.with_name(DEPTH_FILE)
-    net = build_net(spec, depth=depth if depth.exists() else None)
+    with told_as(WeightsError, path, cure):
+        net = build_net(spec, depth=depth if depth.exists() else None)
     wanted = _own_tensors(spec, net)
     if wanted.keys() != tensors.keys() or any(wanted[k].shape != tensors[k].shape for k in wanted):
         odd = sorted(wanted.keys() ^ tensors.keys())[:5] or [k for k in wanted if wanted[k].shape != tensors[k].shape]
