@@ -11,7 +11,7 @@ from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import BodyModelError
 from limner.reading.npz_file import read_npz
 from limner.reading.pickle_file import NumbersOnly
-from limner.reading.told import told_as, whole_file
+from limner.reading.told import check_regular, told_as, whole_file
 
 REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 DOWNLOAD = (
@@ -160,6 +160,8 @@ def _read_raw(file: Path) -> dict[str, Any]:
         raise BodyModelError(
             f"{file}: expected an .npz or .pkl file, got {file.suffix or 'no suffix'!r}.{unpack} {DOWNLOAD}"
         )
+    with told_as(BodyModelError, file, DOWNLOAD):
+        check_regular(file, MOST_BYTES)
     _check_content(file)
     if file.suffix == ".pkl":
         return _read_pickle(file)

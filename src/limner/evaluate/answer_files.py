@@ -26,8 +26,9 @@ from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.reading.json_file import MOST_DATA_BYTES, read_json
-from limner.reading.told import told_as
+from limner.reading.told import check_regular, told_as
 
+MOST_ANSWER_BYTES = 2**33
 ENDINGS = (".npz", ".npy", ".pkl", ".json", ".obj", ".ply")
 POSE_KEYS = {
     "global_orient": 1, "body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1,
@@ -136,6 +137,7 @@ def _refuse(error: DataSetError) -> Answer:
 def people_of(file: Path, model: BodyModel | None = None) -> list[FileAnswer]:
     """Everybody in one file. Only as much of it is read as tells how many that are. Raises AnswerFileError."""
     with told_as(DataSetError, file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
+        check_regular(file, MOST_ANSWER_BYTES)
         return _people_of(file, model)
 
 

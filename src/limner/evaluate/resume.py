@@ -110,8 +110,10 @@ class Ledger:
         for line in lines[1:] if lines[0] == json.dumps({"run": run}) else []:
             try:
                 content = parsed_json(line)
-                found.append(Done(**content | {"unanswered": tuple(content["unanswered"])}))
-            except (ValueError, TypeError, KeyError):
+                done = Done(**content | {"unanswered": tuple(content["unanswered"])})
+                if all(isinstance(value, float | int) for row in done.values.values() for value in row.values()):
+                    found.append(done)
+            except (ValueError, TypeError, KeyError, AttributeError):
                 continue  # cut off while it was written
         return found
 
