@@ -110,6 +110,8 @@ def estimate_photos(
             outcomes += _together(estimator, some, where, focal_px, Writer(out, estimator.body_model, formats, first))
             progress.advance(task, len(some))
     console.print(_table(outcomes))
+    if isinstance(estimator, Estimator) and estimator.converter is not None:
+        console.print(Text(estimator.converter.note), soft_wrap=True)
     if any(outcome.folder for outcome in outcomes):
         console.print(Text(f"Results are in {out.resolve()}"), soft_wrap=True)
     return 1 if any(outcome.folder is None for outcome in outcomes) else 0

@@ -22,6 +22,7 @@ from limner.errors import LimnerError
 from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
 from limner.io.image import list_photos
+from limner.pipeline.convert_body import BodyConverter
 from limner.reading.json_file import parsed_json
 from limner.reading.told import told_as, whole_file
 
@@ -82,7 +83,10 @@ def curate(
                 task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
                 for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
                     _keep(curated, message, progress, task)
-            return _report(curated, out, console)
+            code = _report(curated, out, console)
+            if (converter := BodyConverter.to(BodyModel.load(body_model))) is not None:
+                console.print(Text(converter.note), soft_wrap=True)
+            return code
         finally:
             curated.close()
 

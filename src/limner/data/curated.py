@@ -151,7 +151,8 @@ def _photo(key: str, split: Split, files: dict[str, bytes]) -> CuratedPhoto:
     t = {name: torch.from_numpy(array) for name, array in packed_arrays(files[".npz"]).items()}
     if len({len(tensor) for tensor in t.values()}) != 1:
         raise RefusedError(f"the arrays of {key} are of different lengths")
-    params = params_from_pose_vectors(t["pose"], t["betas"], t["expression"], t["transl"])
+    betas, expression = (t.get(f"limner_{name}", t[name]) for name in ("betas", "expression"))
+    params = params_from_pose_vectors(t["pose"], betas, expression, t["transl"])
     return CuratedPhoto(
         key=key,
         split=split,

@@ -168,14 +168,13 @@ def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
         "right_hand_confidence": hands["right"],
         "face_confidence": person.confidence[:, 76:].mean(1),
     }
-    name = "limner" if body_model.assets.extra.get("region") is not None else "smplx"
     return Motion(
         rotations=person.params.full_pose(),
         transl=person.params.transl,
         betas=person.params.betas[0],
         expression=person.params.expression,
         pelvis_rest=body_model.rest_joints(person.params)[0, 0],
-        body_model=name,
+        body_model=body_model.name,
         extras=extras,
     )
 
