@@ -205,6 +205,8 @@ def _from_coco(file: Path, content: dict[str, Any]) -> list[PhotoKeypoints]:
     people: dict[Any, list[PersonKeypoints]] = {}
     try:
         for image in content["images"]:
+            if not isinstance(image["file_name"], str):
+                raise TypeError(f"the name of a photo: {image['file_name']!r:.50}")
             names[image["id"]], people[image["id"]] = image["file_name"], []
         for k, entry in enumerate(content["annotations"]):
             if entry.get("keypoints"):  # COCO also lists people without points, in crowds
