@@ -70,11 +70,11 @@ def loaders(checkpoint: Path, converted: Path, onnx: bool) -> dict[tuple[str, st
     """Ways to a network in memory, their files in the page cache."""
 
     def plain() -> object:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=False)
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=False)
         return content, HRNet(256), ResNet(18, 224), ResNet(18, 256)
 
     def plain_tensors() -> object:
-        return torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=False)
+        return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=False)
 
     jobs: dict[tuple[str, str], Callable[[], object]] = {
         ("loading", "plain"): plain,

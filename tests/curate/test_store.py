@@ -13,6 +13,7 @@ from limner.curate.observe import with_points
 from limner.curate.records import Seen, from_bytes, join_seen, seen_from_tensors, seen_tensors, to_bytes
 from limner.curate.run import curate
 from limner.curate.store import FILE, ConflictError, CuratedSet, SetError
+from limner.errors import OutputError
 from tests.curate.fakes import MakeFake, SlidingFit, photos, seen_people
 
 
@@ -157,3 +158,67 @@ def test_missing_and_damaged_sets_say_what_to_do(tmp_path: Path):
 def test_a_run_killed_at_its_very_first_step_can_be_started_again(tmp_path: Path):
     sqlite3.connect(tmp_path / FILE).execute("PRAGMA journal_mode = WAL").connection.close()  # a file without tables
     assert CuratedSet.make(tmp_path).photo_counts() == {}
+
+
+def through(folder: Path) -> list[object]:
+    """Everything that a set says of its people."""
+    curated = CuratedSet.open(folder)
+    try:
+        people = curated.people(None, "photo")
+        return [people, [curated.photo(p.photo) for p in people], [curated.thumb(p.id) for p in people]]
+    finally:
+        curated.close()
+
+
+def test_a_zeroed_page_is_never_taken_for_an_empty_set(made: Path, tmp_path: Path):
+    folder = shutil.copytree(made, tmp_path / "set")
+    whole, content = through(folder), (folder / FILE).read_bytes()
+    pages, told = len(content) // 4096, 0
+    for page in range(0, pages, max(1, pages // 40)):
+        for beside in folder.glob(f"{FILE}-*"):
+            beside.unlink()
+        (folder / FILE).write_bytes(content[: 4096 * page] + bytes(4096) + content[4096 * (page + 1) :])
+        try:
+            assert through(folder)[0] == whole[0]  # a page of one body's numbers: its people are still all there
+        except SetError as error:
+            assert "Put back a copy, or curate again" in str(error)
+            told += 1
+    assert told > 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE changes",
+        "DELETE FROM blobs WHERE person = 1",
+        "UPDATE people SET decision = 'perhaps'",
+        "UPDATE people SET flags = '['",
+        "UPDATE people SET scores = x'ff'",
+        "UPDATE people SET photo = 99 WHERE id = 2",
+        "UPDATE photos SET note = 5.5",
+    ],
+)
+def test_rows_that_limner_never_wrote_are_damage(made: Path, tmp_path: Path, change: str):
+    folder = shutil.copytree(made, tmp_path / "set")
+    with sqlite3.connect(folder / FILE) as other:
+        other.execute("PRAGMA foreign_keys = OFF")
+        other.execute(change)
+    other.close()
+    if change.endswith("5.5"):  # SQLite makes a text of it, in a column of texts
+        through(folder)
+        return
+    with pytest.raises(SetError, match=r"damaged.*Put back a copy"):
+        through(folder)
+
+
+def test_a_set_that_is_held_is_not_called_damaged(made: Path, tmp_path: Path):
+    folder = shutil.copytree(made, tmp_path / "set")
+    curated = CuratedSet.open(folder)
+    curated._connection.execute("PRAGMA busy_timeout = 10")
+    holder = sqlite3.connect(folder / FILE, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OutputError, match="Another program holds it"):
+        curated.decide(1, 0, "accepted", "Anna")
+    holder.close()
+    curated.decide(1, 0, "accepted", "Anna")
+    curated.close()

@@ -261,3 +261,11 @@ def test_missing_files_and_photos(tmp_path):
     photos = read_keypoints(save(tmp_path / "a_keypoints.json", openpose()))
     with pytest.raises(KeypointFileError, match="no keypoints for the photo 'b', only for: a. Name"):
         keypoints_of("b.jpg", photos)
+
+
+@pytest.mark.parametrize("name", [float("nan"), None, 5, ["a.jpg"]])
+def test_a_photo_without_a_name_is_told(tmp_path, name):
+    content = {"images": [{"id": 1, "file_name": name}], "annotations": []}
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    with pytest.raises(KeypointFileError, match="name of a photo"):
+        read_keypoints(tmp_path / "coco.json")

@@ -1,9 +1,5 @@
 """How is a body-model file read safely? SMPL-X `.npz` and `.pkl` in, plain arrays out."""
 
-import io
-import pickle
-import zipfile
-import zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +9,9 @@ import numpy as np
 
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import BodyModelError
+from limner.reading.npz_file import read_npz
+from limner.reading.pickle_file import NumbersOnly
+from limner.reading.told import check_regular, told_as, whole_file
 
 REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 DOWNLOAD = (
@@ -54,6 +53,10 @@ SMPLX_VERTEX_IDS = (
     5361, 4933, 5058, 5169, 5286, 8079, 7669, 7794, 7905, 8022,
 )  # fmt: skip
 SMPLX_VERTICES = 10475
+MOST_BYTES = 2**30
+"""1 GB; SMPL-X of v1.1 takes 0.25."""
+MOST_METRES = 1e6
+"""No number of a body model is as large; damaged ones are."""
 WEIGHTS_ENDINGS = (".ckpt", ".pth", ".pt", ".safetensors")
 
 
@@ -70,6 +73,13 @@ def read_body_assets(path: str | Path | None = None) -> BodyAssets:
     """
     file = embedded_body_path() if path is None else Path(path).expanduser()
     raw = _read_raw(file)
+    with told_as(BodyModelError, file, f"Its arrays do not fit together. {DOWNLOAD}"):
+        assets = _assets(file, raw)
+    check_assets(assets)
+    return assets
+
+
+def _assets(file: Path, raw: dict[str, Any]) -> BodyAssets:
     _check_variant(file, raw)
     shapedirs = np.asarray(raw["shapedirs"])
     shape_count, expression_count = _split_directions(file, raw, shapedirs.shape[-1])
@@ -155,14 +165,13 @@ def _read_raw(file: Path) -> dict[str, Any]:
         raise BodyModelError(
             f"{file}: expected an .npz or .pkl file, got {file.suffix or 'no suffix'!r}.{unpack} {DOWNLOAD}"
         )
+    with told_as(BodyModelError, file, DOWNLOAD):
+        check_regular(file, MOST_BYTES)
     _check_content(file)
     if file.suffix == ".pkl":
         return _read_pickle(file)
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {key: value for key in archive.files if (value := _array_or_none(archive, key)) is not None}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise BodyModelError(f"{file} cannot be read ({error}): it is damaged or cut off. {DOWNLOAD}") from error
+    with told_as(BodyModelError, file, f"It is no .npz of arrays, or cut off. {DOWNLOAD}"):
+        return read_npz(file, "leave out", most_bytes=MOST_BYTES)  # SMPL-X stores some notes as objects
 
 
 def _folder_hint(folder: Path) -> str:
@@ -210,63 +219,41 @@ def file_notes(assets: BodyAssets) -> list[str]:
     return notes
 
 
-def _array_or_none(archive: Any, key: str) -> np.ndarray | None:
-    """One array of an archive, or None where it holds pickled objects (SMPL-X stores some notes that way)."""
-    try:
-        return archive[key]
-    except ValueError as error:
-        if "pickle" in str(error):
-            return None
-        raise
-
-
-class _Inert:
-    """Stands for chumpy arrays: keeps their state, runs nothing."""
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
-
-
-class NumbersOnly(pickle.Unpickler):
-    """Unpickles numpy and scipy.sparse arrays; chumpy classes become inert records; all else is refused."""
-
-    _NUMPY = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] == "chumpy":
-            return _Inert
-        if module.split(".")[0] == "numpy" and name in self._NUMPY:
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        if module.startswith("scipy.sparse") and name in {"csc_matrix", "csr_matrix", "coo_matrix"}:
-            import scipy.sparse
-
-            return getattr(scipy.sparse, name)
-        if (module, name) in {("_codecs", "encode"), ("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")}:
-            return super().find_class(module, name)
-        if (module, name) in {("__builtin__", "object"), ("builtins", "object")}:
-            return object
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no file of numbers needs")
-
-
 def _read_pickle(file: Path) -> dict[str, Any]:
-    try:
-        content = NumbersOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
-        raise BodyModelError(
-            f"{file} is refused or damaged: {error}. Only arrays are read from pickles. {DOWNLOAD}"
-        ) from error
+    with told_as(BodyModelError, file, f"Only arrays are read from pickles. {DOWNLOAD}"):
+        content = NumbersOnly(whole_file(file, MOST_BYTES)).load()
     if not isinstance(content, dict):
         raise BodyModelError(f"{file} holds a {type(content).__name__}, expected a dict of arrays. {DOWNLOAD}")
     return {str(key): array for key, value in content.items() if (array := _plain(value)) is not None}
 
 
 def _plain(value: Any) -> Any:
-    """A plain array from what model pickles hold (arrays, sparse matrices, chumpy records), else None."""
-    if isinstance(value, _Inert):
-        state = value.state if isinstance(value.state, dict) else {}
-        return _plain(state.get("x"))
-    if hasattr(value, "toarray"):
-        return np.asarray(value.toarray())
+    """A plain array of numbers or texts, else None."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value
     return np.asarray(value) if isinstance(value, int | float) else None
+
+
+def check_assets(assets: BodyAssets, cure: str = DOWNLOAD) -> None:
+    """Raise BodyModelError for arrays whose shapes, numbers or indices cannot belong to one body."""
+    V, F = len(assets.v_template), len(assets.faces)
+    J, S, E = len(JOINT_NAMES), assets.shape_directions.shape[-1], assets.expression_directions.shape[-1]
+    shapes: dict[str, tuple[int, ...]] = {
+        "v_template": (V, 3), "shape_directions": (V, 3, S), "expression_directions": (V, 3, E),
+        "joint_regressor": (J, V), "weights": (V, J), "faces": (F, 3), "hand_means": (2, 45),
+        "landmark_faces": (51,), "landmark_barycentric": (51, 3), "vertex_ids": (21,),
+        "contour_barycentric": (*assets.contour_faces.shape[:1], 17, 3),
+        "contour_faces": (*assets.contour_faces.shape[:1], 17), "pose_directions": (V, 3, 9 * (J - 1)),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        array = getattr(assets, name)
+        if array is None:
+            continue
+        if array.shape != shape or not V or not F:
+            raise BodyModelError(f"{assets.path}: {name} has the shape {array.shape}, expected {shape}. {cure}")
+        if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.abs(array).max(initial=0) < MOST_METRES):
+            raise BodyModelError(f"{assets.path}: {name} has numbers that no body has: it is damaged. {cure}")
+    for name, most in (("faces", V), ("landmark_faces", F), ("contour_faces", F), ("vertex_ids", V)):
+        array = getattr(assets, name)
+        if array.size and not 0 <= array.min() <= array.max() < most:
+            raise BodyModelError(f"{assets.path}: {name} names what the file lacks: it is damaged. {cure}")

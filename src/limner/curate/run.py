@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
 from limner.io.image import list_photos
 from limner.pipeline.convert_body import BodyConverter
+from limner.reading.json_file import parsed_json
+from limner.reading.told import told_as, whole_file
 
 BATCH = 16
 """Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""
@@ -93,16 +96,12 @@ def read_provenance(path: Path) -> dict[str, Origin]:
 
     `file` is the photo's name, or its whole path. Raises SetError, which names the cure.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, ValueError, csv.Error) as error:
-        raise SetError(
-            f"cannot read {path} ({error}). Give a CSV file with the columns {', '.join(COLUMNS)}."
-        ) from error
+    cure = f"Give a CSV file with the columns {', '.join(COLUMNS)}."
+    with told_as(SetError, path, cure), io.StringIO(whole_file(path, 2**28).decode("utf-8-sig"), newline="") as handle:
+        rows = list(csv.DictReader(handle))
     if rows and "file" not in rows[0]:
         raise SetError(f"{path} has the columns {', '.join(map(str, rows[0]))}, expected {', '.join(COLUMNS)}.")
-    return {row["file"]: Origin(row.get("licence") or "", row.get("source") or "") for row in rows}
+    return {row["file"] or "": Origin(row.get("licence") or "", row.get("source") or "") for row in rows}
 
 
 def _origin(file: Path, origins: dict[str, Origin], licence: str) -> tuple[str, str]:
@@ -161,7 +160,8 @@ def load_set_priors(curated: CuratedSet, vposer: Path | None = None) -> PosePrio
 
 def _settings_of(curated: CuratedSet) -> dict[str, str]:
     """What a set was begun with; nothing before its first run."""
-    return json.loads(curated.meta(SETTINGS) or "{}")
+    with told_as(SetError, curated.folder, "Its settings are damaged: put back a copy, or curate again."):
+        return {str(name): str(value) for name, value in parsed_json(curated.meta(SETTINGS) or "{}").items()}
 
 
 def _batches(

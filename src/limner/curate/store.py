@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,10 +33,12 @@ from limner.curate.records import (
     to_bytes,
 )
 from limner.errors import LimnerError, OutputError
+from limner.reading.told import RefusedError, told_as
 
 FILE = "set.sqlite"
 RUNNING = "running.lock"
 FORMAT = 1
+CURE = "Put back a copy, or curate again."
 Order = Literal["best", "worst", "photo"]
 ORDERS: dict[Order, str] = {"best": "quality DESC, id", "worst": "quality, id", "photo": "photo, rank"}
 LEASE_SECONDS = 120.0
@@ -145,12 +147,12 @@ class CuratedSet:
                         db.execute(statement)
                     db.execute("INSERT INTO meta VALUES ('format', ?)", (str(FORMAT),))
             begun.close()
-        except (OSError, sqlite3.OperationalError) as error:
+        except OSError as error:
             raise OutputError(
                 f"cannot make a set in {folder} ({error}). Give a folder that you may write to."
             ) from error
         except sqlite3.DatabaseError as error:
-            raise SetError(_damaged(folder, error)) from error
+            raise _own_error(folder, error) from error
         return cls.open(folder)
 
     @classmethod
@@ -162,12 +164,33 @@ class CuratedSet:
             )
         try:
             found = cls(folder)
+            found._check_whole()
             version = found.meta("format")
         except sqlite3.DatabaseError as error:
-            raise SetError(_damaged(folder, error)) from error
+            raise _own_error(folder, error) from error
         if version != str(FORMAT):
             raise SetError(f"{folder} has format {version}, this limner reads {FORMAT}. Use the limner that made it.")
         return found
+
+    def _check_whole(self) -> None:
+        """Raise DatabaseError for a file with a damaged page: its people would be missing without a word.
+
+        Reads all of the file, once for each time that it is opened; indices are compared with what they point to.
+        """
+        said = [str(row[0]) for row in self._rows("PRAGMA integrity_check (1)")]
+        if said != ["ok"]:
+            raise sqlite3.DatabaseError(said[0].splitlines()[-1][:200] if said else "it is no set")
+        with closing(sqlite3.connect(":memory:")) as empty:
+            empty.executescript(SCHEMA)
+            for (table,) in empty.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                wanted, columns = (
+                    [row[1] for row in db.execute(f"PRAGMA table_info ({table})")] for db in (empty, self._connection)
+                )
+                if wanted != columns:
+                    raise sqlite3.DatabaseError(f"its table {table} has the columns {', '.join(columns) or 'none'}")
+        lost = "SELECT 1 FROM people LEFT JOIN blobs ON person = id WHERE seen IS NULL OR (fitted = 1 AND fit IS NULL)"
+        if self._rows("PRAGMA foreign_key_check") or self._rows(f"{lost} LIMIT 1"):
+            raise sqlite3.DatabaseError("it lacks a photo or a body of its people")
 
     def close(self) -> None:
         """Let go of the file; what was committed is in it already."""
@@ -178,19 +201,28 @@ class CuratedSet:
     def _write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it is in the file after the block, or nothing."""
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
-            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+            except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.DatabaseError):
+                    raise _own_error(self.folder, error) from error
                 raise
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise _own_error(self.folder, error) from error
+
+    def _telling(self) -> AbstractContextManager[None]:
+        """Within, what a damaged row makes its reader raise becomes SetError."""
+        return told_as(SetError, self.folder / FILE, CURE)
 
     # the set
 
@@ -229,7 +261,8 @@ class CuratedSet:
     def unfinished(self) -> list[tuple[int, Path, bool]]:
         """Photos that still need work, in the order they were added: id, path, whether networks have looked."""
         rows = self._rows("SELECT id, path, state FROM photos WHERE state IN ('new', 'seen') ORDER BY id")
-        return [(row["id"], Path(row["path"]), row["state"] == "seen") for row in rows]
+        with self._telling():
+            return [(row["id"], Path(row["path"]), row["state"] == "seen") for row in rows]
 
     def retry_failed(self) -> None:
         """Failed photos become new ones."""
@@ -292,7 +325,9 @@ class CuratedSet:
     def seen_in(self, photo: int) -> Seen:
         """What the networks saw in a photo that has people."""
         query = "SELECT seen FROM people JOIN blobs ON person = people.id WHERE photo = ? ORDER BY rank"
-        return join_seen([seen_from_tensors(from_bytes(row["seen"])) for row in self._rows(query, (photo,))])
+        rows = self._rows(query, (photo,))
+        with self._telling():
+            return join_seen([seen_from_tensors(from_bytes(row["seen"])) for row in rows])
 
     # looking
 
@@ -301,31 +336,37 @@ class CuratedSet:
         rows = self._rows("SELECT * FROM photos WHERE id = ?", (photo,))
         if not rows:
             raise KeyError(photo)
-        return _photo(rows[0])
+        with self._telling():
+            return _photo(rows[0])
 
     def photos_in_state(self, state: str, limit: int = 1000) -> list[PhotoRow]:
         """Photos in a state, in the order they were added."""
         rows = self._rows("SELECT * FROM photos WHERE state = ? ORDER BY id LIMIT ?", (state, limit))
-        return [_photo(row) for row in rows]
+        with self._telling():
+            return [_photo(row) for row in rows]
 
     def person(self, person: int) -> PersonRow:
         """One fitted person; KeyError if there is none."""
         rows = self._rows("SELECT * FROM people WHERE id = ? AND fitted = 1", (person,))
         if not rows:
             raise KeyError(person)
-        return _person(rows[0])
+        with self._telling():
+            return _person(rows[0])
 
     def people_of(self, photo: int) -> list[PersonRow]:
         """The fitted people of a photo, in order."""
         rows = self._rows("SELECT * FROM people WHERE photo = ? AND fitted = 1 ORDER BY rank", (photo,))
-        return [_person(row) for row in rows]
+        with self._telling():
+            return [_person(row) for row in rows]
 
     def people(self, decision: Decision | None, order: Order, offset: int = 0, limit: int = 100) -> list[PersonRow]:
         """A page of the queue; `decision` None: all."""
         where = "" if decision is None else "AND decision = ?"
         query = f"SELECT * FROM people WHERE fitted = 1 {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?"
         values = (limit, offset) if decision is None else (decision, limit, offset)
-        return [_person(row) for row in self._rows(query, values)]
+        rows = self._rows(query, values)
+        with self._telling():
+            return [_person(row) for row in rows]
 
     def chosen(self, min_quality: float | None) -> Iterator[tuple[PhotoRow, list[PersonRow]]]:
         """Photos with their accepted people, and with open ones of at least this quality unless it is None."""
@@ -343,19 +384,25 @@ class CuratedSet:
         rows = self._rows("SELECT seen, fit FROM blobs WHERE person = ? AND fit IS NOT NULL", (person,))
         if not rows:
             raise KeyError(person)
-        return seen_from_tensors(from_bytes(rows[0]["seen"])), params_from_tensors(from_bytes(rows[0]["fit"]))
+        with self._telling():
+            return seen_from_tensors(from_bytes(rows[0]["seen"])), params_from_tensors(from_bytes(rows[0]["fit"]))
 
     def thumb(self, person: int) -> bytes:
         """A small JPEG; KeyError if there is none."""
         rows = self._rows("SELECT thumb FROM blobs WHERE person = ?", (person,))
         if not rows or rows[0]["thumb"] is None:
             raise KeyError(person)
-        return bytes(rows[0]["thumb"])
+        with self._telling():
+            return bytes(rows[0]["thumb"])
 
     def changes(self, person: int) -> list[Change]:
         """What reviewers did to a person, newest first."""
         rows = self._rows("SELECT * FROM changes WHERE person = ? ORDER BY id DESC", (person,))
-        return [Change(row["at"], row["reviewer"], row["action"], bool(row["undone"])) for row in rows]
+        with self._telling():
+            return [
+                Change(float(row["at"]), _text(row["reviewer"]), _text(row["action"]), bool(row["undone"]))
+                for row in rows
+            ]
 
     # reviewing
 
@@ -395,7 +442,8 @@ class CuratedSet:
                 "SELECT * FROM changes WHERE person = ? AND undone = 0 ORDER BY id DESC LIMIT 1", (person,)
             ).fetchone()
             if last is not None:
-                before = json.loads(last["before"])
+                with self._telling():
+                    before = {name: value for name, value in json.loads(last["before"]).items() if name in _CHANGEABLE}
                 columns = ", ".join(f"{name} = ?" for name in before)
                 db.execute(
                     f"UPDATE people SET {columns}, version = version + 1 WHERE id = ?", (*before.values(), person)
@@ -481,8 +529,19 @@ def only_one_run(folder: Path) -> Iterator[None]:
         lock.close()
 
 
-def _damaged(folder: Path, error: Exception) -> str:
-    return f"{folder / FILE} is damaged ({error}). Put back a copy, or curate again."
+def _own_error(folder: Path, error: sqlite3.DatabaseError) -> LimnerError:
+    """What SQLite says, as an error with its cure: not all of it is damage."""
+    cures = {
+        sqlite3.SQLITE_BUSY: "Another program holds it: end that, then try again.",
+        sqlite3.SQLITE_LOCKED: "Another program holds it: end that, then try again.",
+        sqlite3.SQLITE_FULL: "The disk is full: free some space.",
+        sqlite3.SQLITE_READONLY: "It may not be written: change its permissions.",
+        sqlite3.SQLITE_CANTOPEN: "It cannot be opened: look at the permissions of the folder.",
+    }
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in cures:
+        return OutputError(f"cannot make a set in {folder}, or use it ({error}). {cures[code]}")
+    return SetError(f"{folder / FILE} is damaged ({error}). {CURE}")
 
 
 def _judged_values(one: Judged) -> tuple[float, str, str, str]:
@@ -492,23 +551,33 @@ def _judged_values(one: Judged) -> tuple[float, str, str, str]:
 
 
 def _photo(row: sqlite3.Row) -> PhotoRow:
-    size = None if row["width"] is None else (row["width"], row["height"])
-    return PhotoRow(
-        row["id"], Path(row["path"]), row["state"], row["note"], row["sha256"], size, row["licence"], row["source"]
-    )
+    size = None if row["width"] is None else (int(row["width"]), int(row["height"]))
+    state, note, licence, source = (_text(row[name]) for name in ("state", "note", "licence", "source"))
+    sha256 = None if row["sha256"] is None else _text(row["sha256"])
+    return PhotoRow(int(row["id"]), Path(row["path"]), state, note, sha256, size, licence, source)
+
+
+def _text(value: object) -> str:
+    """A text of the file; SQLite keeps anything in any column."""
+    if not isinstance(value, str):
+        raise RefusedError(f"{value!r:.50} stands in the place of a text")
+    return value
 
 
 def _person(row: sqlite3.Row) -> PersonRow:
+    if row["decision"] not in DECISIONS:
+        raise RefusedError(f"a person is {row['decision']!r:.50}")
+    scores = {str(name): float(value) for name, value in json.loads(row["scores"]).items()}
     return PersonRow(
-        id=row["id"],
-        photo=row["photo"],
-        rank=row["rank"],
-        version=row["version"],
+        id=int(row["id"]),
+        photo=int(row["photo"]),
+        rank=int(row["rank"]),
+        version=int(row["version"]),
         decision=row["decision"],
-        reviewer=row["reviewer"],
-        changed=row["changed"],
-        quality=row["quality"],
-        verdict=row["verdict"],
-        flags=tuple(json.loads(row["flags"])),
-        scores=json.loads(row["scores"]),
+        reviewer=_text(row["reviewer"]),
+        changed=float(row["changed"]),
+        quality=float(row["quality"]),
+        verdict=_text(row["verdict"]),
+        flags=tuple(_text(flag) for flag in json.loads(row["flags"])),
+        scores=scores,
     )

@@ -7,15 +7,18 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
-from limner.errors import LimnerError
+from limner.errors import DataSetError, LimnerError
 from limner.io.atomic import atomic_write
 from limner.io.image_limits import open_image
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import RefusedError, told_as
 
 JPEG_QUALITY = 92
+MOST_SIDE_PX = 2048
+"""No crop for a network is larger."""
 
 
 def crops_path(shard: Path) -> Path:
@@ -53,27 +56,35 @@ class CropPictures:
     """Crops of many shards, held in memory as JPEGs (about 20 kB each) and decoded on demand."""
 
     def __init__(self, paths: list[Path]):
-        """Raises LimnerError for a missing or damaged file."""
+        """Raises DataSetError for a missing or damaged file."""
         self.codes: list[np.ndarray] = []
+        self._paths: list[Path] = []
         for path in paths:
-            try:
-                shard = load_file(path)
-            except (FileNotFoundError, SafetensorError) as error:
-                raise LimnerError(
-                    f"{path} is missing or damaged ({error}): make it with `limner harvest --crops`; delete the shard "
-                    "beside it first, if it was harvested without."
-                ) from error
-            self.codes += np.split(shard["jpeg"].numpy(), shard["ends"].numpy()[:-1])
+            cure = (
+                "Make it with `limner harvest --crops`; delete the shard beside it first, if it was harvested without."
+            )
+            with told_as(DataSetError, path, cure):
+                shard = read_tensors(path)[0]
+                codes = np.split(shard["jpeg"].numpy(), shard["ends"].numpy()[:-1])
+                if not all(len(code) and bytes(code[:2]) == b"\xff\xd8" for code in codes):
+                    raise RefusedError("not all of it are JPEGs")
+            self.codes += codes
+            self._paths += [path] * len(codes)
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getitem__(self, rows: Int[Tensor, "B"]) -> Float[Tensor, "B 3 S S"]:
-        """RGB in [0, 1]. Raises PhotoError for a damaged one."""
-        rgb = np.stack([_decode(self.codes[i], f"crop {i}") for i in rows.tolist()])
+        """RGB in [0, 1]. Raises DataSetError for a damaged picture."""
+        rgb = np.stack([self._decoded(i) for i in rows.tolist()])
         return torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255
 
-
-def _decode(code: np.ndarray, name: str) -> np.ndarray:
-    with open_image(io.BytesIO(code.tobytes()), name, ("JPEG",)) as image:
-        return np.asarray(image.convert("RGB"))
+    def _decoded(self, row: int) -> np.ndarray:
+        path = self._paths[row]
+        with (
+            told_as(DataSetError, path, "A picture in it is damaged: delete it and its shard, and harvest again."),
+            open_image(io.BytesIO(self.codes[row].tobytes()), f"{path}, crop {row}", ("JPEG",)) as image,
+        ):
+            if max(image.size) > MOST_SIDE_PX or image.width != image.height:
+                raise RefusedError(f"a crop of {image.size} pixels")
+            return np.asarray(image.convert("RGB"))

@@ -1,7 +1,6 @@
 """How is a curated set read that `limner curate-export` wrote? Photo by photo, with its people, licence and source."""
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,14 @@ from limner.body.params import BodyParams
 from limner.errors import LimnerError
 from limner.geometry.camera import Camera
 from limner.io.image_limits import open_image
+from limner.reading.json_file import parsed_json, read_json
+from limner.reading.npz_file import packed_arrays
+from limner.reading.told import RefusedError, told_as
 
 FORMAT, VERSION = "limner-curated", 1
 DESCRIPTION = "dataset.json"
 IMAGES = (".jpg", ".png")
+AGAIN = "Export the set again."
 Split = Literal["train", "val"]
 
 
@@ -108,35 +111,31 @@ def read_curated(folder: Path, split: Split, licences: Sequence[str] | None = No
     """
     check_curated(folder)
     for path in sorted((folder / "shards").glob(f"{split}-*.tar")):
-        try:
-            with tarfile.open(path) as tar:
-                for key, files in _samples(tar):
-                    sample = _photo(key, split, files)
-                    if licences is None or sample.licence in licences:
-                        yield sample
-        except (tarfile.TarError, OSError, KeyError, ValueError) as error:
-            raise CuratedError(f"{path} is damaged ({type(error).__name__}: {error}). Export the set again.") from error
+        with told_as(CuratedError, path, AGAIN), tarfile.open(path, "r:") as tar:
+            for key, files in _samples(tar, path.stat().st_size):
+                sample = _photo(key, split, files)
+                if licences is None or sample.licence in licences:
+                    yield sample
 
 
 def check_curated(folder: Path) -> dict[str, Any]:
     """What an exported set says of itself: body, counts, licences. Raises CuratedError."""
-    try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    made = f"limner curate-export SET --out {folder}"
+    cure = f"It is no curated data set of limner, version {VERSION}. Make it with: {made}"
+    with told_as(CuratedError, folder, cure):
+        described = read_json(folder / DESCRIPTION)
         if described["format"] != FORMAT or described["version"] != VERSION:
-            raise ValueError(f"format {described['format']!r} version {described['version']}")
+            raise RefusedError(f"format {described['format']!r:.50} version {described['version']!r:.50}")
         return dict(described)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CuratedError(
-            f"{folder} holds no curated data set of limner, version {VERSION} ({error}). Make it with: limner "
-            f"curate-export SET --out {folder}"
-        ) from error
 
 
-def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _samples(tar: tarfile.TarFile, size: int) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Neighbouring files of one key, by ending."""
     key, files = "", dict[str, bytes]()
     for entry in tar:
         name = Path(entry.name)
+        if entry.size > size:  # a sparse entry says that it is as long as it likes
+            raise RefusedError(f"{entry.name!r:.100} says that it has {entry.size} bytes")
         if name.stem != key and files:
             yield key, files
             files = {}
@@ -148,9 +147,10 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 
 def _photo(key: str, split: Split, files: dict[str, bytes]) -> CuratedPhoto:
-    about = json.loads(files[".json"])
-    with np.load(io.BytesIO(files[".npz"]), allow_pickle=False) as archive:
-        t = {name: torch.from_numpy(archive[name]) for name in archive.files}
+    about = parsed_json(files[".json"])
+    t = {name: torch.from_numpy(array) for name, array in packed_arrays(files[".npz"]).items()}
+    if len({len(tensor) for tensor in t.values()}) != 1:
+        raise RefusedError(f"the arrays of {key} are of different lengths")
     betas, expression = (t.get(f"limner_{name}", t[name]) for name in ("betas", "expression"))
     params = params_from_pose_vectors(t["pose"], betas, expression, t["transl"])
     return CuratedPhoto(

@@ -6,15 +6,20 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from limner.body.axis_angle import params_from_pose_vectors
 from limner.body.params import BodyParams
+from limner.errors import DataSetError
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.atomic import atomic_write
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import RefusedError, told_as
+
+HARVEST = "Delete it, and make it again with `limner harvest`."
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,21 @@ def write_shard(path: Path, evidence: Evidence) -> None:
 
 
 def read_shards(paths: list[Path]) -> Evidence:
-    """All shards as one record, float32."""
-    parts = [load_file(path) for path in paths]
-    t = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+    """All shards as one record, float32. Raises DataSetError for a missing or damaged one."""
+    parts = [_read_tensors(path) for path in paths]
+    with told_as(DataSetError, ", ".join(map(str, paths[:3])), "The shards do not fit together. " + HARVEST):
+        return _evidence({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    with told_as(DataSetError, path, HARVEST):
+        tensors = read_tensors(path)[0]
+        if len({len(tensor) for tensor in tensors.values()}) != 1:
+            raise RefusedError("its tensors are of different lengths")
+    return tensors
+
+
+def _evidence(t: dict[str, Tensor]) -> Evidence:
     params = params_from_pose_vectors(t["pose"], t["betas"], t["expression"], t["transl"])
     return Evidence(
         pooled=t["pooled"].float(),

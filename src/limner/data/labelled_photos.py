@@ -4,7 +4,6 @@ Evaluation reads the people that can be scored (`evaluate.photo_sets`); who lear
 everybody, of crowds and of photos of nobody too.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from torch import Tensor
 
 from limner.body.keypoints import KEYPOINT_SETS
 from limner.errors import DataSetError
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
+from limner.reading.told import told_as
 
 FILE = "annotations.json"
 COCO17 = KEYPOINT_SETS["coco17"]
@@ -54,6 +55,12 @@ def read_labelled_photos(folder: Path) -> list[LabelledPhoto]:
     damaged file and for labels without a person.
     """
     content = _load(folder / FILE)
+    with told_as(DataSetError, folder / FILE, f"Expected {LAYOUT}. Export it again."):
+        return _photos(folder, content)
+
+
+def _photos(folder: Path, content: dict[str, Any]) -> list[LabelledPhoto]:
+    """The photos of a file whose two lists are there."""
     kinds = _person_kinds(content)
     entries: dict[Any, list[dict[str, Any]]] = {}
     for entry in content["annotations"]:
@@ -80,10 +87,8 @@ def _load(file: Path) -> dict[str, Any]:
             f"{file} does not exist ({file.parent} holds {', '.join(others[:3])}): expected {LAYOUT}. Rename or copy "
             "yours."
         )
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataSetError(f"{file} cannot be read ({error}): expected {LAYOUT}. Copy it again.") from error
+    with told_as(DataSetError, file, f"Expected {LAYOUT}. Copy it again."):
+        content = read_json(file, MOST_DATA_BYTES)
     lists = isinstance(content, dict) and all(
         isinstance(content.get(key), list) and all(isinstance(entry, dict) for entry in content[key])
         for key in ("images", "annotations")

@@ -3,7 +3,6 @@
 Each reader says what it assumes. All give camera axes (x right, y down, z into the scene) in metres.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,10 @@ from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.io.motion_file import OWN_BODY, with_own_numbers
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
+from limner.reading.told import check_regular, told_as
 
+MOST_ANSWER_BYTES = 2**33
 ENDINGS = (".npz", ".npy", ".pkl", ".json", ".obj", ".ply")
 POSE_KEYS = {
     "global_orient": 1, "body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1,
@@ -63,7 +65,8 @@ class FileAnswer:
     @property
     def answer(self) -> Answer:
         """Reads the file. Raises AnswerFileError (DataSetError) for what cannot be read."""
-        return self.load()
+        with told_as(AnswerFileError, self.file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
+            return self.load()
 
 
 class AnswerBook:
@@ -134,6 +137,12 @@ def _refuse(error: DataSetError) -> Answer:
 
 def people_of(file: Path, model: BodyModel | None = None) -> list[FileAnswer]:
     """Everybody in one file. Only as much of it is read as tells how many that are. Raises AnswerFileError."""
+    with told_as(DataSetError, file, f"Its arrays have unusual shapes or numbers. {UNREAD}"):
+        check_regular(file, MOST_ANSWER_BYTES)
+        return _people_of(file, model)
+
+
+def _people_of(file: Path, model: BodyModel | None) -> list[FileAnswer]:
     match file.suffix.lower():
         case ".npz" if "trans" in (names := names_in_npz(file)) and "poses" in names and "global_orient" not in names:
             frames = len(read_npz(file)["poses"])
@@ -252,18 +261,16 @@ def _starts_with_list(file: Path) -> bool:
 
 
 def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text())
-    except (ValueError, OSError) as error:
-        raise DataSetError(f"{file} is no readable JSON ({error}). Copy it again.") from error
+    with told_as(DataSetError, file, "It is no readable JSON. Copy it again."):
+        return read_json(file, MOST_DATA_BYTES)
 
 
 def _freihand_people(file: Path) -> list[FileAnswer]:
     """FreiHAND's pred.json: [joints (N, 21, 3), vertices (N, 778, 3)], metres, in the order of the photos."""
     content = _read_json(file)
-    if len(content) != 2 or len(content[0]) != len(content[1]):
+    if len(content) != 2 or not all(isinstance(part, list) for part in content) or len(content[0]) != len(content[1]):
         raise AnswerFileError(f"{file}: expected FreiHAND's two lists of equal length, joints and vertices. {UNREAD}")
-    joints, vertices = (torch.tensor(numbers, dtype=torch.float32) for numbers in content)
+    joints, vertices = (_rows(file, numbers) for numbers in content)
     return [
         FileAnswer(
             (f"{k:08d}",),
@@ -272,6 +279,11 @@ def _freihand_people(file: Path) -> list[FileAnswer]:
         )
         for k in range(len(joints))
     ]
+
+
+def _rows(file: Path, numbers: list[Any]) -> Tensor:
+    with told_as(DataSetError, file, f"Expected rows of numbers. {UNREAD}"):
+        return torch.tensor(numbers, dtype=torch.float32)
 
 
 def _from_expose(content: dict[str, Any]) -> Answer:

@@ -1,6 +1,5 @@
 """Which labelled people are in a folder of photos? COCO-WholeBody annotations in sub-folders, as plain records."""
 
-import json
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,8 @@ from torch import Tensor
 
 from limner.body.keypoints import KEYPOINT_SETS
 from limner.errors import LimnerError
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
+from limner.reading.told import told_as
 
 Frame = Literal["person", "hand", "face"]
 """What a person's box frames: the person, or only a hand or a face (`bbox_kind` in the file says so)."""
@@ -112,8 +113,12 @@ def first_people(photo_set: PhotoSet, limit: int, seed: int) -> PhotoSet:
 
 
 def _read_set(file: Path) -> PhotoSet:
-    try:
-        content = json.loads(file.read_text())
+    cure = (
+        "It is no readable COCO-WholeBody annotation file: expected JSON with `images` and `annotations`. Copy it "
+        "again from its source."
+    )
+    with told_as(AnnotationError, file, cure):
+        content = read_json(file, MOST_DATA_BYTES)
         images = {image["id"]: image for image in content["images"]}
         people: list[LabelledPerson] = []
         boxes: dict[Path, list[Tensor]] = {}
@@ -125,11 +130,6 @@ def _read_set(file: Path) -> PhotoSet:
             person = _person(photo, str(image.get("group", image["id"])), entry)
             if bool(person.labelled.any()) and not entry.get("suspect") and not entry.get("iscrowd"):
                 people.append(person)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise AnnotationError(
-            f"{file} is no readable COCO-WholeBody annotation file ({type(error).__name__}: {error}): expected JSON "
-            "with `images` and `annotations`. Copy it again from its source."
-        ) from error
     return PhotoSet(file.parent.name, tuple(people), {photo: torch.stack(rows) for photo, rows in boxes.items()})
 
 

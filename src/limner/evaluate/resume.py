@@ -9,13 +9,15 @@ from pathlib import Path
 
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from limner import __version__
 from limner.io.atomic import atomic_write
 from limner.io.image import PHOTO_ENDINGS
 from limner.networks.weights import weights_folder
+from limner.reading.json_file import parsed_json
+from limner.reading.tensor_file import read_tensors
 
 
 def fingerprint(*facts: object) -> str:
@@ -103,13 +105,15 @@ class Ledger:
     def _read(self, run: str) -> list[Done]:
         if not self.file.exists():
             return []
-        lines = self.file.read_text().split("\n")
+        lines = self.file.read_text(errors="replace").split("\n")
         found = []
         for line in lines[1:] if lines[0] == json.dumps({"run": run}) else []:
             try:
-                content = json.loads(line)
-                found.append(Done(**content | {"unanswered": tuple(content["unanswered"])}))
-            except (ValueError, TypeError, KeyError):
+                content = parsed_json(line)
+                done = Done(**content | {"unanswered": tuple(content["unanswered"])})
+                if all(isinstance(value, float | int) for row in done.values.values() for value in row.values()):
+                    found.append(done)
+            except (ValueError, TypeError, KeyError, AttributeError):
                 continue  # cut off while it was written
         return found
 
@@ -132,8 +136,8 @@ class Ledger:
     def distances(self, done: Done) -> Float[Tensor, "_"] | None:
         """The scan distances of a case, mm; None where the file is gone or damaged."""
         try:
-            return load_file(self._tensor_file(done))["distances_mm"]
-        except (OSError, SafetensorError, KeyError):
+            return read_tensors(self._tensor_file(done))[0]["distances_mm"]
+        except (OSError, SafetensorError, KeyError, ValueError):
             return None
 
     def _tensor_file(self, done: Done) -> Path:

@@ -1,6 +1,5 @@
 """How long does each backbone take on a CPU, and how accurate is it when trained?"""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import torch
 
 from limner.errors import DataSetError
 from limner.networks.weights import NetSpec, build_backbone
+from limner.reading.json_file import read_json
+from limner.reading.told import told_as
 
 BACKBONES = ("blaze", "compact", "resnet18", "resnet50", "hrnet_w48")
 ERROR = "PAMPJPE"
@@ -42,15 +43,14 @@ def read_backbones(file: Path) -> list[dict[str, Any]]:
     not seen), here `error_mm`; mean_pose_pa_mpjpe_mm, where given, is `mean_error_mm`. Raises DataSetError for a
     missing file and rows that lack a column.
     """
-    try:
-        content = json.loads(file.read_text())
+    cure = (
+        "It is no table of trained backbones. Expected JSON rows with name, init, trained, images, minutes, "
+        "ms_per_crop, heldout_pa_mpjpe_mm; or leave --backbones out."
+    )
+    with told_as(DataSetError, file, cure):
+        content = read_json(file)
         rows = content["rows"] if isinstance(content, dict) else content
         return [_row(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise DataSetError(
-            f"{file} is no table of trained backbones ({type(error).__name__}: {error}). Expected JSON rows with name, "
-            f"init, trained, images, minutes, ms_per_crop, heldout_pa_mpjpe_mm; or leave --backbones out."
-        ) from error
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

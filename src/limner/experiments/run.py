@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from limner.body.model import BodyModel
+from limner.errors import DataSetError
 from limner.estimator import Estimator
 from limner.evaluate.resume import fingerprint, folder_fingerprint, stamp, weights_fingerprint
 from limner.experiments.answers import Answers, Group, Questioner
@@ -26,6 +27,8 @@ from limner.geometry.box import Squares
 from limner.geometry.warp import crop
 from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
+from limner.reading.json_file import read_json
+from limner.reading.told import RefusedError, told_as
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
@@ -170,8 +173,9 @@ def _known(file: Path, keys: dict[Group, str]) -> dict[Group, Answers]:
     """Groups of answers in a person's file that were given under today's keys."""
     if not file.exists():
         return {}
-    content = json.loads(file.read_text())
-    return {group: content[group]["answers"] for group in keys if content.get(group, {}).get("key") == keys[group]}
+    with told_as(DataSetError, file, "Delete it: it is made again."):
+        content = read_json(file)
+        return {group: content[group]["answers"] for group in keys if content.get(group, {}).get("key") == keys[group]}
 
 
 def _keep(file: Path, answers: dict[Group, Answers], keys: dict[Group, str]) -> None:
@@ -201,7 +205,12 @@ def _photo_rows(
     rows: list[dict[str, object]] = []
     for photo_set in chosen_sets(plan.photos, plan.photo_limit):
         cache = folder / f"{photo_set.name}.json"
-        kept = json.loads(cache.read_text()) if cache.exists() else {}
+        kept: dict[str, Any] = {}
+        if cache.exists():
+            with told_as(DataSetError, cache, "Delete it: it is made again."):
+                kept = read_json(cache)
+                if not isinstance(kept["key"], str) or not all(isinstance(row, dict) for row in kept["rows"]):
+                    raise RefusedError("its rows are not as limner writes them")
         task = progress.add_task(f"photos: {photo_set.name}", total=len(photo_set.people))
         if kept.get("key") != key:
             kept = {"key": key, "rows": score_photos(photo_set, estimator, partial(progress.advance, task))}

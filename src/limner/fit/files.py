@@ -18,6 +18,8 @@ from limner.io.atomic import atomic_write
 from limner.io.motion_file import OWN_BODY, Motion, read_params
 from limner.pipeline.convert_body import BodyConverter
 from limner.pipeline.convert_params import converted_motion, params_of_motion
+from limner.reading.json_file import read_json
+from limner.reading.told import RefusedError, told_as
 
 FORMAT, VERSION = "limner-fits", 1
 LEAST_IOU = 0.3
@@ -55,15 +57,16 @@ def read_fits_file(path: Path) -> dict[str, Any]:
     """The photos of a `fits.json`; none where there is no such file. Raises OutputError for a foreign or broken one."""
     if not path.exists():
         return {}
-    try:
-        content = json.loads(path.read_text())
+    cure = "It is no list of fits that this limner can continue. Move it, or give another --out."
+    with told_as(OutputError, path, cure):
+        content = read_json(path)
         if content["format"] != FORMAT or content["version"] != VERSION:
-            raise ValueError(f"it is {content['format']} version {content['version']}")
-        return dict(content["photos"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(
-            f"{path} is no list of fits that this limner can continue ({error}). Move it, or give another --out."
-        ) from error
+            raise RefusedError(f"it is {content['format']!r:.50} version {content['version']!r:.50}")
+        photos = dict(content["photos"])
+        for name, photo in photos.items():
+            if not all(isinstance(person["verdict"], str) for person in photo["people"]):
+                raise RefusedError(f"the people of {name!r:.50} are not as limner writes them")
+        return photos
 
 
 class StartBodies:

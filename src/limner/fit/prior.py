@@ -8,12 +8,13 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file
 from torch import Tensor
 
 from limner.errors import WeightsError
 from limner.fit.rotvec import rotvec_and_slope
 from limner.geometry.rotation import mirror_rotation, nearest_rotation, rotation_from_axis_angle, rotation_to_axis_angle
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import told_as
 
 PRIOR_FILE = "pose_prior.safetensors"
 
@@ -143,8 +144,12 @@ class PosePriors:
 
 def load_priors(path: str | Path) -> PosePriors:
     """The priors of a file that `tools/build_pose_prior.py` made. Raises WeightsError."""
-    try:
-        arrays = {name: value.float() for name, value in load_file(path).items()}
+    cure = (
+        "It is no pose prior that limner can read: expected a file made by tools/build_pose_prior.py. Install limner "
+        "again, or build the file anew."
+    )
+    with told_as(WeightsError, path, cure):
+        arrays = {name: value.float() for name, value in read_tensors(Path(path))[0].items()}
         body, hand = (
             MixturePrior(
                 nearest_rotation(arrays[f"{part}.reference"]),  # half precision is no longer a rotation
@@ -153,11 +158,6 @@ def load_priors(path: str | Path) -> PosePriors:
             for part in ("body", "hand")
         )
         upright = UprightPrior(body, arrays["body.up"], arrays["body.up_whitening"])
-    except (OSError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is no pose prior that limner can read ({error}): expected a file made by "
-            "tools/build_pose_prior.py. Install limner again, or build the file anew."
-        ) from error
     typical = body.poses()[body.cost.argsort()[:TYPICAL]]
     # a hand's likeliest Gaussian may be a fist: the mean of all hands is near enough to every one
     return PosePriors(body, MirroredPrior(hand), hand, upright, typical, hand.reference)

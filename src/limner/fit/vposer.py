@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +17,8 @@ from limner.errors import WeightsError
 from limner.fit.prior import PosePriors, PriorResidual, shipped_priors
 from limner.geometry.rotation import rotation_from_6d, rotation_from_axis_angle, rotation_to_axis_angle
 from limner.io.torch_file import read_torch_numbers
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import RefusedError, told_as
 
 LAYERS = {
     "norm_in": "encoder_net.1",
@@ -87,12 +88,9 @@ def load_vposer(path: str | Path) -> VPoser:
     damaged or other file.
     """
     file = _checkpoint(Path(path).expanduser())
-    try:
-        raw = load_file(file) if file.suffix == ".safetensors" else _numbers(file)
-    except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{file} is refused or damaged ({why}): only tensors are read. {CURE}") from error
-    flat = {key.removeprefix("vp_model."): value.float() for key, value in raw.items()}
+    with told_as(WeightsError, file, f"Only tensors are read. {CURE}"):
+        raw = read_tensors(file)[0] if file.suffix == ".safetensors" else _numbers(file)
+        flat = {key.removeprefix("vp_model."): value.float() for key, value in raw.items()}
     wanted = {f"{short}.{kind}": f"{name}.{kind}" for short, name in LAYERS.items() for kind in _kinds(short)}
     missing = [name for name in wanted.values() if name not in flat]
     if missing:
@@ -133,7 +131,7 @@ def _numbers(file: Path) -> dict[str, Tensor]:
     content = read_torch_numbers(file)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
-        raise ValueError("it holds no dict of tensors")
+        raise RefusedError("it holds no dict of tensors")
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
@@ -143,7 +141,7 @@ def _check(vposer: VPoser, file: Path) -> None:
     try:
         pose = vposer.decode(vposer.encode(upright))
         why = "" if pose.shape == upright.shape and bool(torch.isfinite(pose).all()) else "it decodes to no pose"
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, ValueError) as error:
         why = str(error).splitlines()[0]
     if why:
         raise WeightsError(f"{file} has VPoser's layers, but not of its sizes, or broken ones ({why}). {CURE}")

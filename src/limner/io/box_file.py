@@ -8,7 +8,6 @@ the second layout box k belongs to image k; an image that is named several times
 has several people. Other keys beside `images` and `boxes` are not read. Names may have folders in front.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.errors import BoxError
+from limner.reading.json_file import read_json
+from limner.reading.told import reason
 
+MOST_PX = 1e9
 CURE = 'Write {"photo.jpg": [[x0, y0, x1, y1], ...], ...}: left, top, right, bottom in photo pixels.'
 
 
@@ -68,13 +70,13 @@ def boxes_of(photo: str | Path, table: Mapping[str, Float[Tensor, "_ 4"]]) -> Fl
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = read_json(file)
     except FileNotFoundError as error:
         raise BoxError(f"{file} does not exist. Give a JSON file of person boxes.") from error
     except OSError as error:
         raise BoxError(f"cannot read {file} ({error.strerror}). Give a JSON file of person boxes.") from error
-    except (ValueError, RecursionError) as error:  # also text that is no UTF-8
-        raise BoxError(f"{file} is no whole JSON file ({error}). {CURE}") from error
+    except ValueError as error:  # also text that is no UTF-8
+        raise BoxError(f"{file} is no whole JSON file ({reason(error)}). {CURE}") from error
     if not isinstance(content, dict):
         raise BoxError(f"{file} holds a {type(content).__name__}, expected an object. {CURE}")
     return content
@@ -93,4 +95,4 @@ def _boxes(where: str, rows: Any) -> list[list[float]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST_PX

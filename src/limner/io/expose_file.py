@@ -19,8 +19,6 @@ What limner adds, because the demo forgot it:
                                 under limner_betas, limner_expression, and betas, expression are ten zeros
 """
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +33,13 @@ from limner.geometry.camera import Camera, WeakCamera
 from limner.io.atomic import atomic_write, check_finite
 from limner.io.mesh_file import ply_bytes
 from limner.io.motion_file import OWN_BODY, smplx_numbers, with_own_numbers
+from limner.reading.npz_file import read_npz
+from limner.reading.told import RefusedError, told_as
 
 SENSOR_MM = 36.0
 SMPLX_VERTICES = 10475
+MOST_BYTES = 2**28
+"""256 MB unpacked; the demo's files have less than 1."""
 POSE_PARTS = {
     "global_orient": slice(0, 1),
     "body_pose": slice(1, 22),
@@ -46,6 +48,21 @@ POSE_PARTS = {
     "right_hand_pose": slice(40, 55),
 }
 """Which of the 55 rotations a key holds; the eyes (23, 24) are in `full_pose` only, ExPose never turns them."""
+
+
+USED = (
+    *POSE_PARTS,
+    "betas",
+    "expression",
+    "vertices",
+    "joints",
+    "proj_joints",
+    "transl",
+    "center",
+    "full_pose",
+    "box_px",
+)
+"""Arrays whose numbers must be finite."""
 
 
 class ExposeFileError(LimnerError):
@@ -121,10 +138,9 @@ def read_expose_params(path: str | Path) -> ExposePerson:
             f"{file} lacks {', '.join(missing)}: expected <name>_params.npz of the ExPose demo, or of `limner estimate "
             "--format expose`. limner's own params.npz is read by limner.io.motion_file.read_params."
         )
-    try:
-        return _person(file, {key: torch.from_numpy(a) for key, a in arrays.items() if a.dtype.kind in "fiu"}, arrays)
-    except (RuntimeError, IndexError, ValueError) as error:
-        raise ExposeFileError(f"{file} has arrays of unusual shapes ({error}). Write it again.") from error
+    with told_as(ExposeFileError, file, "Its arrays have unusual shapes or numbers. Write it again."):
+        numbers = {key: torch.from_numpy(array) for key, array in arrays.items() if array.dtype.kind in "fiu"}
+        return _person(file, numbers, arrays)
 
 
 def write_camera_ply(path: str | Path, vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]) -> None:
@@ -143,6 +159,8 @@ def _person(file: Path, found: dict[str, Tensor], arrays: dict[str, np.ndarray])
     camera = Camera(found["focal_length_in_px"].reshape(1).float(), found["center"].reshape(1, 2).float())
     weak, crop = _weak(found, camera)
     width = float(found["focal_length_in_px"] / found["focal_length_in_mm"] * found["sensor_width"])
+    if not all(bool(torch.isfinite(found[key].double()).all()) for key in USED if key in found):
+        raise RefusedError("it has numbers that are not finite")
     height = 2 * (float(camera.center_px[0, 1]) - float(found["shift_y"]) * width)
     return ExposePerson(
         name=str(arrays.get("fname", file.stem.removesuffix("_params"))),
@@ -188,15 +206,5 @@ def _load(file: Path) -> dict[str, np.ndarray]:
     """All arrays that are no pickled objects."""
     if not file.is_file():
         raise ExposeFileError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}. Give the .npz file.")
-    arrays = {}
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            for key in archive.files:
-                try:
-                    arrays[key] = archive[key]
-                except ValueError as error:
-                    if "pickle" not in str(error):
-                        raise
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ExposeFileError(f"{file} is damaged or no .npz file ({error}). Copy it again.") from error
-    return arrays
+    with told_as(ExposeFileError, file, "It is no .npz file, or cut off. Copy it again."):
+        return read_npz(file, "leave out", most_bytes=MOST_BYTES)

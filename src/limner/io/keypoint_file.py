@@ -23,6 +23,8 @@ from torch import Tensor
 
 from limner.errors import KeypointFileError
 from limner.io.atomic import atomic_write, check_finite
+from limner.reading.json_file import read_json
+from limner.reading.told import reason, told_as
 
 FORMAT, VERSION = "limner-keypoints", 1
 
@@ -80,7 +82,9 @@ def read_keypoints(path: str | Path) -> dict[str, PhotoKeypoints]:
         raise KeypointFileError(f"no .json file in the folder {given}. Give the folder that holds the keypoint files.")
     photos: dict[str, PhotoKeypoints] = {}
     for file in files:
-        for photo in _read_file(file):
+        with told_as(KeypointFileError, file, "Write it anew, or copy it again."):
+            found = _read_file(file)
+        for photo in found:
             name = Path(photo.photo).stem
             if name in photos:
                 raise KeypointFileError(
@@ -173,14 +177,14 @@ def _read_file(file: Path) -> list[PhotoKeypoints]:
 
 def _load(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return read_json(file)
     except FileNotFoundError as error:
         raise KeypointFileError(f"{file} does not exist. Give a keypoint file, or a folder of them.") from error
     except OSError as error:
         raise KeypointFileError(f"cannot read {file} ({error.strerror}). Check its permissions.") from error
-    except (ValueError, RecursionError) as error:  # also text that is no UTF-8
+    except ValueError as error:  # also text that is no UTF-8
         raise KeypointFileError(
-            f"{file} is no whole JSON file ({error}). Write it anew, or copy it again if it was cut off."
+            f"{file} is no whole JSON file ({reason(error)}). Write it anew, or copy it again if it was cut off."
         ) from error
 
 
@@ -201,6 +205,8 @@ def _from_coco(file: Path, content: dict[str, Any]) -> list[PhotoKeypoints]:
     people: dict[Any, list[PersonKeypoints]] = {}
     try:
         for image in content["images"]:
+            if not isinstance(image["file_name"], str):
+                raise TypeError(f"the name of a photo: {image['file_name']!r:.50}")
             names[image["id"]], people[image["id"]] = image["file_name"], []
         for k, entry in enumerate(content["annotations"]):
             if entry.get("keypoints"):  # COCO also lists people without points, in crowds

@@ -19,8 +19,6 @@ limner_expression (T, E); betas, expression and expressions are then SMPL-X's ne
 files of limner have its numbers under SMPL-X's names; they are read as what they are.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +33,8 @@ from limner.errors import LimnerError, OutputError
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.io.atomic import atomic_write, check_finite
 from limner.io.frames import Y_UP_FROM_CAMERA, Z_UP_FROM_CAMERA, turn_points, turn_rotations
+from limner.reading.npz_file import read_npz
+from limner.reading.told import told_as
 
 POSE_PARTS = {
     "global_orient": slice(0, 1),
@@ -69,6 +69,8 @@ OWN_BODY = "limner"
 """`body_model` of people in limner's own body."""
 NEUTRAL = 10
 """Zeros that stand for betas and expression where SMPL-X's are not known: what every SMPL-X file has."""
+MOST_BYTES = 2**29
+"""512 MB unpacked: hours of motion."""
 
 
 class MotionFileError(LimnerError):
@@ -250,16 +252,9 @@ def _load(file: Path) -> dict[str, np.ndarray]:
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "does not exist"
         raise MotionFileError(f"{file} {what}, expected a params.npz. Check the path.")
-    try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one bare array")
-        with archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise MotionFileError(
-            f"{file} is damaged or no .npz file ({error}): expected a params.npz written by limner. Copy it again."
-        ) from error
+    with told_as(MotionFileError, file, "Expected a params.npz written by limner. Copy it again."):
+        arrays = read_npz(file, most_bytes=MOST_BYTES)
+        return {key: array.astype(np.float32) if array.dtype.kind in "fiu" else array for key, array in arrays.items()}
 
 
 def _check_shapes(file: Path, arrays: dict[str, np.ndarray], frames: int) -> None:
@@ -269,6 +264,11 @@ def _check_shapes(file: Path, arrays: dict[str, np.ndarray], frames: int) -> Non
     expected |= {"transl": (frames, 3), "pelvis_rest": (3,), "betas": (arrays["betas"].size,)}
     expected["expression"] = (frames, arrays["expression"].shape[-1] if arrays["expression"].ndim else 0)
     expected |= {name: _shape_of(name, frames) for name in EXTRAS if name in arrays}
+    for name in (*expected, "mocap_frame_rate"):
+        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
+            raise MotionFileError(f"{file}: {name} holds other things than finite numbers. Write it again.")
+    if frames < 1 or arrays["mocap_frame_rate"].shape != () or arrays["mocap_frame_rate"] <= 0:
+        raise MotionFileError(f"{file}: it has {frames} frames, or no frames a second. Write it again.")
     for name, shape in expected.items():
         if arrays[name].shape != shape:
             raise MotionFileError(f"{file}: {name} has shape {arrays[name].shape}, expected {shape}. Write it again.")

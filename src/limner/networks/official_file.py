@@ -16,6 +16,7 @@ from limner.errors import WeightsError
 from limner.io.torch_file import read_torch_numbers
 from limner.networks.official_keys import PREFIX, Fate, names_by_fate
 from limner.networks.regressor import body_layout, hand_layout, head_layout
+from limner.reading.told import told_as, whole_file
 
 CURE = (
     "Download the ExPose model data from https://expose.is.tue.mpg.de and give the path of its "
@@ -55,6 +56,11 @@ def read_official(path: str | Path) -> OfficialCheckpoint:
     """
     file = find_checkpoint(Path(path).expanduser())
     state = _state_dict(file)
+    with told_as(WeightsError, file, CURE):
+        return _checkpoint(file, state)
+
+
+def _checkpoint(file: Path, state: Mapping[str, Any]) -> OfficialCheckpoint:
     fates = names_by_fate(state)
     if not fates[Fate.USED]:
         found = ", ".join(list(state)[:5]) or "none"
@@ -63,7 +69,7 @@ def read_official(path: str | Path) -> OfficialCheckpoint:
     deviating = _deviating(state, fates[Fate.DERIVED])
     for what, names in (("names that limner does not know", fates[Fate.UNKNOWN]), ("unusual constants", deviating)):
         if names:
-            warnings.warn(f"{file} holds {len(names)} {what}: {', '.join(names)}", CheckpointWarning, stacklevel=2)
+            warnings.warn(f"{file} holds {len(names)} {what}: {', '.join(names)}", CheckpointWarning, stacklevel=3)
     return OfficialCheckpoint(file, tensors, fates[Fate.UNKNOWN], deviating)
 
 
@@ -78,7 +84,7 @@ def find_checkpoint(path: Path) -> Path:
         raise WeightsError(f"no checkpoint at {path}. {CURE}")
     if path.name != "latest_checkpoint":
         return path
-    named = Path(path.read_text(errors="replace").strip())
+    named = Path(whole_file(path, 2**16).decode(errors="replace").strip())
     for candidate in (named, path.parent / named, path.parent / named.name):
         if candidate.is_file():
             return candidate
@@ -87,14 +93,9 @@ def find_checkpoint(path: Path) -> Path:
 
 def _state_dict(file: Path) -> Mapping[str, Any]:
     """The `model` (or `state_dict`) entry of a checkpoint, or the whole of it, where it is a bare state dict."""
-    try:
+    cure = f"It cannot be read as a torch checkpoint: it is damaged, cut off or of another kind. {CURE}"
+    with told_as(WeightsError, f"{file} ({file.stat().st_size} bytes)", cure):
         content = read_torch_numbers(file)
-    except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything
-        size = file.stat().st_size
-        raise WeightsError(
-            f"{file} ({size} bytes) cannot be read as a torch checkpoint ({error or type(error).__name__}): it is "
-            f"damaged, cut off or of another kind. {CURE}"
-        ) from error
     model = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
         raise WeightsError(f"{file} holds a {type(content).__name__}, expected a dict with `model` in it. {CURE}")

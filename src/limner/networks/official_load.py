@@ -8,11 +8,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from limner.body.assets import BodyAssets, read_body_assets
+from limner.body.assets import BodyAssets, check_assets, read_body_assets
 from limner.errors import WeightsError
 from limner.io.atomic import atomic_write
 from limner.networks.fold import folded, fused
@@ -24,6 +23,9 @@ from limner.networks.official_file import CURE, OfficialCheckpoint, read_officia
 from limner.networks.onnx import OnnxBackbone, onnx_model
 from limner.networks.regressor import AffineRegressor, IterativeRegressor, ParamLayout
 from limner.networks.resnet import ResNet
+from limner.reading.json_file import parsed_json
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import told_as
 
 KIND = "official ExPose, folded"
 VERSION = 2
@@ -56,7 +58,7 @@ def load_official(
     if converted:
         network = _read_converted(file)
     else:
-        network = build_official(read_official(file), _users(body_model_path))
+        network = _built(read_official(file), _users(body_model_path))
         network = folded_official(network) if fold else network
     if runtime == "onnx":
         return onnx_official(network, file)
@@ -76,7 +78,7 @@ def convert_official(
     target = Path(out).expanduser()
     if target.suffix != ".safetensors":
         raise WeightsError(f"the converted file must end in .safetensors, got {target.name or out}. Name it so.")
-    network = folded_official(build_official(read_official(path), _users(body_model_path)))
+    network = folded_official(_built(read_official(path), _users(body_model_path)))
     tensors = {name: tensor.contiguous() for name, tensor in _net_tensors(network).items()}
     for prefix, model in (("body_model", network.body_model), ("keypoint_model", network.keypoint_model)):
         for name, array in assets_to_arrays(model.assets).items():
@@ -98,6 +100,12 @@ def _onnx_path(file: Path, net: str) -> Path:
 
 def _nets(network: OfficialExpose) -> dict[str, CropNet]:
     return {"body": network.body_net, "hand": network.hand_net, "head": network.head_net}
+
+
+def _built(checkpoint: OfficialCheckpoint, users: BodyAssets | None) -> OfficialExpose:
+    """As `build_official`; WeightsError too for arrays of a body that do not fit together."""
+    with told_as(WeightsError, checkpoint.path, CURE):
+        return build_official(checkpoint, users)
 
 
 def build_official(checkpoint: OfficialCheckpoint, users: BodyAssets | None = None) -> OfficialExpose:
@@ -218,20 +226,20 @@ def _stored_order(name: str, array: np.ndarray) -> np.ndarray:
 def _read_converted(file: Path) -> OfficialExpose:
     if not file.is_file():
         raise WeightsError(f"no file at {file}. {CURE}")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            header = json.loads((opened.metadata() or {}).get("limner", "{}"))
-            if header.get("kind") != KIND or header.get("version") not in READABLE:
-                raise WeightsError(
-                    f"{file} is not an official checkpoint converted by this version of limner (it says {header}, "
-                    f"readable are versions {', '.join(map(str, READABLE))} of {KIND!r}). "
-                    "Convert the .ckpt again with `limner weights convert`."
-                )
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 not a dict
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{file} is cut off or damaged ({error}). Convert the .ckpt again with `limner weights convert`."
-        ) from error
+    again = "Convert the .ckpt again with `limner weights convert`."
+    with told_as(WeightsError, file, f"It is cut off. {again}"):
+        tensors, notes = read_tensors(file)
+        header = parsed_json(notes.get("limner", "{}"))
+        if header.get("kind") != KIND or header.get("version") not in READABLE:
+            raise WeightsError(
+                f"{file} is not an official checkpoint converted by this version of limner (it says {header!r:.200}, "
+                f"readable are versions {', '.join(map(str, READABLE))} of {KIND!r}). {again}"
+            )
+        return _network_of(file, tensors)
+
+
+def _network_of(file: Path, tensors: dict[str, Tensor]) -> OfficialExpose:
+    """The network of a converted file."""
     body, keypoints = (_stored_assets(file, tensors, f"{name}_model.") for name in ("body", "keypoint"))
     if body is None:
         raise WeightsError(f"{file} holds no body model. Convert the .ckpt again with `limner weights convert`.")
@@ -248,7 +256,10 @@ def _stored_assets(file: Path, tensors: dict[str, Tensor], prefix: str) -> BodyA
         return None
     if "pose_directions" in arrays:
         arrays["pose_directions"] = arrays["pose_directions"].transpose(1, 2, 0)
-    return assets_from_arrays(file, arrays)
+    assets = assets_from_arrays(file, arrays)
+    if prefix == "body_model.":  # the keypoints' body is cut down: its vertices are no body
+        check_assets(assets)
+    return assets
 
 
 def _folded_shape(assets: BodyAssets, keypoints: BodyAssets | None) -> OfficialExpose:

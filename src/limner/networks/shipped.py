@@ -4,11 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import limner
 from limner.errors import WeightsError
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import told_as
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -20,17 +21,15 @@ def load_weights(network: Network, name: str, path: Path | None = None) -> Netwo
     what it was, else WeightsError.
     """
     path = Path(limner.__file__).parent / "assets" / "weights" / f"{name}.safetensors" if path is None else path
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{path}: cannot be read ({error}), expected a safetensors file made by tools/convert_*.py. "
-            "Reinstall limner, or make the file again."
-        ) from error
+    with told_as(
+        WeightsError,
+        path,
+        "Expected a safetensors file made by tools/convert_*.py. Reinstall limner, or make the file again.",
+    ):
+        state, metadata = read_tensors(path)
+        found = digest(state)
     given = metadata.get("tensors_sha256")
-    if given is not None and given != digest(state):
+    if given is not None and given != found:
         raise WeightsError(
             f"{path}: the tensors do not match the file's hash: it was altered or damaged. Copy or train it again."
         )

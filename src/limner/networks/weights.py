@@ -6,7 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -35,6 +34,9 @@ from limner.networks.regressor import (
 )
 from limner.networks.resnet import ResNet
 from limner.networks.shipped import digest
+from limner.reading.json_file import parsed_json
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import RefusedError, told_as
 
 BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48")
 Part = Literal["body", "hand", "face"]
@@ -44,6 +46,8 @@ DEPTH_FILE = "depth.safetensors"
 """A depth branch of one's own, beside the body.safetensors that was trained with it."""
 MOVENET_FILE = "movenet.safetensors"
 """A person finder of one's own (`limner train person`), beside the part networks or alone."""
+MOST_SIZE = 8192
+"""Numbers of a hidden layer, of coefficients or of stages that a weights file may ask for."""
 NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
 """Keypoints of a backbone that has heat-maps of our own training."""
 
@@ -172,18 +176,16 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
     cure = "Reinstall limner, or give a folder of weights that limner has written (limner train)."
     if not path.exists():
         raise WeightsError(f"no weights at {path}. {cure}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["limner"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict
-        numbers: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["spec"].items()}
-        spec = NetSpec(**numbers)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} is cut off, damaged or no weights file of limner ({error}). {cure}") from error
-    if digest(tensors) != header["sha256"]:
+    with told_as(WeightsError, path, f"It is cut off, or no weights file of limner. {cure}"):
+        tensors, notes = read_tensors(path)
+        header = parsed_json(notes["limner"])
+        spec = _spec(header["spec"])
+        expected, found = header["sha256"], digest(tensors)
+    if found != expected:
         raise WeightsError(f"{path}: the tensors do not match the file's hash: it was altered or damaged. {cure}")
     depth = path.with_name(DEPTH_FILE)
-    net = build_net(spec, depth=depth if depth.exists() else None)
+    with told_as(WeightsError, path, cure):
+        net = build_net(spec, depth=depth if depth.exists() else None)
     wanted = _own_tensors(spec, net)
     if wanted.keys() != tensors.keys() or any(wanted[k].shape != tensors[k].shape for k in wanted):
         odd = sorted(wanted.keys() ^ tensors.keys())[:5] or [k for k in wanted if wanted[k].shape != tensors[k].shape]
@@ -191,6 +193,20 @@ def load_net(path: Path) -> tuple[NetSpec, PartNet]:
     floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     net.load_state_dict(net.state_dict() | floats)
     return spec, net.eval()
+
+
+def _spec(stored: dict[str, Any]) -> NetSpec:
+    """The numbers of a header, each of its kind and no larger than a network that a photo can wait for."""
+    numbers: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+    spec = NetSpec(**numbers)
+    if not isinstance(spec.hidden, tuple) or not 0 < len(spec.hidden) < 9:
+        raise RefusedError(f"it says that it is a network of {stored!r:.200}")
+    sizes = (*spec.hidden, spec.stages, spec.num_betas, spec.num_expression)
+    if spec.part not in PARTS or not all(isinstance(n, int) and 0 < n <= MOST_SIZE for n in sizes):
+        raise RefusedError(f"it says that it is a network of {stored!r:.200}")
+    if not isinstance(spec.dropout, float | int) or not 0 <= spec.dropout < 1 or not isinstance(spec.backbone, str):
+        raise RefusedError(f"it says that it is a network of {stored!r:.200}")
+    return spec
 
 
 def weights_paths(weights: str | Path = "limner") -> dict[Part, Path]:

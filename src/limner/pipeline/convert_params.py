@@ -1,10 +1,9 @@
 """How do parameter files change hands? The official demo's to limner's and back, from limner's body to the user's."""
 
-import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from limner.body.model import BodyModel
@@ -24,6 +23,7 @@ from limner.io.motion_file import (
 )
 from limner.networks.official_crops import BODY_MARGIN
 from limner.pipeline.convert_body import BodyConverter
+from limner.reading.npz_file import names_in_npz
 
 NOT_SMPLX = (
     f"; the shape is that of limner's own body: betas and expression are {NEUTRAL} zeros, its numbers are in "
@@ -158,8 +158,6 @@ def expose_from_motion(motion: Motion, body_model: BodyModel, name: str) -> Expo
 
 def _is_limners(path: Path) -> bool:
     """Whether a file has limner's own keys; the readers report what is wrong with it."""
-    try:
-        with np.load(path.expanduser(), allow_pickle=False) as archive:
-            return "pelvis_rest" in archive.files
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile):
-        return False
+    with suppress(Exception):
+        return "pelvis_rest" in names_in_npz(path.expanduser())
+    return False

@@ -1,6 +1,5 @@
 """Where does the light come from, and what lies behind people? Panoramas as light, key light and background."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from limner.errors import DataSetError
 from limner.io.image_limits import open_image, open_photo_file
+from limner.reading.json_file import read_json
+from limner.reading.told import RefusedError, told_as
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 _LEVELS = 4  # sizes of each panorama kept, each half as large as the one before
@@ -69,18 +71,22 @@ def read_panoramas(folder: str | Path, device: torch.device, height: int = 512) 
 
     `height`: rows kept of each (a power of two); smaller saves memory.
     """
-    entries = json.loads((Path(folder) / "names.json").read_text())["hdris"]
-    files = [Path(folder) / entry["file"] for entry in entries]
+    listed = Path(folder) / "names.json"
+    with told_as(DataSetError, listed, "Give the folder of panoramas (see its README)."):
+        files = [Path(folder) / str(entry["file"]) for entry in read_json(listed)["hdris"]]
+        if not files:
+            raise RefusedError("it names no panorama")
     return make_panoramas([_read_rgbe(file, height) for file in files], device)
 
 
 def _read_rgbe(file: Path, height: int) -> np.ndarray:
-    with open_photo_file(file) as stream, open_image(stream, file, ("WEBP", "PNG")) as image:
-        packed = np.asarray(image).astype(np.float32)
-    linear = packed[..., :3] * np.exp2(packed[..., 3:] - 136)
-    linear[packed[..., 3] == 0] = 0
-    factor = max(1, linear.shape[0] // height)
-    return linear.reshape(linear.shape[0] // factor, factor, linear.shape[1] // factor, factor, 3).mean((1, 3))
+    with told_as(DataSetError, file, "Copy the panorama again."):
+        with open_photo_file(file) as stream, open_image(stream, file, ("WEBP", "PNG")) as image:
+            packed = np.asarray(image).astype(np.float32)
+        linear = packed[..., :3] * np.exp2(packed[..., 3:] - 136)
+        linear[packed[..., 3] == 0] = 0
+        factor = max(1, linear.shape[0] // height)
+        return linear.reshape(linear.shape[0] // factor, factor, linear.shape[1] // factor, factor, 3).mean((1, 3))
 
 
 def make_panoramas(images: list[np.ndarray], device: torch.device) -> Panoramas:

@@ -12,7 +12,10 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, JOINT, NUM_BODY
 from limner.body.skinning import pose_joints
+from limner.errors import DataSetError
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.reading.npz_file import read_npz
+from limner.reading.told import RefusedError, told_as
 from limner.synth.chance import coin, normal, pick, uniform
 from limner.synth.reach import reach
 
@@ -36,11 +39,13 @@ class PoseLibrary:
 
 def read_pose_library(path: str | Path, device: torch.device) -> PoseLibrary:
     """Read an `.npz` of key poses (`body_pose`, `global_orient`, `weight`; axis-angle, y up)."""
-    with np.load(path) as archive:
-        pose = torch.as_tensor(archive["body_pose"].astype(np.float32)).to(device)
-        orient = torch.as_tensor(archive["global_orient"].astype(np.float32)).to(device)
-        weight = torch.as_tensor(archive["weight"].astype(np.float32)).to(device)
-    turned = rotation_from_axis_angle(orient)
+    with told_as(DataSetError, path, "Expected an .npz of key poses (body_pose, global_orient, weight)."):
+        names = ("body_pose", "global_orient", "weight")
+        arrays = read_npz(Path(path), names=names)
+        pose, orient, weight = (torch.as_tensor(arrays[name].astype(np.float32)).to(device) for name in names)
+        turned = rotation_from_axis_angle(orient)
+        if not (len(pose) == len(orient) == len(weight) > 0 and all(bool(x.isfinite().all()) for x in (pose, orient))):
+            raise RefusedError("its arrays are of different lengths, or not finite")
     return PoseLibrary(rotation_from_axis_angle(pose), without_heading(turned), weight)
 
 

@@ -5,16 +5,19 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Generator, Tensor
 
 from limner.body.model import BodyModel
 from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import read_shards
+from limner.errors import DataSetError
 from limner.geometry.camera import camera_from_crop
 from limner.io.atomic import atomic_write
 from limner.networks.blaze.depth import DepthBranch, unmirrored_world
 from limner.networks.blaze.pose import BlazePose
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import told_as
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
 from limner.train.relative import RelativeAdamW
 from limner.train.stages import split_shards
@@ -68,7 +71,8 @@ def look(shard: Path, cache: Path, pose: BlazePose) -> Float[Tensor, "N 2 88 16 
             seen.append(torch.stack(both, 1).half())
         with atomic_write(file_of_shard) as file:
             file.write(save({"side16": torch.cat(seen)}))
-    return load_file(file_of_shard)["side16"]
+    with told_as(DataSetError, file_of_shard, "Delete it: it is made again from the shard."):
+        return read_tensors(file_of_shard)[0]["side16"]
 
 
 @torch.no_grad()

@@ -10,9 +10,12 @@ import torch
 from torch import Generator, Tensor
 
 from limner.body.keypoints import KEYPOINT_SETS
+from limner.errors import DataSetError
 from limner.geometry.box import Squares
 from limner.io.atomic import atomic_write
 from limner.io.image import write_image
+from limner.reading.json_file import read_json
+from limner.reading.told import told_as
 from limner.synth.chance import coin
 from limner.synth.groups import guest_photos, photo_squares, with_guests, without_people
 from limner.synth.labels import PhotoLabels, photo_labels
@@ -124,7 +127,11 @@ def entries(labels: PhotoLabels, row: int, image: int) -> list[dict[str, Any]]:
 
 def gathered(folder: Path) -> dict[str, Any]:
     """One annotation file of all shards that are there."""
-    shards = [json.loads(file.read_text()) for file in sorted((folder / "labels").glob("*.json"))]
+    shards = []
+    for file in sorted((folder / "labels").glob("*.json")):
+        with told_as(DataSetError, file, "Delete it and its photos, and harvest again."):
+            shard = read_json(file)
+            shards.append({key: list(shard[key]) for key in ("images", "annotations")})
     parts = {key: [entry for shard in shards for entry in shard[key]] for key in ("images", "annotations")}
     return {"info": {"description": "rendered by limner harvest"}, "categories": [CATEGORY], **parts}
 

@@ -1,17 +1,19 @@
 """Real photos with 2D labels: what BlazePose reports of them, and where people say the joints are."""
 
 import io
-import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Generator, Tensor
 
-from limner.errors import LimnerError
+from limner.errors import DataSetError, LimnerError
 from limner.geometry.box import bounds_of
 from limner.geometry.warp import crop
 from limner.io.atomic import atomic_write
@@ -20,6 +22,10 @@ from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
 from limner.pipeline.attention import squares_of_boxes
 from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
+from limner.reading.npz_file import read_npz
+from limner.reading.tensor_file import read_tensors
+from limner.reading.told import RefusedError, told_as
+from limner.reading.zip_file import open_zip
 
 LIMB_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
@@ -30,6 +36,8 @@ DOUBTFUL_LIMBS = 1.6
 MOST_OFF = 0.3
 """Labels further off than this (in half crops) pull no harder: some have left and right swapped."""
 FEWEST_JOINTS = 8
+MOST_DATA_BYTES = 2**36
+COLUMNS = ("limb_ratio", "coco_vis17", "shard", "name", "coco17")
 
 
 @dataclass(frozen=True)
@@ -59,23 +67,39 @@ def look_at_real(folder: Path, net: BodyNet, cache: Path, limit: int | None = No
     if not cache.exists():
         if not (folder / "annotations.npz").exists():
             raise LimnerError(f"{folder} holds no annotations.npz: expected annotations.npz and crops_0.zip ... .")
-        table = np.load(folder / "annotations.npz", allow_pickle=False)
+        with told_as(DataSetError, folder / "annotations.npz", "Copy it again from its source."):
+            table = read_npz(folder / "annotations.npz", names=COLUMNS)
+            lengths = {len(table[name]) for name in COLUMNS}
+            if len(lengths) != 1 or table["coco17"].shape[1:] != (17, 2):
+                raise RefusedError(f"its columns have the lengths {sorted(lengths)}")
         good = (table["limb_ratio"] < DOUBTFUL_LIMBS) & ((table["coco_vis17"] > 0).sum(1) >= FEWEST_JOINTS)
         rows = np.nonzero(good)[0][:limit]
-        archives = {k: zipfile.ZipFile(folder / f"crops_{k}.zip") for k in sorted(set(table["shard"][rows].tolist()))}
-        seen = [_look(net, archives[int(table["shard"][i])], table, int(i)) for i in rows]
+        with ExitStack() as stack:
+            shards = sorted(set(table["shard"][rows].tolist()))
+            archives = {k: stack.enter_context(_crops(folder / f"crops_{k}.zip")) for k in shards}
+            seen = [_look(net, archives[int(table["shard"][i])], table, int(i)) for i in rows]
         kept = [look for look in seen if look is not None]
         names = ("pooled", "joints", "labelled")
         with atomic_write(cache) as file:
             file.write(save({name: torch.cat([look[k] for look in kept]) for k, name in enumerate(names)}))
-    return Real2D(**load_file(cache))
+    with told_as(DataSetError, cache, "Delete it: it is made again."):
+        return Real2D(**read_tensors(cache)[0])
+
+
+@contextmanager
+def _crops(file: Path) -> Iterator[ZipFile]:
+    with told_as(DataSetError, file, "Copy it again from its source."), open_zip(file, MOST_DATA_BYTES) as archive:
+        yield archive
 
 
 def _look(
-    net: BodyNet, archive: zipfile.ZipFile, table: np.lib.npyio.NpzFile, row: int
+    net: BodyNet, archive: ZipFile, table: dict[str, np.ndarray], row: int
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     name = str(table["name"][row])
-    with open_image(io.BytesIO(archive.read(name)), f"{archive.filename}:{name}") as image:
+    with (
+        told_as(DataSetError, f"{archive.filename}, {name}", "Copy the archive again from its source."),
+        open_image(io.BytesIO(archive.read(name)), f"{archive.filename}:{name}", ("JPEG", "PNG")) as image,
+    ):
         photo = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     joints = torch.from_numpy(table["coco17"][row, 5:17])[None]
     labelled = torch.from_numpy(table["coco_vis17"][row, 5:17] > 0).float()[None]

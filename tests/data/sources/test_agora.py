@@ -77,7 +77,7 @@ def test_half_a_download(tmp_path: Path):
         list(read_agora(tmp_path))
     write_agora(tmp_path, [PERSON])
     (tmp_path / "cam_params" / "0.json").write_text('{"focal": [1, 1]}')
-    with pytest.raises(DataSetError, match=r"cannot be used \(KeyError: 'princpt'\)"):
+    with pytest.raises(DataSetError, match=r"cannot be used \('princpt' is missing\)"):
         list(read_agora(tmp_path))
     (tmp_path / "cam_params" / "0.json").unlink()
     with pytest.raises(DataSetError, match="the annotations name it"):

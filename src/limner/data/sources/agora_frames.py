@@ -63,13 +63,14 @@ class AgoraTables:
         """Everybody whose occlusion AGORA calls valid (0 to 90 %). Raises DataSetError for tables without a column."""
         for file in self.files:
             table = self._table(file)
-            for row, name in enumerate(table["imgPath"]):
-                photo = self._photo(str(name))
-                count = len(table["gt_verts"][row])
-                valid = np.ravel(table["isValid"][row]) if "isValid" in table else np.ones(count, bool)
-                for place in np.flatnonzero(valid[:count]).tolist():
-                    image = Path(str(name)).stem
-                    yield FramePerson(f"{image}#{place}", image, photo, file, row, place)
+            with LAYOUT.reading(file):
+                for row, name in enumerate(table["imgPath"]):
+                    photo = self._photo(str(name))
+                    count = len(table["gt_verts"][row])
+                    valid = np.ravel(table["isValid"][row]) if "isValid" in table else np.ones(count, bool)
+                    for place in np.flatnonzero(valid[:count]).tolist():
+                        image = Path(str(name)).stem
+                        yield FramePerson(f"{image}#{place}", image, photo, file, row, place)
 
     def truth(self, person: FramePerson) -> AgoraTruth:
         """The truth of one person; people in the order of iteration are read fastest."""
@@ -79,7 +80,8 @@ class AgoraTables:
             return torch.tensor(np.asarray(table[column][person.row][person.place], np.float32))
 
         scale = SMALL_WIDTH / FULL_WIDTH if person.photo.stem.endswith("_1280x720") else 1.0
-        return AgoraTruth(points("gt_verts"), points("gt_joints_3d"), points("gt_joints_2d")[:, :2] * scale)
+        with LAYOUT.reading(person.file):
+            return AgoraTruth(points("gt_verts"), points("gt_joints_3d"), points("gt_joints_2d")[:, :2] * scale)
 
     def _table(self, file: Path) -> Table:
         if self._last is None or self._last[0] != file:

@@ -1,6 +1,5 @@
 """How is COCO-WholeBody read as its authors hand it out? 133 points a person on COCO's 2017 photos."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.data.sources.layout import Layout
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
 
 LAYOUT = Layout(
     "COCO-WholeBody 1.0",
@@ -50,12 +50,10 @@ def read_coco_wholebody(folder: Path, split: Literal["train", "val"]) -> Iterato
     """
     name = f"annotations/coco_wholebody_{split}_v1.0.json"
     LAYOUT.need(folder, name)
-    try:
-        content = json.loads((folder / name).read_text())
+    with LAYOUT.reading(folder / name):
+        content = read_json(folder / name, MOST_DATA_BYTES)
         photos = {image["id"]: folder / f"{split}2017" / image["file_name"] for image in content["images"]}
         annotations = content["annotations"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise LAYOUT.unreadable(folder / name, f"{type(error).__name__}: {error}") from error
     with LAYOUT.reading(folder / name):
         for entry in annotations:
             points = _points(entry)

@@ -32,14 +32,14 @@ def read_curated_fits(folder: Path, split: Split) -> Fits:
     LAYOUT.need(folder, f"{split}.npz")
     file = folder / f"{split}.npz"
     arrays = read_npz(file)
-    lacking = {"betas", "expression", "keypoints2D", "pose", "img_fns"} - arrays.keys()
-    if lacking:
-        raise LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
-    names = [str(name) for name in arrays["img_fns"]]
-    pose = with_eyes(torch.as_tensor(np.asarray(arrays["pose"], np.float32)))
-    if pose is None or len(pose) != len(names):
-        raise LAYOUT.unreadable(file, f"pose is {np.shape(arrays['pose'])}, expected ({len(names)}, 53 or 55, 3)")
     with LAYOUT.reading(file):
+        lacking = {"betas", "expression", "keypoints2D", "pose", "img_fns"} - arrays.keys()
+        if lacking:
+            raise LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
+        names = [str(name) for name in arrays["img_fns"]]
+        pose = with_eyes(torch.as_tensor(np.asarray(arrays["pose"], np.float32)))
+        if pose is None or len(pose) != len(names):
+            raise LAYOUT.unreadable(file, f"pose is {np.shape(arrays['pose'])}, expected ({len(names)}, 53 or 55, 3)")
         return Fits(
             names=tuple(names),
             photos=tuple(photo_of(folder, name) for name in names),
@@ -56,9 +56,12 @@ def read_curated_truth(folder: Path) -> dict[str, Float[Tensor, "N _ 3"]]:
     """`vertices` "N 10475 3" and `joints` "N 14 3" (metres) of the validation fits, as far as the file has them."""
     LAYOUT.need(folder, "val.npz")
     arrays = read_npz(folder / "val.npz")
-    return {
-        name: torch.as_tensor(np.asarray(arrays[name], np.float32)) for name in ("vertices", "joints") if name in arrays
-    }
+    with LAYOUT.reading(folder / "val.npz"):
+        return {
+            name: torch.as_tensor(np.asarray(arrays[name], np.float32)).reshape(len(arrays[name]), -1, 3)
+            for name in ("vertices", "joints")
+            if name in arrays
+        }
 
 
 def with_eyes(pose: Float[Tensor, "N J 3"]) -> Float[Tensor, "N 55 3"] | None:

@@ -61,15 +61,17 @@ def read_ffhq_fits(folder: Path) -> HeadFits:
     LAYOUT.need(folder, "ffhq_annotations.npz")
     file = folder / "ffhq_annotations.npz"
     arrays = read_npz(file)
-    points = arrays.get("keypoints2d", arrays.get("keypoints2D"))
-    keys = ("global_pose", "jaw_pose", "betas", "expression")
-    lacking = [key for key in (*keys, "img_fnames") if key not in arrays] + (["keypoints2d"] if points is None else [])
-    if lacking or points is None:
-        raise LAYOUT.unreadable(file, f"it lacks {', '.join(lacking)}")
-    count = len(arrays["img_fnames"])
-    if np.shape(points)[1:2] != (73,):
-        raise LAYOUT.unreadable(file, f"keypoints2d is {np.shape(points)}, expected ({count}, 73, 2)")
     with LAYOUT.reading(file):
+        points = arrays.get("keypoints2d", arrays.get("keypoints2D"))
+        keys = ("global_pose", "jaw_pose", "betas", "expression")
+        lacking = [key for key in (*keys, "img_fnames") if key not in arrays] + (
+            ["keypoints2d"] if points is None else []
+        )
+        if lacking or points is None:
+            raise LAYOUT.unreadable(file, f"it lacks {', '.join(lacking)}")
+        count = len(arrays["img_fnames"])
+        if np.shape(points)[1:2] != (73,):
+            raise LAYOUT.unreadable(file, f"keypoints2d is {np.shape(points)}, expected ({count}, 73, 2)")
         tensors = {key: torch.as_tensor(np.asarray(arrays[key], np.float32)).reshape(count, -1) for key in keys}
         tensors["points_px"] = torch.as_tensor(np.asarray(points, np.float32)[..., :2])
         return HeadFits(folder, tuple(str(name) for name in arrays["img_fnames"]), tensors)

@@ -47,6 +47,13 @@ class Fits:
     point_names: tuple[str, ...]
     boxes: Float[Tensor, "N 4"] | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for rows that do not belong together: a damaged file."""
+        rows = (self.names, self.pose, self.betas, self.expression, self.transl, self.points, self.boxes)
+        lengths = {len(row) for row in (self.photos, *rows) if row is not None}
+        if len(lengths) > 1 or self.pose.shape[1:] != (55, 3) or self.points.ndim != 3:
+            raise ValueError(f"its arrays have {sorted(lengths)} rows, or odd shapes")
+
     def __len__(self) -> int:
         return len(self.photos)
 

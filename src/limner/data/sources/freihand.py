@@ -1,6 +1,5 @@
 """How is FreiHAND read? 3960 photos of right hands with MANO meshes (evaluation), 4 x 32560 to train on."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.data.sources.layout import Layout
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
 
 LAYOUT = Layout(
     "FreiHAND v2",
@@ -65,10 +65,8 @@ def read_freihand(folder: Path, split: Split = "evaluation") -> Iterator[HandPho
 
 
 def _read(file: Path) -> list[Any]:
-    try:
-        content = json.loads(file.read_text())
-    except (ValueError, OSError) as error:
-        raise LAYOUT.unreadable(file, error) from error
+    with LAYOUT.reading(file):
+        content = read_json(file, MOST_DATA_BYTES)
     if not isinstance(content, list):
         raise LAYOUT.unreadable(file, f"it holds a {type(content).__name__}, expected a list")
     return content

@@ -42,18 +42,20 @@ def read_humandata(file: Path, photos: Path) -> Fits:
     if not file.is_file():
         raise LAYOUT.error(file, "there is no such file")
     arrays = read_npz(file)
-    params = arrays.get("smplx")
-    if not isinstance(params, dict) or "global_orient" not in params or "image_path" not in arrays:
-        raise LAYOUT.unreadable(file, f"it has no image_path or no smplx parameters, only {', '.join(sorted(arrays))}")
-    names = [str(name) for name in np.asarray(arrays["image_path"]).reshape(-1)]
-    count = len(names)
-
-    def rows(key: str, width: int) -> Tensor:
-        if key not in params:
-            return torch.zeros(count, width)
-        return torch.as_tensor(np.asarray(params[key], np.float32)).reshape(count, -1)
-
     with LAYOUT.reading(file):
+        params = arrays.get("smplx")
+        if not isinstance(params, dict) or "global_orient" not in params or "image_path" not in arrays:
+            raise LAYOUT.unreadable(
+                file, f"it has no image_path or no smplx parameters, only {', '.join(sorted(arrays))}"
+            )
+        names = [str(name) for name in np.asarray(arrays["image_path"]).reshape(-1)]
+        count = len(names)
+
+        def rows(key: str, width: int) -> Tensor:
+            if key not in params:
+                return torch.zeros(count, width)
+            return torch.as_tensor(np.asarray(params[key], np.float32)).reshape(count, -1)
+
         pose = torch.cat([rows(key, 3 * joints) for key, joints in JOINTS.items()], 1)
         if pose.shape[1] != 165:
             raise LAYOUT.unreadable(file, f"its poses have {pose.shape[1]} numbers, expected 165 axis-angle ones")

@@ -1,13 +1,14 @@
 """Is a public data set where it should be, and if not: where does one get it, and what should it look like?"""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.errors import DataSetError
+from limner.errors import DataSetError, LimnerError
+from limner.reading.json_file import MOST_DATA_BYTES, read_json
+from limner.reading.told import reason
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class Layout:
         """Turn what a file of another form or half a file makes the reading code raise into `unreadable`."""
         try:
             yield
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-            raise self.unreadable(file, f"{type(error).__name__}: {error}") from error
+        except LimnerError:
+            raise
+        except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything
+            raise self.unreadable(file, reason(error)) from error
 
     def read_json(self, file: Path) -> dict[str, Any]:
         """A JSON file that holds a dict; raises `unreadable` otherwise."""
-        try:
-            content = json.loads(file.read_text())
-        except (ValueError, OSError) as error:
-            raise self.unreadable(file, error) from error
+        with self.reading(file):
+            content = read_json(file, MOST_DATA_BYTES)
         if not isinstance(content, dict):
             raise self.unreadable(file, f"it holds a {type(content).__name__}, expected a dict")
         return content

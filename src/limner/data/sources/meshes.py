@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limner.errors import DataSetError
+from limner.reading.told import check_regular, told_as
 
 
 def read_mesh(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:
@@ -17,7 +18,8 @@ def read_mesh(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:
     """
     import trimesh  # as slow to import as all else together, and only scans need it
 
-    try:
+    with told_as(DataSetError, file, "It is no readable mesh, or cut off. Copy it again."):
+        check_regular(file)
         if file.suffix.lower() == ".obj":
             return _read_obj(file)
         mesh = trimesh.load(file, process=False)
@@ -26,12 +28,6 @@ def read_mesh(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:
         if not len(vertices):
             raise ValueError("it has no vertices")
         return vertices, torch.as_tensor(faces)
-    except FileNotFoundError as error:
-        raise DataSetError(f"{file} does not exist. Check the path.") from error
-    except Exception as error:  # noqa: BLE001 a damaged file can raise nearly anything in the reader
-        raise DataSetError(
-            f"{file} is no readable mesh ({error or type(error).__name__}): it may be cut off. Copy it again."
-        ) from error
 
 
 def _read_obj(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limner.data.sources.layout import Layout
 from limner.data.sources.meshes import read_mesh
+from limner.reading.npz_file import read_npy
+from limner.reading.told import whole_file
 
 LAYOUT = Layout(
     "NoW (validation: 20 people with scans; the test scans stay with its authors)",
@@ -85,16 +86,14 @@ def _photo(folder: Path, pictures: Path, path: Path) -> FacePhoto:
 
 def read_points(file: Path) -> Float[Tensor, "L 3"]:
     """Picked points: MeshLab's .pp, Stirling's .lnd (name x y z a line), .npy, or lines of three numbers."""
-    try:
+    with LAYOUT.reading(file):
         if file.suffix == ".npy":
-            return torch.as_tensor(np.load(file, allow_pickle=False)).float().reshape(-1, 3)
-        text = file.read_text()
+            return torch.as_tensor(read_npy(file)).float().reshape(-1, 3)
+        text = whole_file(file).decode(errors="replace")
         if file.suffix == ".pp":
             return _picked_points(text)
         rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
         return torch.tensor([[float(value) for value in row[-3:]] for row in rows])
-    except (ValueError, OSError, KeyError) as error:
-        raise LAYOUT.unreadable(file, error) from error
 
 
 def _picked_points(text: str) -> Float[Tensor, "L 3"]:

@@ -1,22 +1,20 @@
 """How are pickled arrays of public data sets read without running what is pickled in them?
 
-Numbers, strings and containers are taken; any other class is refused (`limner.body.assets.NumbersOnly`).
+Numbers, strings and containers are taken; any other class is refused (`limner.reading.pickle_file.NumbersOnly`).
 """
 
-import io
-import pickle
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from limner.body.assets import NumbersOnly
 from limner.errors import DataSetError
+from limner.reading import npz_file
+from limner.reading.pickle_file import NumbersOnly
+from limner.reading.told import told_as, whole_file
 
 Content = TypeVar("Content")
+MOST_BYTES = 2**33
+"""8 GB: some public sets are one large archive."""
 
 
 def read_pickle(file: Path) -> Any:
@@ -28,67 +26,31 @@ def read_pickle(file: Path) -> Any:
         "Only arrays, numbers and texts are read from pickles. Copy it again from its source, or convert it to .npz "
         "yourself if you trust it."
     )
-    return unpickled(file, lambda content: NumbersOnly(content, encoding="latin1").load(), cure)
+    return unpickled(file, lambda content: NumbersOnly(content).load(), cure)
 
 
-def unpickled(file: Path, load: Callable[[io.BytesIO], Content], cure: str) -> Content:
+def unpickled(file: Path, load: Callable[[bytes], Content], cure: str) -> Content:
     """What `load` (a restricted unpickler) makes of the file; DataSetError with the cure for whatever goes wrong."""
-    try:
-        return load(io.BytesIO(file.read_bytes()))
-    except FileNotFoundError as error:
-        raise DataSetError(f"{file} does not exist. Check the path.") from error
-    except Exception as error:  # noqa: BLE001 a damaged pickle can raise nearly anything
-        raise DataSetError(f"{file} is refused or damaged: {error or type(error).__name__}. {cure}") from error
+    with told_as(DataSetError, file, cure):
+        return load(whole_file(file, MOST_BYTES))
 
 
 def read_npz(file: Path) -> dict[str, Any]:
     """All arrays of an .npz by name; arrays of objects are unpickled as `read_pickle` does, one object as itself.
 
-    Raises DataSetError as `read_pickle`.
+    Raises DataSetError as `read_pickle`, and for an archive that unpacks to more than its size accounts for.
     """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return {
-                name.removesuffix(".npy"): _array(archive.read(name))
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-    except FileNotFoundError as error:
-        raise DataSetError(f"{file} does not exist. Check the path.") from error
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, pickle.PickleError) as error:
-        raise DataSetError(
-            f"{file} is refused or damaged ({error}): expected an .npz archive of arrays. Copy it again."
-        ) from error
+    with told_as(DataSetError, file, "Expected an .npz archive of arrays. Copy it again."):
+        return npz_file.read_npz(file, "numbers", most_bytes=MOST_BYTES)
 
 
 def names_in_npz(file: Path) -> set[str]:
     """Which arrays an .npz holds, without reading them. Raises DataSetError."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
-    except FileNotFoundError as error:
-        raise DataSetError(f"{file} does not exist. Check the path.") from error
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataSetError(f"{file} is damaged ({error}): expected an .npz archive. Copy it again.") from error
+    with told_as(DataSetError, file, "Expected an .npz archive of arrays. Copy it again."):
+        return npz_file.names_in_npz(file)
 
 
 def read_npy(file: Path) -> Any:
     """One .npy file, as `read_npz`."""
-    try:
-        return _array(file.read_bytes())
-    except FileNotFoundError as error:
-        raise DataSetError(f"{file} does not exist. Check the path.") from error
-    except (ValueError, OSError, EOFError, pickle.PickleError) as error:
-        raise DataSetError(f"{file} is refused or damaged ({error}): expected an .npy array. Copy it again.") from error
-
-
-def _array(content: bytes) -> Any:
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    dtype = read_header(stream)[2]
-    if not dtype.hasobject:
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    objects = NumbersOnly(stream, encoding="latin1").load()
-    return objects.item() if isinstance(objects, np.ndarray) and objects.shape == () else objects
+    with told_as(DataSetError, file, "Expected an .npy array. Copy it again."):
+        return npz_file.read_npy(file, "numbers", MOST_BYTES)

@@ -68,13 +68,15 @@ def read_threedpw(folder: Path, split: Split = "test") -> Iterator[Person3DPW]:
     LAYOUT.need(folder, "sequenceFiles", "imageFiles")
     for file in LAYOUT.some(folder / "sequenceFiles" / split, "*.pkl"):
         content = read_pickle(file)
-        lacking = {"jointPositions", "cam_poses", "campose_valid", "poses2d", "cam_intrinsics", "poses"} - set(content)
-        if lacking:
-            raise LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
-        photos = folder / "imageFiles" / str(content.get("sequence", file.stem))
-        if not photos.is_dir():
-            raise LAYOUT.error(folder, f"sequence {file.name} has no photos in {photos.relative_to(folder)}")
         with LAYOUT.reading(file):
+            lacking = {"jointPositions", "cam_poses", "campose_valid", "poses2d", "cam_intrinsics", "poses"} - set(
+                content
+            )
+            if lacking:
+                raise LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
+            photos = folder / "imageFiles" / str(content.get("sequence", file.stem))
+            if not photos.is_dir():
+                raise LAYOUT.error(folder, f"sequence {file.name} has no photos in {photos.relative_to(folder)}")
             yield from _people(content, file.stem, photos)
 
 
@@ -107,21 +109,22 @@ def _read_expose(folder: Path, split: Split) -> Iterator[Person3DPW]:
     lacking = {"img_paths", "joints3d", "keypoints2d"} - arrays.keys()
     if lacking:
         raise EXPOSE_LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
-    points = torch.as_tensor(np.asarray(arrays["keypoints2d"], np.float32))
-    joints = torch.as_tensor(np.asarray(arrays["joints3d"], np.float32))[:, :14]
-    for row, name in enumerate(str(path) for path in arrays["img_paths"]):
-        vertices = folder / "smplx_vertices" / split / f"{row:06d}.npy"
-        photo = folder / name
-        yield Person3DPW(
-            name=f"{Path(name).with_suffix('')}#{int(arrays['pid'][row]) if 'pid' in arrays else 0}",
-            sequence=Path(name).parent.name,
-            photo=photo,
-            box=box_of_points(points[row, :, :2], points[row, :, 2]),
-            K=None,
-            joints=joints[row],
-            joint_names=J14_NAMES,
-            vertices_file=vertices if vertices.exists() else None,
-        )
+    with EXPOSE_LAYOUT.reading(file):
+        points = torch.as_tensor(np.asarray(arrays["keypoints2d"], np.float32))
+        joints = torch.as_tensor(np.asarray(arrays["joints3d"], np.float32))[:, :14]
+        for row, name in enumerate(str(path) for path in arrays["img_paths"]):
+            vertices = folder / "smplx_vertices" / split / f"{row:06d}.npy"
+            photo = folder / name
+            yield Person3DPW(
+                name=f"{Path(name).with_suffix('')}#{int(arrays['pid'][row]) if 'pid' in arrays else 0}",
+                sequence=Path(name).parent.name,
+                photo=photo,
+                box=box_of_points(points[row, :, :2], points[row, :, 2]),
+                K=None,
+                joints=joints[row],
+                joint_names=J14_NAMES,
+                vertices_file=vertices if vertices.exists() else None,
+            )
 
 
 J14_NAMES = tuple(
