@@ -22,12 +22,11 @@ from limner.data.crop_shards import shards_with_crops
 from limner.data.evidence import read_shards
 from limner.evaluate.metrics import pa_mpjpe
 from limner.networks.weights import NetSpec, build_net, load_net
+from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 from limner.train.calibrate import fit_attachment
 from limner.train.images import ImageOptions, Init, Pictures, pooled_features, read_pictures, train_on_images
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.predicted import PredictedPoints
 from limner.train.stages import split_shards
-from limner.train.truth import BODY_POINTS
 
 JOINTS = [BODY_POINTS.index(name) for name in BODY_JOINTS]
 JUDGED = 256

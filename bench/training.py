@@ -20,13 +20,13 @@ from limner.geometry.box import Squares
 from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.pose import BlazePose
 from limner.networks.weights import NetSpec, build_backbone, build_net
+from limner.pipeline.predicted import PredictedPoints
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 from limner.train.crowd import Crowd
 from limner.train.harvest import true_squares
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.predicted import PredictedPoints
 from limner.train.truth import part_truth
 
 CROPS = 32

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from limner.estimator import Estimator
-from limner.io.image import read_photo, write_image
-from limner.pipeline.results import save_results
+from limner import Estimator, read_photo, save_results
+from limner.io.image import write_image
 from limner.render.overlay import overlay
 
 DEMO = Path(__file__).parents[1] / "src/limner/assets/photos/eileen_collins.jpg"
@@ -23,11 +22,11 @@ def main() -> None:
     people = estimator(photo)  # a People; nobody in the photo is a People of length 0
     print(f"{len(people)} people in {given.photo.name}")
 
-    names_px, confidence, _ = people.keypoint_set("coco17")  # "P 17 2" photo pixels, "P 17", "P 17 3" camera metres
-    for i in range(len(people)):
-        depth_m = float(people.params.transl[i, 2])
-        nose = [round(x) for x in names_px[i, 0].tolist()]
-        print(f"person {i}: {depth_m:.1f} m from the camera, nose at pixel {nose}, confidence {confidence[i, 0]:.2f}")
+    for i, person in enumerate(people):
+        points_px, confidence, _ = person.keypoint_set("coco17")  # "17 2" photo pixels, "17", "17 3" camera metres
+        depth_m = float(person.joints[0, 2])
+        nose = [round(x) for x in points_px[0].tolist()]
+        print(f"person {i}: {depth_m:.1f} m from the camera, nose at pixel {nose}, confidence {confidence[0]:.2f}")
 
     # everything that `limner estimate` writes: overlay, sheet, GLB, OBJ, PLY, params.npz, keypoints.json ...
     folder = save_results(people, photo, estimator.body_model, given.out / "results")

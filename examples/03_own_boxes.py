@@ -3,11 +3,8 @@
 import argparse
 from pathlib import Path
 
-import torch
-
+from limner import Estimator, read_photo
 from limner.errors import BoxError
-from limner.estimator import Estimator
-from limner.io.image import read_photo
 
 DEMO = Path(__file__).parents[1] / "src/limner/assets/photos/eileen_collins.jpg"
 
@@ -22,7 +19,7 @@ def main() -> None:
 
     estimator = Estimator.load(given.weights, refined=False)  # the networks' plain answer, without the last fit
     photo = read_photo(given.photo)
-    boxes = torch.tensor([given.box], dtype=torch.float32)  # "P 4": left, top, right, bottom in photo pixels
+    boxes = [given.box]  # of each person left, top, right, bottom in photo pixels; numpy and torch will do, too
     people = estimator(photo, boxes, focal_px=given.focal_px)
 
     for side in ("left", "right"):
@@ -37,7 +34,7 @@ def main() -> None:
     print(f"left wrist {wrist.tolist()} m in the camera is at pixel {pixel[:2].tolist()}")
 
     try:
-        estimator(photo, torch.tensor([[0.0, 0.0, 0.0, 0.0]]))
+        estimator(photo, [0, 0, 0, 0])
     except BoxError as error:  # every error that you can mend is a limner.errors.LimnerError and says how
         print(f"refused: {error}")
 

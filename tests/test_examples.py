@@ -45,7 +45,9 @@ def test_the_lines_of_the_readme(untrained_weights: Path):
     names: dict[str, Any] = {}
     exec(block, names)
     people = names["people"]
-    assert len(people) == len(names["first"]) == 1 and names["xyz"].shape == (1, 133, 3)
+    assert (
+        len(people) == len(names["first"].alone) == 1 and names["numbers"].keys() and names["xyz"].shape == (1, 133, 3)
+    )
     # the shapes in the comments
     for line in block.splitlines():
         if match := re.match(r"(people\.[\w.]+) +# P ([V\d ]+)", line):

@@ -14,9 +14,10 @@ from rich.text import Text
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.errors import BoxError, LimnerError, PhotoError
+from limner.errors import BoxError, LimnerError
 from limner.estimator import Estimator
 from limner.geometry.box import check_boxes
+from limner.geometry.camera import check_focal
 from limner.io.box_file import boxes_of, read_boxes
 from limner.io.image import Photo, list_photos, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, person_box, read_keypoints
@@ -93,10 +94,7 @@ def estimate_photos(
     """
     files = list_photos(photos)
     where = Where(box, boxes, keypoints)
-    if focal_px is not None and not 0 < focal_px < float("inf"):
-        raise PhotoError(
-            f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
-        )
+    check_focal(focal_px)
     estimator = load_estimator(weights, body_model, refine, expose)
     check_writable(out)
     console = Console()

@@ -25,6 +25,8 @@ def estimate(
     batch: int = 1,
     expose_mode: Literal["official", "clean"] = "official",
     runtime: Literal["torch", "onnx"] = "torch",
+    part: Literal["body", "hand", "face"] = "body",
+    side: Literal["auto", "left", "right"] = "auto",
 ) -> int:
     """Estimate everybody in photos: body, hands and face as one mesh.
 
@@ -44,7 +46,19 @@ def estimate(
         batch: photos that go through the official network together.
         expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
         runtime: official weights: what runs the networks; onnx needs the extra of that name.
+        part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more
+            (smaller ones are often missed: give --box). Only --out, --box, --weights, --focal-px and --side apply.
+        side: which hand it is, with `--part hand`; auto goes by its looks.
     """
+    if part != "body":
+        from limner.part_photos import estimate_parts
+
+        others = (keypoints, body_model, boxes, format, batch, refine, expose_mode, runtime)
+        if others != (None, None, None, ("limner",), 1, True, "official", "torch"):
+            raise LimnerError(f"with --part {part} only --out, --box, --weights, --focal-px and --side apply.")
+        return estimate_parts(photos, out, part, side, box, weights, focal_px)
+    if side != "auto":
+        raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
     from limner.batch import estimate_photos
     from limner.official_estimator import ExposeOptions
 

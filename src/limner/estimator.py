@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 import torch
 from jaxtyping import Float, UInt8
@@ -9,9 +10,11 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.geometry.box import check_boxes
-from limner.geometry.camera import Camera, photo_camera
-from limner.io.image import Photo, read_photo
+from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
+from limner.geometry.camera import Camera, check_focal, photo_camera
+from limner.io.photo_input import P, PhotoLike, as_photo
+from limner.networks.face_net import FaceNet
+from limner.networks.hand_net import HandNet
 from limner.networks.onnx import Engine
 from limner.networks.person_net import Looks, PersonNet
 from limner.networks.weights import Networks, load_networks, movenet_path, shipped_pose
@@ -27,11 +30,14 @@ from limner.pipeline.attention import (
 from limner.pipeline.confidence import keypoint_confidence
 from limner.pipeline.convert_body import BodyConverter
 from limner.pipeline.merge import merge
+from limner.pipeline.part_alone import PartAlone, Side, faces_alone, hands_alone
+from limner.pipeline.parts_alone import where_is_part
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
 from limner.pipeline.unseen import with_unseen_at_ease
+from limner.threads import one_torch_thread
 
 
 @dataclass(frozen=True)
@@ -102,19 +108,28 @@ class Estimator:
         finder = PersonNet.load(movenet_path(weights), engine, shipped_pose(networks))
         return cls(networks, finder, BodyModel.load(body_model), refined)
 
-    @torch.no_grad()
+    @overload
+    def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
+    @overload
     def __call__(
-        self,
-        photo: str | Path | Photo | UInt8[Tensor, "3 H W"],
-        boxes: Float[Tensor, "P 4"] | None = None,
-        focal_px: float | None = None,
-    ) -> People:
-        """Everybody in a photo; nobody gives an empty People.
+        self, photo: list[P] | tuple[P, ...], boxes: Any = None, focal_px: float | None = None
+    ) -> list[People]: ...
+    @one_torch_thread()
+    @torch.no_grad()
+    def __call__(self, photo: Any, boxes: Any = None, focal_px: float | None = None) -> People | list[People]:
+        """Everybody in a photo; nobody gives an empty People. A list or tuple of photos gives a list of People.
 
-        boxes: x0 y0 x1 y1 in photo pixels, if known; otherwise the detector finds people. focal_px: the photo's focal
-        length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
+        photo: a path, bytes, an open binary file, a PIL image, a numpy array H W 3 or torch tensor 3 H W of uint8 RGB,
+        or a `Photo`; other arrays are refused, see `limner.io.photo_input.as_photo`. boxes: x0 y0 x1 y1 of each person
+        in photo pixels, if known, as lists, numpy or torch (four numbers are one person); for a list of photos a list
+        with an entry a photo, boxes or None; otherwise the detector finds people. focal_px: the focal length, if known;
+        otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
         """
+        if isinstance(photo, list | tuple):
+            return [self(one, own, focal_px) for one, own in zip(photo, boxes_of_each(boxes, len(photo)), strict=True)]
+        check_focal(focal_px)
         photo = as_photo(photo)
+        boxes = None if boxes is None else as_boxes(boxes)
         pixels = photo.pixels
         height, width = pixels.shape[-2:]
         boxes, scores, looks = self._where_is_everyone(pixels, boxes)
@@ -128,6 +143,35 @@ class Estimator:
         if self.converter is not None:
             params = self.converter(params, camera)
         return self._people(params, boxes, scores, coarse, parts)
+
+    @torch.no_grad()
+    def hands(
+        self, photo: PhotoLike, boxes: Any = None, side: Side = "auto", focal_px: float | None = None
+    ) -> list[PartAlone]:
+        """Hands in a photo that shows no body: one in each box; without boxes the one that is seen most clearly.
+
+        side: left or right; "auto" goes by looks. Meshes and numbers are of limner's own body. Else as for people; see
+        `limner.pipeline.part_alone.PartAlone`, which says how sure it is that there is a hand.
+        """
+        pixels, where, camera = self._parts_in(self.hand_net, photo, boxes, focal_px)
+        return hands_alone(self.hand_net, self.own_body, pixels, where, camera, side)
+
+    @torch.no_grad()
+    def faces(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> list[PartAlone]:
+        """Faces in a photo that shows no body; as `hands`."""
+        pixels, where, camera = self._parts_in(self.face_net, photo, boxes, focal_px)
+        return faces_alone(self.face_net, self.own_body, pixels, where, camera)
+
+    def _parts_in(
+        self, net: HandNet | FaceNet, photo: PhotoLike, boxes: Any, focal_px: float | None
+    ) -> tuple[Tensor, Tensor, Camera]:
+        """Pixels, a box a part, looked for if none is given, and the photo's camera for each."""
+        check_focal(focal_px)
+        read = as_photo(photo)
+        where = where_is_part(net, read.pixels) if boxes is None else as_boxes(boxes)
+        if boxes is not None:
+            check_boxes(where, read.width, read.height)
+        return read.pixels, where, photo_camera(read.width, read.height, focal_px or read.focal_px, len(where))
 
     @torch.no_grad()
     def look_at_people(self, photo: UInt8[Tensor, "3 H W"], looks: Looks, camera: Camera) -> Coarse:
@@ -221,12 +265,3 @@ class Estimator:
             right_hand_trusted=hands["right"].trusted,
             face_trusted=face.trusted,
         )
-
-
-def as_photo(photo: str | Path | Photo | UInt8[Tensor, "3 H W"]) -> Photo:
-    """A photo from what users have of one: a path, pixels, or a `Photo`. Raises PhotoError."""
-    if isinstance(photo, Photo):
-        return photo
-    if isinstance(photo, Tensor):
-        return Photo(photo, None, Path("photo"))
-    return read_photo(photo)

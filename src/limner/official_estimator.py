@@ -5,26 +5,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, overload
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, NUM_BODY
 from limner.errors import PhotoError, WeightsError
-from limner.estimator import Estimator, as_photo
-from limner.geometry.box import check_boxes
+from limner.estimator import Estimator
+from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
 from limner.geometry.camera import (
     Camera,
     camera_from_crop,
+    check_focal,
     photo_camera,
     translation_from_points,
     translation_from_weak,
 )
 from limner.io.image import Photo
+from limner.io.photo_input import P, PhotoLike, as_photo
 from limner.networks.official import DEMO_FOCAL_PX, OfficialExpose, OfficialPeople
 from limner.networks.official_crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.networks.official_load import load_official
@@ -91,14 +93,27 @@ class OfficialEstimator:
         """limner's detector, loaded when boxes are not given."""
         return PersonNet.load()
 
+    @overload
+    def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
+    @overload
     def __call__(
-        self,
-        photo: str | Path | Photo | UInt8[Tensor, "3 H W"],
-        boxes: Float[Tensor, "P 4"] | None = None,
-        focal_px: float | None = None,
-    ) -> People:
-        """Everybody in a photo; nobody gives an empty People. Arguments and errors: see `together`."""
-        return self.together([as_photo(photo)], [boxes], focal_px)[0]
+        self, photo: list[P] | tuple[P, ...], boxes: Any = None, focal_px: float | None = None
+    ) -> list[People]: ...
+    def __call__(self, photo: Any, boxes: Any = None, focal_px: float | None = None) -> People | list[People]:
+        """Everybody in a photo, or in each of a list of photos, which go through the networks as one batch.
+
+        Arguments are those of `limner.Estimator`; the focal length that is taken where none is given, and errors: see
+        `together`.
+        """
+        many = isinstance(photo, list | tuple)
+        photos, given = (list(photo), boxes_of_each(boxes, len(photo))) if many else ([photo], [boxes])
+        if many and not photos:
+            return []
+        check_focal(focal_px)
+        people = self.together(
+            [as_photo(one) for one in photos], [None if own is None else as_boxes(own) for own in given], focal_px
+        )
+        return people if many else people[0]
 
     @torch.inference_mode()
     def together(

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-Index = slice | list[int] | Tensor
+from limner.index import Index, rows_of
+
 R = TypeVar("R", bound="Rows")
 
 
@@ -27,7 +28,9 @@ class Rows:
         return len(next(iter(self.rows().values())))
 
     def __getitem__(self: R, index: Index) -> R:
-        return _changed(self, lambda value: value[index])
+        """Some of the rows; a whole number gives that one, still as a row."""
+        rows = rows_of(index, len(self))
+        return _changed(self, lambda value: value[rows])
 
     def to(self: R, device: torch.device | str) -> R:
         """The record on another device."""

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from limner.body.keypoints import COCO17
 from limner.body.model import BodyModel
-from limner.evaluate.parts_alone import look_at_face_boxes, look_at_hand_boxes
 from limner.evaluate.photo_sets import BODY, EXTRA, LEFT_HAND, POINT_NAMES
 from limner.evaluate.rivals import BACKBONE, LIMNER, MEAN, face_answers, hand_answers, mean_body, mean_hand, whole_body
 from limner.geometry.camera import Camera
@@ -17,7 +16,8 @@ from limner.geometry.rotation import rotation_from_axis_angle
 from limner.io.image import Photo
 from limner.networks.backbone import Features
 from limner.networks.weights import NetSpec, Networks, build_net
-from limner.train.predicted import PredictedPoints
+from limner.pipeline.parts_alone import look_at_face_boxes, look_at_hand_boxes
+from limner.pipeline.predicted import PredictedPoints
 from tests.evaluate.drawn import posed_people
 
 BOXES = torch.tensor([[20.0, 20.0, 80.0, 120.0], [60.0, 40.0, 100.0, 90.0]])

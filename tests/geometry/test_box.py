@@ -1,12 +1,15 @@
 """Squares and boxes."""
 
+import numpy as np
 import pytest
 import torch
 
 from limner.errors import BoxError
 from limner.geometry.box import (
     Squares,
+    as_boxes,
     bounds_of,
+    boxes_of_each,
     check_boxes,
     iou,
     share_inside,
@@ -24,7 +27,7 @@ def test_square_coordinates_round_trip():
 def test_angle_turns_the_x_axis_clockwise_in_the_image():
     quarter = Squares(torch.zeros(1, 2), torch.tensor([2.0]), torch.tensor([torch.pi / 2]))
     assert torch.allclose(
-        quarter.photo_from_unit(torch.tensor([[[1.0, 0.0]]])), torch.tensor([[[0.0, 1.0]]]), atol=1e-6
+        quarter.photo_from_unit(torch.tensor([[[1.0, 0.0]]])), torch.tensor([[[0.0, 1.0]]]), atol=1e-5
     )
 
 
@@ -65,3 +68,53 @@ def test_squares_are_joined_and_picked():
 def test_share_of_a_box_inside_another():
     a, b = torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[2.0, 0, 10, 1], [0, 0, 9, 9], [5, 5, 6, 6]])
     assert torch.allclose(share_inside(a, b), torch.tensor([[0.25, 1.0, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [[1, 2, 30, 40]],
+        [1, 2, 30, 40],
+        (1.0, 2.0, 30.0, 40.0),
+        np.array([1, 2, 30, 40], np.int64),
+        np.array([[1, 2, 30, 40]], np.float64),
+        torch.tensor([1, 2, 30, 40]),
+        torch.tensor([[1.0, 2.0, 30.0, 40.0]], requires_grad=True),
+        [torch.tensor([1, 2, 30, 40])],
+        [np.array([1, 2, 30, 40])],
+    ],
+)
+def test_boxes_are_taken_as_lists_and_arrays(given: object):
+    assert torch.equal(as_boxes(given), torch.tensor([[1.0, 2.0, 30.0, 40.0]]))
+
+
+@pytest.mark.parametrize("none", [[], (), np.zeros((0, 4)), torch.zeros(0, 4), [[]]])
+def test_no_boxes_are_no_boxes(none: object):
+    assert as_boxes(none).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ([1, 2, 3], "shape 3"),
+        ([[1, 2, 3]], "shape 1 x 3"),
+        ([[1, 2, 3, 4, 0.9]], r"boxes\[:, :4\]"),
+        (5, "one number"),
+        ("box", "no table of numbers"),
+        ({"x": 1}, "no table of numbers"),
+        ([[1, 2, 3, 4], [1, 2]], "no table of numbers"),
+        ([[1, 2, 3, None]], "finite"),
+        (np.zeros((1, 1, 4)), "1 x 1 x 4"),
+    ],
+)
+def test_other_boxes_are_refused(given: object, match: str):
+    with pytest.raises(BoxError, match=match):
+        check_boxes(as_boxes(given), 100, 100)
+
+
+def test_several_photos_have_an_entry_of_boxes_each():
+    assert boxes_of_each(None, 2) == [None, None]
+    assert boxes_of_each([None, [1, 2, 3, 4]], 2) == [None, [1, 2, 3, 4]]
+    for wrong in ([None], [1, 2, 3, 4], 5):
+        with pytest.raises(BoxError, match="one entry a photo"):
+            boxes_of_each(wrong, 2)

@@ -13,9 +13,8 @@ from limner.networks.backbone import Features
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import IterativeRegressor
 from limner.networks.weights import NetSpec
-from limner.train.predicted import PredictedPoints
+from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 from limner.train.real import LIMB_JOINTS, MOST_OFF, PREDICTED, Real2D, look_at_real, real_loss
-from limner.train.truth import BODY_POINTS
 
 
 class SeesLight(torch.nn.Module):

@@ -8,12 +8,12 @@ from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop
 from limner.geometry.rotation import rotation_to_6d
 from limner.networks.weights import NetSpec
+from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, carrier_of, fit_attachment
 from limner.train.crowd import Crowd
-from limner.train.predicted import PredictedPoints
 from limner.train.simulate import Simulator
-from limner.train.truth import BODY_POINTS, part_truth
+from limner.train.truth import part_truth
 
 PARTS = ("body", "hand", "face")
 
@@ -76,7 +76,7 @@ def test_perfect_backbones_leave_an_empty_bank(body, attachment, part):
 def test_errors_of_the_bank_come_back(body, attachment, part):
     clean, wrong = (Rig(body, part, attachment, error=e).simulator for e in (0.0, 0.25))
     a, b = (s.draw(8, torch.Generator().manual_seed(5)) for s in (clean, wrong))
-    assert torch.equal(a.truth.points3d, b.truth.points3d)
+    assert torch.allclose(a.truth.points3d, b.truth.points3d, atol=1e-5)
     count = {"body": 99, "hand": 63, "face": 1404}[part]
     shift = (b.pooled - a.pooled)[:, :count].unflatten(1, (-1, 3))[..., :2]
     of_crop = shift.flatten(1).mean(1)
@@ -98,7 +98,7 @@ def test_people_seen_anew_keep_their_shape_and_pose(body, attachment):
 def test_same_seed_same_draw(body, attachment):
     simulator = Rig(body, "hand", attachment).simulator
     a, b = (simulator.draw(4, torch.Generator().manual_seed(3)) for _ in range(2))
-    assert torch.equal(a.pooled, b.pooled)
+    assert torch.allclose(a.pooled, b.pooled, atol=1e-4)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -100,6 +100,12 @@ class BodyModel(nn.Module):
             constant("pose_directions", torch.as_tensor(assets.pose_directions).permute(2, 0, 1).flatten(1))
         self.assets = assets
 
+    def __repr__(self) -> str:
+        sizes = (
+            f"{len(self.v_template)} vertices, {self.num_betas} betas, {self.num_expression} expression coefficients"
+        )
+        return f"BodyModel({self.assets.path.name}: {sizes})"
+
     @classmethod
     def load(
         cls,

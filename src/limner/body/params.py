@@ -8,6 +8,7 @@ from torch import Tensor
 
 from limner.body.skeleton import BODY_JOINTS, NUM_BODY, NUM_HAND, mirrored_name
 from limner.geometry.rotation import mirror_rotation
+from limner.index import Index, rows_of
 
 POSE_FIELDS = (
     "global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose",
@@ -36,8 +37,14 @@ class BodyParams:
     def __len__(self) -> int:
         return len(self.betas)
 
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "BodyParams":
-        return BodyParams(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+    def __getitem__(self, index: Index) -> "BodyParams":
+        """Some of the people; a whole number gives one person, as BodyParams of length 1."""
+        rows = rows_of(index, len(self))
+        return BodyParams(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def __repr__(self) -> str:
+        sizes = f"{self.betas.shape[-1]} betas, {self.expression.shape[-1]} expression coefficients"
+        return f"BodyParams({len(self)} {'person' if len(self) == 1 else 'people'}, {sizes})"
 
     def to(self, *args: torch.device | torch.dtype | str) -> "BodyParams":
         """All tensors moved or cast, as `Tensor.to`."""

@@ -12,7 +12,6 @@ from limner.body.keypoints import FACE68, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.estimator import Estimator
-from limner.evaluate.parts_alone import look_at_face_boxes, look_at_hand_boxes
 from limner.evaluate.photo_sets import POINT_NAMES
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, camera_from_crop
@@ -23,8 +22,9 @@ from limner.networks.body_net import BodyNet
 from limner.networks.regressor import decode_body
 from limner.networks.weights import Networks
 from limner.pipeline.attention import look_at_bodies
+from limner.pipeline.parts_alone import look_at_face_boxes, look_at_hand_boxes
 from limner.pipeline.people import People
-from limner.train.predicted import PredictedPoints
+from limner.pipeline.predicted import PredictedPoints
 
 LIMNER, UNREFINED, BACKBONE, MEAN = "limner", "not refined", "backbone's points", "mean pose"
 BOX_ROOM = 1.2

@@ -6,19 +6,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT
 from limner.estimator import Estimator
-from limner.evaluate.parts_alone import head_params, look_at_face_boxes, look_at_hand_boxes
 from limner.evaluate.photo_sets import BODY, FACE, LEFT_HAND, RIGHT_HAND, LabelledPerson
 from limner.evaluate.rivals import whole_body
 from limner.geometry.box import squares_around
 from limner.geometry.warp import Crops, crop
 from limner.io.image import Photo, read_photo
+from limner.pipeline.parts_alone import hand_mesh, head_params, look_at_face_boxes, look_at_hand_boxes, part_faces
 from limner.pipeline.people import People
 from limner.render.overlay import clay, paint, to_bytes
 
@@ -89,32 +88,8 @@ def _face(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
     look = look_at_face_boxes(estimator.face_net, estimator.body_model, photo.pixels, person.box[None])
     model, said = estimator.body_model, look.estimate
     mesh = model(head_params(model, said))
-    on_head = (
-        model.weights[:, [JOINT["head"], JOINT["jaw"], JOINT["left_eye_smplx"], JOINT["right_eye_smplx"]]].sum(-1) > 0.9
-    )
     vertices = mesh.vertices - mesh.joints[:, JOINT["head"], None]
-    return _part(photo, look.crops, said.camera.project, vertices, _faces_of(model, on_head), look.points, person, FACE)
-
-
-def hand_mesh(
-    model: BodyModel,
-    wrist: Float[Tensor, "P 3 3"],
-    hand_pose: Float[Tensor, "P 15 3 3"],
-    betas: Float[Tensor, "P S"],
-) -> tuple[Float[Tensor, "P V 3"], Tensor]:
-    """All vertices of bodies whose right wrist has this absolute rotation, relative to it; and the hand's triangles."""
-    rest = model.rest(len(wrist))
-    index = JOINT["right_wrist"]
-    pose = torch.cat([rest.body_pose[:, : index - 1], wrist[:, None], rest.body_pose[:, index:]], 1)
-    eye = torch.eye(3).expand(len(wrist), 3, 3)
-    params = rest.replace(global_orient=eye, body_pose=pose, right_hand_pose=hand_pose, betas=betas)
-    mesh = model(params)
-    on_hand = model.weights[:, [index, *range(JOINT["right_index1"], JOINT["right_thumb3"] + 1)]].sum(-1) > 0.5
-    return mesh.vertices - mesh.joints[:, index, None], _faces_of(model, on_hand)
-
-
-def _faces_of(model: BodyModel, chosen: Bool[Tensor, "V"]) -> Tensor:
-    return model.faces[chosen[model.faces].all(-1)]
+    return _part(photo, look.crops, said.camera.project, vertices, part_faces(model, "face"), look.points, person, FACE)
 
 
 def _part(

@@ -13,13 +13,13 @@ from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
 from limner.data.evidence import Evidence
 from limner.evaluate import metrics
-from limner.evaluate.parts_alone import head_points
 from limner.evaluate.tables import Row, Table
 from limner.evaluate.tally import Tally, mean_of
 from limner.geometry.box import bounds_of, inside
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.weights import Networks
-from limner.train.predicted import PredictedPoints
+from limner.pipeline.parts_alone import head_points
+from limner.pipeline.predicted import PredictedPoints
 from limner.train.replay import (
     HAND_POINTS,
     INNER_FACE,

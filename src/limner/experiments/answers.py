@@ -7,13 +7,14 @@ import torch
 
 from limner.body.params import BodyParams
 from limner.curate.observe import seen_points
-from limner.estimator import Estimator, as_photo
+from limner.estimator import Estimator
 from limner.experiments import flow
 from limner.experiments.errors import Truth, errors_of, truth_of
 from limner.experiments.people import Shown
 from limner.fit.fitter import Fitter
 from limner.fit.records import FitTargets
 from limner.geometry.camera import Camera
+from limner.io.photo_input import as_photo
 from limner.pipeline.people import People
 
 LIMNER, NO_ATTENTION = "limner", "without attention"

@@ -1,7 +1,9 @@
 """Which region of the photo: axis-aligned boxes and (rotated) squares."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -81,6 +83,48 @@ def share_inside(a: Float[Tensor, "A 4"], b: Float[Tensor, "B 4"]) -> Float[Tens
     high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
     area = (a[:, 2:] - a[:, :2]).prod(-1)
     return (high - low).clamp_min(0).prod(-1) / area[:, None].clamp_min(1e-9)
+
+
+def as_boxes(given: Any) -> Float[Tensor, "B 4"]:
+    """Boxes from what users have of them: rows of x0 y0 x1 y1 in photo pixels; lists, numpy or torch, of any numbers.
+
+    Four numbers alone are one box; an empty list is no box. Raises BoxError for anything else.
+    """
+    try:
+        numbers = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+        rows = torch.from_numpy(np.array(numbers, dtype=np.float64))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BoxError(
+            f"boxes of type {type(given).__name__} that are no table of numbers ({error}): expected x0 y0 x1 y1 of "
+            f"each person. Give [[x0, y0, x1, y1], ...] in photo pixels."
+        ) from error
+    if not rows.numel():
+        return torch.zeros(0, 4)
+    rows = rows[None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        shape = " x ".join(map(str, numbers.shape)) or "one number"
+        more = (
+            " Of boxes with scores or classes behind them give boxes[:, :4]."
+            if rows.ndim and rows.shape[-1] > 4
+            else ""
+        )
+        raise BoxError(
+            f"boxes of shape {shape}, expected P x 4, or the 4 numbers of one box: x0 y0 x1 y1 in photo pixels.{more}"
+        )
+    return rows.float()
+
+
+def boxes_of_each(boxes: Any, photos: int) -> list[Any]:
+    """The boxes of each of several photos: a list with an entry a photo, None where they are not known."""
+    if boxes is None:
+        return [None] * photos
+    if not hasattr(boxes, "__len__") or len(boxes) != photos:
+        got = f"{len(boxes)} entries" if hasattr(boxes, "__len__") else f"a {type(boxes).__name__}"
+        raise BoxError(
+            f"boxes for {photos} photos: got {got}, expected a list with one entry a photo: its boxes, or None where "
+            f"the detector is to find people."
+        )
+    return list(boxes)
 
 
 def check_boxes(boxes: Float[Tensor, "B 4"], width: int, height: int) -> None:

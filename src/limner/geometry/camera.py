@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.errors import PhotoError
 from limner.geometry.box import Squares
 from limner.geometry.rotation import rotation_about_z
 from limner.records import Rows
@@ -34,6 +35,14 @@ class Camera(Rows):
         """Camera-frame points (metres, z > 0) to photo pixels."""
         depth = points[..., 2:].clamp_min(1e-4)
         return points[..., :2] / depth * self.focal_px[:, None, None] + self.center_px[:, None]
+
+
+def check_focal(focal_px: float | None) -> None:
+    """Raise PhotoError for a focal length that is not a positive finite number; None is one that is not known."""
+    if focal_px is not None and not 0 < focal_px < float("inf"):
+        raise PhotoError(
+            f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
+        )
 
 
 def photo_camera(width: int, height: int, focal_px: float | None, count: int) -> Camera:

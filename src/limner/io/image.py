@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from limner.errors import OutputError, PhotoError
 from limner.io.atomic import atomic_write
-from limner.io.image_limits import open_image, open_photo_file
+from limner.io.image_limits import Stream, open_image, open_photo_file
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 """What `list_photos` looks for, as far as the installed Pillow can read it (HEIC needs a plug-in)."""
@@ -38,6 +37,10 @@ class Photo:
     pixels: UInt8[Tensor, "3 H W"]
     focal_px: float | None
     path: Path
+
+    def __repr__(self) -> str:
+        lens = "" if self.focal_px is None else f", focal length {self.focal_px:.0f} px"
+        return f"Photo({self.path.name}, {self.width} x {self.height} px{lens})"
 
     @property
     def width(self) -> int:
@@ -63,14 +66,19 @@ def read_photo(path: str | Path) -> Photo:
         return read_photo_stream(stream, file)
 
 
-def read_photo_stream(stream: BufferedIOBase, name: Path) -> Photo:
+def read_photo_stream(stream: Stream, name: Path) -> Photo:
     """`read_photo` of an opened, seekable stream; `name` is the photo's path, and what messages call it."""
     with open_image(stream, name) as image:
-        image.load()
-        exif = _read_exif(image)
-        turn = int(_number(exif.get(ExifTags.Base.Orientation)))
-        focal_px = focal_from_exif(exif, *image.size)  # the same either way up
-        return Photo(_upright_planes(name, image, turn), focal_px, name)
+        return photo_of_image(image, name)
+
+
+def photo_of_image(image: Image.Image, name: Path) -> Photo:
+    """`read_photo` of an image that Pillow has opened; whatever is wrong with it is raised as Pillow raises it."""
+    image.load()
+    exif = _read_exif(image)
+    turn = int(_number(exif.get(ExifTags.Base.Orientation)))
+    focal_px = focal_from_exif(exif, *image.size)  # the same either way up
+    return Photo(_upright_planes(name, image, turn), focal_px, name)
 
 
 def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:

@@ -9,9 +9,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast, runtime_checkable
 
 from PIL import Image, UnidentifiedImageError
 
@@ -54,8 +53,16 @@ _KINDS = (
 )
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """What is read of an opened file: bytes, from any place."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
 @contextmanager
-def open_photo_file(path: Path) -> Iterator[BufferedIOBase]:
+def open_photo_file(path: Path) -> Iterator[Stream]:
     """Open a regular file to read; PhotoError for what is missing, empty, no regular file, or cannot be opened.
 
     A pipe, a device or a socket is not even opened, and one that takes a file's place meanwhile does not block.
@@ -74,7 +81,7 @@ def open_photo_file(path: Path) -> Iterator[BufferedIOBase]:
 
 
 @contextmanager
-def open_image(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+def open_image(stream: Stream, name: str | Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
     """The image in a seekable stream, within the limits and not decoded yet: `load` it within the block.
 
     name: what messages call it. formats: those of FORMATS that are expected. Everything that Pillow raises in the block
@@ -119,14 +126,14 @@ def _check_regular(path: Path, found: os.stat_result) -> None:
     raise PhotoError(f"{path} is {what}, expected an image file. {cure}")
 
 
-def _size(stream: BufferedIOBase) -> int:
+def _size(stream: Stream) -> int:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     return size
 
 
 @contextmanager
-def _opened(stream: BufferedIOBase, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+def _opened(stream: Stream, name: str | Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
     with _limit_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # our own checks say it better, and a broken TIFF has one a tag
@@ -162,7 +169,7 @@ def _too_large(name: str | Path, got: str, most: str) -> str:
     return f"{name} has {got}, expected at most {most}. Scale it down first; 4000 pixels on the longer side are plenty."
 
 
-def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> None:
+def _check_structure(stream: Stream, name: str | Path, size: int) -> None:
     """Walk through the parts of a file whose number alone can keep a decoder busy; PhotoError names the limit."""
     start = stream.read(34)
     if start.startswith(b"\xff\xd8"):
@@ -178,15 +185,15 @@ def _check_structure(stream: BufferedIOBase, name: str | Path, size: int) -> Non
     stream.seek(0)
 
 
-def _check_jpeg(stream: BufferedIOBase, name: str | Path) -> None:
+def _check_jpeg(stream: Stream, name: str | Path) -> None:
     """Count scans, segments and EXIF as libjpeg and Pillow come upon them, up to the end of the first picture."""
     stream.seek(2)
     marker: int | None = 0xD8
     pixels = scans = segments = exif = filling = 0
     while True:
-        end, in_scan = stream.tell(), marker == _SOS
+        end, in_scan = stream.seek(0, os.SEEK_CUR), marker == _SOS
         marker = _next_marker(stream)
-        filling += 0 if in_scan else stream.tell() - end - 2
+        filling += 0 if in_scan else stream.seek(0, os.SEEK_CUR) - end - 2
         if filling > MAX_FILLING:  # Pillow skips it byte by byte
             raise PhotoError(_busy(name, f"{filling:,} bytes between its segments", f"{MAX_FILLING:,}"))
         if marker in (None, _EOI):
@@ -212,7 +219,7 @@ def _check_jpeg(stream: BufferedIOBase, name: str | Path) -> None:
         stream.seek(length - len(head), os.SEEK_CUR)
 
 
-def _next_marker(stream: BufferedIOBase) -> int | None:
+def _next_marker(stream: Stream) -> int | None:
     """Move behind the next marker of a JPEG that is no restart, over whatever is before it; None at the end."""
     amount = 2  # segments follow one another without a gap; only a scan has data before the next marker
     while True:
@@ -228,7 +235,7 @@ def _next_marker(stream: BufferedIOBase) -> int | None:
         amount = 65_536
 
 
-def _check_png(stream: BufferedIOBase, name: str | Path) -> None:
+def _check_png(stream: Stream, name: str | Path) -> None:
     stream.seek(8)
     for _ in range(MAX_CHUNKS):
         head = stream.read(8)
@@ -238,7 +245,7 @@ def _check_png(stream: BufferedIOBase, name: str | Path) -> None:
     raise PhotoError(_busy(name, f"more than {MAX_CHUNKS} chunks", f"{MAX_CHUNKS}"))
 
 
-def _check_boxes(stream: BufferedIOBase, name: str | Path, start: int, end: int) -> None:
+def _check_boxes(stream: Stream, name: str | Path, start: int, end: int) -> None:
     """Count the boxes of a JPEG 2000 file, and those in its header box."""
     for _ in range(MAX_BOXES):
         stream.seek(start)
@@ -256,12 +263,12 @@ def _check_boxes(stream: BufferedIOBase, name: str | Path, start: int, end: int)
     raise PhotoError(_busy(name, f"more than {MAX_BOXES} boxes", f"{MAX_BOXES}"))
 
 
-def _check_codestream(stream: BufferedIOBase, name: str | Path, start: int) -> None:
+def _check_codestream(stream: Stream, name: str | Path, start: int) -> None:
     """Look at the layers and precincts of a JPEG 2000 picture, and at those of its tiles."""
     stream.seek(start + 2)
     after = 0
     for _ in range(MAX_MARKERS):
-        here, head = stream.tell(), stream.read(4)
+        here, head = stream.seek(0, os.SEEK_CUR), stream.read(4)
         marker, length = struct.unpack(">HH", head) if len(head) == 4 else (0xFFD9, 2)
         if marker == 0xFF93 and after > here:  # the tile's data
             stream.seek(after)

@@ -25,6 +25,7 @@ class Features(Rows):
     presence    probability in [0, 1] that the part is in the crop at all
     image       what the crop shows beyond points, for networks that are corrected by it ("B 0": nothing)
     heatmaps    logits of the keypoints, where they were read off maps (for the training loss)
+    handedness  probability in [0, 1] that a hand looks like a right one
     """
 
     pooled: Float[Tensor, "B C"]
@@ -34,6 +35,7 @@ class Features(Rows):
     presence: Float[Tensor, "B"] | None = None
     image: Float[Tensor, "B G"] | None = None
     heatmaps: Float[Tensor, "B K _ _"] | None = None
+    handedness: Float[Tensor, "B"] | None = None
 
 
 @runtime_checkable

@@ -16,10 +16,10 @@ from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.body_net import BodyNet
 from limner.networks.weights import NetSpec, Part, PartNet, build_net, write_net
+from limner.pipeline.predicted import PredictedPoints
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment, nowhere
 from limner.train.loop import RenderedSet, Start, evaluate_regressor
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.predicted import PredictedPoints
 from limner.train.relative import RelativeAdamW
 from limner.train.stages import mean_vector, rendered_truth, simulated_start, split_shards, well_seen
 from limner.train.steps import Progress, train_steps

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import NetSpec, PartNet, write_net
+from limner.pipeline.predicted import PredictedPoints
 from limner.train.losses import LossWeights, part_loss, point_error_mm
-from limner.train.predicted import PredictedPoints
 from limner.train.real import Real2D, real_loss
 from limner.train.simulate import Simulator
 from limner.train.steps import Progress, train_steps

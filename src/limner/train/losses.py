@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import Part
-from limner.train.predicted import PredictedPoints
+from limner.pipeline.predicted import PredictedPoints
 from limner.train.truth import Truth
 
 EARLIER_STAGES = 0.2

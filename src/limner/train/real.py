@@ -19,8 +19,7 @@ from limner.io.image_limits import open_image
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
 from limner.pipeline.attention import squares_of_boxes
-from limner.train.predicted import PredictedPoints
-from limner.train.truth import BODY_POINTS
+from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 
 LIMB_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")

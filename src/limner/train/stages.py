@@ -15,10 +15,10 @@ from limner.networks.blaze.backbones import NUM_FACE_POINTS
 from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import CAMERA_SCALE, DEPTH_FILE, NetSpec, Part, build_net
+from limner.pipeline.predicted import PredictedPoints
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, fit_attachment, fit_face_vertices, nowhere
 from limner.train.loop import RenderedSet, Start, TrainOptions, train_regressor
-from limner.train.predicted import PredictedPoints
 from limner.train.real import look_at_real
 from limner.train.simulate import Simulator
 from limner.train.truth import Truth, part_truth

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.params import BodyParams
-from limner.body.skeleton import JOINT_NAMES, chain_to_root
+from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.geometry.rotation import mirror_rotation
 from limner.networks.weights import Part
+from limner.pipeline.predicted import BODY_POINTS
 
 FACE_POINTS = FACE68[17:]
 """Inner face landmarks: the contour is a place in the image, not on the skin."""
@@ -84,10 +85,6 @@ def _points(
 ) -> tuple[Tensor, Tensor]:
     chosen = keypoints[:, list(indices_of(names))]
     return (chosen - root[:, None]) @ in_crop.mT, squares.unit_from_photo(camera.project(chosen))
-
-
-BODY_POINTS = tuple(name for name in JOINT_NAMES if not name.endswith(("2", "3")) or name.startswith("spine"))
-"""The body's joints and each finger's knuckle."""
 
 
 def _body(

@@ -11,9 +11,9 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
 from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, networks_of, write_net
+from limner.pipeline.predicted import PredictedPoints
 from limner.train.checkpoint import append_row
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.predicted import PredictedPoints
 from limner.train.replay import HarvestedPeople, answers, face_from_head, shown_hand
 from limner.train.stages import rendered_truth, well_seen
 from limner.train.steps import Progress, train_steps

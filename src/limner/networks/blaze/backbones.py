@@ -106,7 +106,8 @@ class BlazeHandBackbone(nn.Module):
         seen = self.network(pixels)
         in_crop = torch.cat([seen.landmarks[..., :2] * 2 - 1, seen.landmarks[..., 2:] * 2], -1)
         points = torch.cat([in_crop[..., :2], seen.presence[:, None, None].expand(-1, 21, 1)], -1)
-        return Features(hand_evidence(in_crop, seen.world), (), points, seen.world, seen.presence)
+        evidence = hand_evidence(in_crop, seen.world)
+        return Features(evidence, (), points, seen.world, seen.presence, handedness=seen.handedness)
 
 
 class BlazeFaceBackbone(nn.Module):

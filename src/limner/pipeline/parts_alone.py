@@ -1,15 +1,16 @@
 """What do the hand and face networks say of a hand or a face alone, given only its box? (No body to start from.)"""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from limner.body.keypoints import FACE68, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.body.skeleton import JOINT
+from limner.body.skeleton import HAND_JOINTS, JOINT
 from limner.geometry.align import similarity
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, WeakCamera
@@ -20,14 +21,25 @@ from limner.networks.blaze.face import IBUG68_FROM_MESH
 from limner.networks.face_net import FaceEstimate, FaceNet
 from limner.networks.hand_net import HandEstimate, HandNet
 from limner.pipeline.parts import face_squares, hand_squares
+from limner.pipeline.predicted import PredictedPoints
 from limner.pipeline.refine_face import free_face, refine_face
 from limner.records import choose
-from limner.train.predicted import PredictedPoints
 
 FIRST_MARGIN = 1.4
 """Side of the first, upright look in longer box sides; the boxes have a tenth of room on every side already."""
 LEAST_PRESENCE, SURE_PRESENCE = 0.3, 0.5
+WINDOW_SHARES = (1.0, 0.7, 0.5)
+"""Windows of a photo in which a part is looked for, as shares of its shorter side."""
+SAME_SHIFT, SAME_RATIO = 0.2, 1.4
+"""Squares of one and the same part differ by less, in shares of the larger side and in size."""
 MESH_POINTS = 468
+PartName = Literal["left_hand", "right_hand", "face"]
+PART_JOINTS: dict[PartName, tuple[tuple[str, ...], float]] = {
+    "left_hand": (("left_wrist", *HAND_JOINTS["left"]), 0.5),
+    "right_hand": (("right_wrist", *HAND_JOINTS["right"]), 0.5),
+    "face": (("head", "jaw", "left_eye_smplx", "right_eye_smplx"), 0.9),
+}
+"""Which joints carry the vertices of a part, and how much of them at least."""
 LONG_LENS = 100.0
 """Focal length in half crop sides under which perspective does not show."""
 
@@ -75,6 +87,71 @@ def look_at_hand_boxes(
     predicted = PredictedPoints("hand", model, net.layout)
     estimate = net.regress(seen, _hand_start(net, predicted, seen))
     return HandAlone(crops, estimate, seen, predicted(estimate.vectors[-1]))
+
+
+def where_is_part(net: HandNet | FaceNet, photo: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "1 4"]:
+    """A box about the hand or face that a photo shows, if only one is in it and nobody says where: x0 y0 x1 y1, pixels.
+
+    The backbone looks at the whole photo and at ever smaller windows of it, turned by quarters where it sees no part
+    upright. What several windows see at the same place counts: a window without the part is taken for one now and then.
+    The whole photo where none sees it.
+    """
+    height, width = photo.shape[-2:]
+    whole = torch.tensor([[0.0, 0.0, width, height]])
+    boxes = torch.cat([whole, *(_windows(width, height, share) for share in WINDOW_SHARES)])
+    squares = squares_around(boxes, FIRST_MARGIN)
+    focus = hand_squares if isinstance(net, HandNet) else face_squares
+    for quarter in range(4):
+        turned = Squares(squares.center_px, squares.size_px, squares.angle_rad + quarter * torch.pi / 2)
+        crops = crop(photo, turned, net.crop_size)
+        seen = net.backbone(crops.pixels)
+        if seen.presence is None or seen.keypoints is None:
+            break
+        asked = focus(crops.photo_from_unit(seen.keypoints[..., :2]))
+        sure = seen.presence * (seen.presence > SURE_PRESENCE)
+        if bool(sure.any()):
+            best = int(((_same_place(asked).float() @ sure) * (sure > 0)).argmax())
+            center, half = asked.center_px[best], asked.size_px[best] / 2 / FIRST_MARGIN
+            return torch.cat([center - half, center + half])[None]
+    return whole
+
+
+def _same_place(squares: Squares) -> Bool[Tensor, "N N"]:
+    """Which squares are about the same in place and size."""
+    distance = (squares.center_px[:, None] - squares.center_px).norm(dim=-1)
+    ratio = squares.size_px[:, None] / squares.size_px
+    near = distance < SAME_SHIFT * torch.maximum(squares.size_px[:, None], squares.size_px)
+    return near & (ratio < SAME_RATIO) & (ratio > 1 / SAME_RATIO)
+
+
+def _windows(width: int, height: int, share: float) -> Float[Tensor, "N 4"]:
+    """Boxes whose first look is a window of that share of the photo's shorter side, overlapping by half."""
+    side = share * min(width, height)
+    x, y = (_middles(full, side) for full in (width, height))
+    middle = torch.cartesian_prod(x, y)
+    half = side / 2 / FIRST_MARGIN
+    return torch.cat([middle - half, middle + half], 1)
+
+
+def _middles(full: int, side: float) -> Float[Tensor, "n"]:
+    """Where the middles of windows along one side of the photo are."""
+    return torch.linspace(side / 2, full - side / 2, max(1, round((full - side) / (side / 2)) + 1))
+
+
+def which_are_left(
+    net: HandNet, model: BodyModel, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]
+) -> Bool[Tensor, "P"]:
+    """Which hands look like left ones: the backbone's word on each hand and on its mirror image, the clearer one first.
+
+    Right hands where the backbone gives none.
+    """
+    says = torch.zeros(len(boxes))
+    for mirrored in (False, True):
+        seen = look_at_hand_boxes(net, model, photo, boxes, torch.full((len(boxes),), mirrored)).seen
+        if seen.handedness is not None and seen.presence is not None:
+            right = 1 - seen.handedness if mirrored else seen.handedness
+            says += (right - 0.5) * seen.presence
+    return says < 0
 
 
 def look_at_face_boxes(
@@ -137,6 +214,29 @@ def head_params(model: BodyModel, estimate: FaceEstimate) -> BodyParams:
         betas=estimate.betas[:, : model.num_betas],
         expression=estimate.expression[:, : model.num_expression],
     )
+
+
+def hand_mesh(
+    model: BodyModel,
+    wrist: Float[Tensor, "P 3 3"],
+    hand_pose: Float[Tensor, "P 15 3 3"],
+    betas: Float[Tensor, "P S"],
+) -> tuple[Float[Tensor, "P V 3"], Tensor]:
+    """All vertices of bodies whose right wrist has this absolute rotation, relative to it; and the hand's triangles."""
+    rest = model.rest(len(wrist))
+    index = JOINT["right_wrist"]
+    pose = torch.cat([rest.body_pose[:, : index - 1], wrist[:, None], rest.body_pose[:, index:]], 1)
+    eye = torch.eye(3).expand(len(wrist), 3, 3)
+    params = rest.replace(global_orient=eye, body_pose=pose, right_hand_pose=hand_pose, betas=betas)
+    mesh = model(params)
+    return mesh.vertices - mesh.joints[:, index, None], part_faces(model, "right_hand")
+
+
+def part_faces(model: BodyModel, part: PartName) -> Int[Tensor, "F 3"]:
+    """The body's triangles that belong to one hand, from the wrist on, or to the head."""
+    joints, share = PART_JOINTS[part]
+    chosen = model.weights[:, [JOINT[name] for name in joints]].sum(-1) > share
+    return model.faces[chosen[model.faces].all(-1)]
 
 
 def _best_quarter(net: HandNet, photo: Tensor, first: Squares, left: Tensor) -> tuple[Crops, Features]:

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 from limner.body.keypoints import hand21
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.body.skeleton import JOINT
+from limner.body.skeleton import JOINT, JOINT_NAMES
 from limner.body.skinning import pose_joints
 from limner.networks.regressor import ParamLayout, decode_body
 from limner.networks.weights import Part
-from limner.train.truth import BODY_POINTS
+
+BODY_POINTS = tuple(name for name in JOINT_NAMES if not name.endswith(("2", "3")) or name.startswith("spine"))
+"""The body's joints and each finger's knuckle."""
 
 
 class PredictedPoints(nn.Module):

@@ -1,0 +1,72 @@
+"""What is written for a photo that shows a hand or a face alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from limner.body.keypoints import KEYPOINT_SETS
+from limner.body.model import BodyModel
+from limner.io.image import Photo, write_image
+from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
+from limner.io.mesh_file import write_obj, write_ply
+from limner.io.motion_file import Motion, write_params
+from limner.pipeline.part_alone import PartAlone
+from limner.pipeline.results import result_folder
+from limner.render.overlay import overlay
+
+
+def save_parts(parts: Sequence[PartAlone], photo: Photo, own_body: BodyModel, folder: str | Path) -> Path:
+    """Write everything about the parts of a photo to `folder`, whole or not at all; an older result is replaced.
+
+    overlay.png   all parts over the photo
+    person_N/     one part: overlay.png, mesh.obj and mesh.ply (of the part alone), params.npz (a body in the T-pose
+                  that turns with the part: see `PartAlone`), keypoints.json (21 points of a hand, 68 of a face)
+    own_body: limner's. Raises OutputError as `save_results` does.
+    """
+    folder = Path(folder)
+    with result_folder(folder, _is_ours) as work:
+        together, full = photo.pixels, max(photo.width, photo.height)
+        for part in parts:
+            together = overlay(together, part.vertices[None], part.faces, part.camera, longest_side=full)
+        write_image(work / "overlay.png", together)
+        for i, part in enumerate(parts):
+            own = work / f"person_{i}"
+            own.mkdir()
+            write_image(own / "overlay.png", overlay(photo.pixels, part.vertices[None], part.faces, part.camera))
+            write_obj(own / "mesh.obj", part.vertices, part.faces)
+            write_ply(own / "mesh.ply", part.vertices, part.faces)
+            write_params(own / "params.npz", _motion(part, own_body, photo))
+            write_keypoints(own / "keypoints.json", _keypoints(part, photo), KEYPOINT_SETS[part.keypoint_set])
+    return folder
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether `save_parts` or `save_results` wrote it."""
+    files = {"overlay.png", "sheet.png", "keypoints.json", "result.json"}
+    return path.name in files or (path.is_dir() and path.name.startswith("person_"))
+
+
+def _motion(part: PartAlone, own_body: BodyModel, photo: Photo) -> Motion:
+    params = part.params
+    return Motion(
+        rotations=params.full_pose(),
+        transl=params.transl,
+        betas=params.betas[0],
+        expression=params.expression,
+        pelvis_rest=own_body.rest_joints(params)[0, 0],
+        body_model=own_body.name,
+        extras={
+            "camera_K": part.camera.K,
+            "photo_size_px": torch.tensor([float(photo.width), float(photo.height)]),
+            "box_px": part.box[None],
+            "score": torch.tensor([part.presence]),
+        },
+    )
+
+
+def _keypoints(part: PartAlone, photo: Photo) -> PhotoKeypoints:
+    sure = torch.full((len(part.names),), part.presence)
+    person = PersonKeypoints(part.keypoint_set, part.keypoints_px, sure, part.box, part.keypoints, part.presence)
+    x, y = part.camera.center_px[0].tolist()
+    return PhotoKeypoints(photo.path.name, [person], (photo.width, photo.height), (float(part.camera.focal_px), x, y))
