@@ -40,17 +40,6 @@ MAX_RUNS_BYTES, MAX_RUNS_PIXELS = 8_000_000, 16_000_000
 """Run-length bitmaps are unpacked in Python."""
 
 _limit_lock = threading.Lock()
-
-
-@runtime_checkable
-class Stream(Protocol):
-    """What is read of an opened file: bytes, from any place."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
-
-
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
@@ -64,8 +53,16 @@ _KINDS = (
 )
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """What is read of an opened file: bytes, from any place."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+
 @contextmanager
-def open_photo_file(path: Path) -> Iterator[BinaryIO]:
+def open_photo_file(path: Path) -> Iterator[Stream]:
     """Open a regular file to read; PhotoError for what is missing, empty, no regular file, or cannot be opened.
 
     A pipe, a device or a socket is not even opened, and one that takes a file's place meanwhile does not block.
@@ -194,9 +191,9 @@ def _check_jpeg(stream: Stream, name: str | Path) -> None:
     marker: int | None = 0xD8
     pixels = scans = segments = exif = filling = 0
     while True:
-        end, in_scan = stream.tell(), marker == _SOS
+        end, in_scan = stream.seek(0, os.SEEK_CUR), marker == _SOS
         marker = _next_marker(stream)
-        filling += 0 if in_scan else stream.tell() - end - 2
+        filling += 0 if in_scan else stream.seek(0, os.SEEK_CUR) - end - 2
         if filling > MAX_FILLING:  # Pillow skips it byte by byte
             raise PhotoError(_busy(name, f"{filling:,} bytes between its segments", f"{MAX_FILLING:,}"))
         if marker in (None, _EOI):
@@ -271,7 +268,7 @@ def _check_codestream(stream: Stream, name: str | Path, start: int) -> None:
     stream.seek(start + 2)
     after = 0
     for _ in range(MAX_MARKERS):
-        here, head = stream.tell(), stream.read(4)
+        here, head = stream.seek(0, os.SEEK_CUR), stream.read(4)
         marker, length = struct.unpack(">HH", head) if len(head) == 4 else (0xFFD9, 2)
         if marker == 0xFF93 and after > here:  # the tile's data
             stream.seek(after)
