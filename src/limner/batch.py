@@ -18,8 +18,9 @@ from limner.errors import BoxError, LimnerError, PhotoError
 from limner.estimator import Estimator
 from limner.geometry.box import check_boxes
 from limner.io.box_file import boxes_of, read_boxes
-from limner.io.image import Photo, list_photos, read_photo
+from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, person_box, read_keypoints
+from limner.io.photo_list import list_photos
 from limner.official_estimator import EXPOSE_DEFAULTS, ExposeOptions, OfficialEstimator, load_estimator
 from limner.pipeline.expose_results import save_expose_results
 from limner.pipeline.people import People

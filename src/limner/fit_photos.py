@@ -26,9 +26,10 @@ from limner.fit.targets import fit_targets
 from limner.fit.video import fit_video
 from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
-from limner.io.image import Photo, list_photos, read_photo
+from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, read_keypoints
 from limner.io.motion_file import Motion, read_params, write_params
+from limner.io.photo_list import list_photos
 from limner.pipeline.results import check_writable, motion, result_names, save_results
 
 GREY = 200

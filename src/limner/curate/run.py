@@ -20,7 +20,7 @@ from limner.curate.work import Item, Message, PhotoFailed, PhotoSeen, PhotosFitt
 from limner.errors import LimnerError
 from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
-from limner.io.image import list_photos
+from limner.io.photo_list import list_photos
 
 BATCH = 16
 """Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""

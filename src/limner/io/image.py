@@ -1,11 +1,13 @@
 """How do photos come in and pictures go out? Any common image file to upright 8-bit RGB, and back."""
 
+import importlib.util
 import math
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +18,15 @@ from torch import Tensor
 
 from limner.errors import OutputError, PhotoError
 from limner.io.atomic import atomic_write
+from limner.io.file_kind import HEIC_EXTRA, cure_for
+from limner.io.photo_list import existing
 
 MAX_PIXELS = 300_000_000
 """Largest photo that is decoded: it needs about 10 bytes of memory a pixel while it is decoded, 3 GB here."""
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
-"""What `list_photos` looks for, as far as the installed Pillow can read it (HEIC needs a plug-in)."""
-
+READ = "JPEG, PNG, WebP, BMP, TIFF, AVIF, GIF, JPEG 2000 or HEIC"
 WRITTEN_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # the others' further pictures are pages or previews
 # PNG's level 3 packs photos as tightly as the usual 6, in half the time.
 WRITING: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 95, "subsampling": 0}}
 
@@ -43,11 +46,15 @@ _limit_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo, upright: sRGB pixels, focal length in pixels where the file tells it, and where it came from."""
+    """One photo, upright: sRGB pixels, focal length in pixels where the file tells it, where it came from.
+
+    animated: the file is a film of several pictures, of which this is the first.
+    """
 
     pixels: UInt8[Tensor, "3 H W"]
     focal_px: float | None
     path: Path
+    animated: bool = False
 
     @property
     def width(self) -> int:
@@ -73,18 +80,19 @@ def read_photo(path: str | Path) -> Photo:
     try:
         with _open(file) as image:
             _check_size(file, image)
+            animated = image.format in ANIMATED and bool(getattr(image, "is_animated", False))
             image.load()
             exif = _read_exif(image)
             turn = _UPRIGHT_FROM_EXIF.get(int(_number(exif.get(ExifTags.Base.Orientation))))
             upright = image if turn is None else image.transpose(turn)
             focal_px = focal_from_exif(exif, *upright.size)
-            return Photo(_planes(file, upright), focal_px, file)
+            return Photo(_planes(file, upright), focal_px, file, animated)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
         raise PhotoError(
             f"{file} is no image that can be read ({_size_text(file)}, ending {file.suffix or 'none'}): expected "
-            f"JPEG, PNG, WebP, BMP or TIFF. Convert it to JPEG or PNG."
+            f"{READ}. {_cure(file)}"
         ) from error
     except Image.DecompressionBombError as error:
         raise PhotoError(_too_large(file, "far too many pixels")) from error
@@ -112,25 +120,15 @@ def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:
         image.save(handle, format=kind, **WRITING[kind])
 
 
-def list_photos(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The photo files that files and folders stand for, each once, in the order given.
+@cache
+def register_heif() -> bool:
+    """Teach Pillow HEIC if the package for it is installed; whether it is."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
 
-    A folder stands for the image files directly in it, sorted by name; hidden files are left out. A file stands for
-    itself, whatever its ending. Raises PhotoError for a missing path and for a folder without photos.
-    """
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not given:
-        raise PhotoError("no photo given: expected at least one image file or folder of images.")
-    found: dict[Path, None] = {}
-    for path in (Path(p).expanduser() for p in given):
-        found.update(dict.fromkeys(_photos_in(path) if path.is_dir() else [_existing(path)]))
-    return list(found)
-
-
-def readable_endings() -> tuple[str, ...]:
-    """Those of PHOTO_ENDINGS that the installed Pillow can read."""
-    known = Image.registered_extensions()
-    return tuple(ending for ending in PHOTO_ENDINGS if known.get(ending) in Image.OPEN)
+    register_heif_opener()
+    return True
 
 
 def focal_from_exif(exif: Image.Exif, width: int, height: int) -> float | None:
@@ -176,7 +174,7 @@ def _read_exif(image: Image.Image) -> Image.Exif:
 
 
 def _check_readable(file: Path) -> None:
-    _existing(file)
+    existing(file)
     if file.is_dir():
         raise PhotoError(f"{file} is a folder, expected an image file. Name a photo in it, or list it first.")
     try:
@@ -188,12 +186,6 @@ def _check_readable(file: Path) -> None:
         raise PhotoError(f"{file} is empty (0 bytes), expected an image. Copy or download it again.")
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise PhotoError(f"{path} does not exist. Check the spelling; relative paths start at {Path.cwd()}.")
-    return path
-
-
 @contextmanager
 def _open(file: Path) -> Iterator[Image.Image]:
     """Open an image under our own size limit; Pillow's is a module global, so it is put back at once."""
@@ -202,6 +194,7 @@ def _open(file: Path) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own check says it better
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
             try:
+                register_heif()
                 image = stack.enter_context(Image.open(file))
                 if image.format == "TIFF":  # the only one that checks its size again when it decodes
                     _check_size(file, image)
@@ -248,20 +241,11 @@ def _eight_bits(file: Path, grey: np.ndarray, mode: str) -> np.ndarray:
     return np.rint(grey.astype(np.float32) * np.float32(255 / full)).astype(np.uint8)
 
 
-def _photos_in(folder: Path) -> list[Path]:
-    endings = readable_endings()
-    try:
-        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    except OSError as error:
-        raise PhotoError(f"cannot look into {folder} ({error.strerror}). Check its permissions.") from error
-    photos = [p for p in files if p.suffix.lower() in endings]
-    if not photos:
-        others = ", ".join(sorted({p.suffix or "no ending" for p in files})) or "nothing"
-        raise PhotoError(
-            f"no photo in the folder {folder} (it holds {others}): expected files ending in {' '.join(endings)}, not "
-            f"in folders below it. Give another folder, or the files themselves."
-        )
-    return photos
+def _cure(file: Path) -> str:
+    known = cure_for(file)
+    if known == HEIC_EXTRA and register_heif():
+        return "It is damaged HEIC: copy or download it again."
+    return f"It is {known}." if known else "Convert it to JPEG or PNG."
 
 
 def _size_text(file: Path) -> str:
