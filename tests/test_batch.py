@@ -280,7 +280,7 @@ class FindsNobody(Estimator):
     """Stands for the networks, which take seconds; `looked` names the photos."""
 
     def __init__(self, body: BodyModel):
-        self.body_model = body
+        self.body_model, self.converter = body, None
         self.looked: list[str] = []
 
     def __call__(self, photo: Photo, boxes: object = None, focal_px: float | None = None) -> People:

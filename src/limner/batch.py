@@ -150,6 +150,8 @@ def estimate_photos(
     console.print(_table(run.outcomes, found))
     for remark in (*found.remarks(), *_batch_remark(batch, estimator)):
         console.print(Text(remark), soft_wrap=True)
+    if isinstance(estimator, Estimator) and estimator.converter is not None:
+        console.print(Text(estimator.converter.note), soft_wrap=True)
     if any(outcome.folder for outcome in run.outcomes):
         console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
     return 1 if any(outcome.folder is None for outcome in run.outcomes) else 0

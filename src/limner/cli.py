@@ -309,7 +309,7 @@ def review(
         folder: the set, made by `limner curate`.
         reviewer: your name; every decision is kept with it.
         port: of the page, http://localhost:PORT.
-        host: 0.0.0.0 lets other machines in (there is no password).
+        host: 0.0.0.0 lets other machines in; they need the token in the address that is printed.
         body_model: where the body of the set lies now, if not where it was.
         vposer: where the VPoser of the set lies now, if not where it was.
     """

@@ -9,21 +9,23 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.geometry.box import Squares, check_boxes
+from limner.geometry.box import check_boxes
 from limner.geometry.camera import Camera, photo_camera
 from limner.io.image import Photo, read_photo
-from limner.networks.person_net import PersonNet
-from limner.networks.weights import Networks, load_networks, movenet_path
+from limner.networks.onnx import Engine
+from limner.networks.person_net import Looks, PersonNet
+from limner.networks.weights import Networks, load_networks, movenet_path, shipped_pose
 from limner.pipeline.attention import (
     BodyLook,
     FaceLook,
     HandLook,
-    look_at_bodies,
+    bodies_of_looks,
     look_at_faces,
     look_at_hands,
     squares_of_boxes,
 )
 from limner.pipeline.confidence import keypoint_confidence
+from limner.pipeline.convert_body import BodyConverter
 from limner.pipeline.merge import merge
 from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
@@ -70,24 +72,35 @@ class Estimator:
     """
 
     def __init__(self, networks: Networks, person_net: PersonNet, body_model: BodyModel, refined: bool = True):
-        """`refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`)."""
+        """body_model: the body of the results; the networks speak of limner's own, which is converted to another.
+
+        `refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`).
+        """
         self.person_net = person_net
         self.body_net, self.hand_net, self.face_net = networks.body, networks.hand, networks.face
         self.body_model = body_model
-        self.keypoint_model = body_model.keypoints_only()
+        self.converter = BodyConverter.to(body_model)
+        self.own_body = body_model if self.converter is None else self.converter.source
+        self.keypoint_model = self.own_body.keypoints_only()
         self.refined = refined
 
     @classmethod
     def load(
-        cls, weights: str | Path = "limner", body_model: str | Path | None = None, refined: bool = True
+        cls,
+        weights: str | Path = "limner",
+        body_model: str | Path | None = None,
+        refined: bool = True,
+        engine: Engine = "onnx",
     ) -> "Estimator":
         """Networks and body model from files; the defaults ship with limner.
 
         weights: a folder of `limner train`'s files; if it holds a movenet.safetensors, that finds people.
+        engine: what runs the networks, ONNX Runtime or torch; both say the same.
         Raises WeightsError or BodyModelError, which name the cure.
         """
-        finder = PersonNet.load(movenet_path(weights))
-        return cls(load_networks(weights), finder, BodyModel.load(body_model), refined)
+        networks = load_networks(weights, engine)
+        finder = PersonNet.load(movenet_path(weights), engine, shipped_pose(networks))
+        return cls(networks, finder, BodyModel.load(body_model), refined)
 
     @torch.no_grad()
     def __call__(
@@ -104,21 +117,23 @@ class Estimator:
         photo = as_photo(photo)
         pixels = photo.pixels
         height, width = pixels.shape[-2:]
-        boxes, scores, squares = self._where_is_everyone(pixels, boxes)
+        boxes, scores, looks = self._where_is_everyone(pixels, boxes)
         camera = photo_camera(width, height, focal_px or photo.focal_px, len(boxes))
         if not len(boxes):
             return nobody(self.body_model, camera)
 
-        coarse = self.look_at_people(pixels, squares, camera)
+        coarse = self.look_at_people(pixels, looks, camera)
         parts = self.look_at_parts(pixels, coarse.refined, camera)
         params = self.join(coarse, parts)
+        if self.converter is not None:
+            params = self.converter(params, camera)
         return self._people(params, boxes, scores, coarse, parts)
 
     @torch.no_grad()
-    def look_at_people(self, photo: UInt8[Tensor, "3 H W"], squares: Squares, camera: Camera) -> Coarse:
-        """Low resolution: whole people, one in each square."""
+    def look_at_people(self, photo: UInt8[Tensor, "3 H W"], looks: Looks, camera: Camera) -> Coarse:
+        """Low resolution: whole people, one in each square that the finder has looked at."""
         size_px = (photo.shape[-1], photo.shape[-2])
-        look = look_at_bodies(self.body_net, photo, squares)
+        look = bodies_of_looks(self.body_net, photo, looks, self.person_net.pose)
         body = with_unseen_at_ease(self.keypoint_model, place(look, camera), look, *size_px)
         return Coarse(look, camera, body, self._refine(body, camera, look, size_px), size_px)
 
@@ -137,18 +152,18 @@ class Estimator:
         params = merge(params, parts.hands, parts.face)  # arms and neck have moved: parts turn back to what was seen
         return self._refine_face(params, coarse.camera, parts.face)
 
-    def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor, Squares]:
-        """Boxes, scores, and upright squares that hold the whole person."""
+    def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor, Looks]:
+        """Boxes, scores, and upright squares that hold the whole person, with what was seen in them."""
         if boxes is None:
             found = self.person_net(pixels)
-            return found.boxes, found.scores, found.squares
+            return found.boxes, found.scores, found.looks
         check_boxes(boxes, pixels.shape[-1], pixels.shape[-2])
-        return boxes, torch.ones(len(boxes)), self.squares_of(pixels, boxes)
+        return boxes, torch.ones(len(boxes)), self.looks_in(pixels, boxes)
 
     @torch.no_grad()
-    def squares_of(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Squares:
+    def looks_in(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Looks:
         """Where the body network looks for people of whom only boxes are known."""
-        return self.person_net.better_squares(photo, boxes, squares_of_boxes(self.body_net, photo, boxes))
+        return self.person_net.better_looks(photo, boxes, squares_of_boxes(self.body_net, photo, boxes))
 
     def _keypoints(self, params: BodyParams) -> Float[Tensor, "P 144 3"]:
         return self.keypoint_model.keypoints144(self.keypoint_model(params), params)

@@ -18,7 +18,7 @@ from limner.body.params import BodyParams
 from limner.errors import KeypointFileError, LimnerError, PhotoError, shown
 from limner.estimator import Estimator
 from limner.evaluate.resume import fingerprint, stamp, weights_fingerprint
-from limner.fit.files import fits_entry, read_fits_file, start_of_folder, start_of_motion, write_fits_file
+from limner.fit.files import StartBodies, fits_entry, read_fits_file, start_of_folder, write_fits_file
 from limner.fit.fitter import Fitter
 from limner.fit.people import people_of_fits
 from limner.fit.records import FITTED, Fits, FitTargets, join_fit_targets, join_fits
@@ -78,17 +78,23 @@ class Starts:
 
     def __init__(self, start: str, weights: str, body_model: Path | None, model: BodyModel):
         """`start`: "estimate", "mean", a folder that limner wrote, or one `params.npz`."""
-        self.model, self.path = model, None if start in ("estimate", "mean") else Path(start).expanduser()
+        self.bodies, self.path = StartBodies(model), None if start in ("estimate", "mean") else Path(start).expanduser()
         self.estimator = Estimator.load(weights, body_model) if start == "estimate" else None
         self.motion = None if self.path is None or self.path.is_dir() else read_params(self.path)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of people of another body than the one that is fitted."""
+        converter = self.estimator.converter if isinstance(self.estimator, Estimator) else None
+        return self.bodies.notes if converter is None else [converter.note]
 
     def of(self, photo: Photo, job: Job, targets: FitTargets, first: int) -> list[BodyParams | None]:
         """One start a person of a photo; `first`: how many people came before, for a motion file's frames."""
         starts: list[BodyParams | None] = [None] * len(targets)
         if self.motion is not None:
-            return [start_of_motion(self.motion, first + k, self.model) for k in range(len(targets))]
+            return [self.bodies(self.motion, first + k) for k in range(len(targets))]
         if self.path is not None:
-            return start_of_folder(self.path / job.name, targets, self.model)
+            return start_of_folder(self.path / job.name, targets, self.bodies)
         good = [k for k, box in enumerate(targets.boxes.tolist()) if box[2] - box[0] >= 1 and box[3] - box[1] >= 1]
         if self.estimator is None or not good:
             return starts
@@ -149,6 +155,8 @@ def fit_photos(
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)
     console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun, found))
+    for note in run.starts.notes:
+        console.print(Text(note), soft_wrap=True)
     unused = sorted(points.keys() - {job.file.stem for job in jobs if job.file}) if photos else []
     if unused:
         names = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")

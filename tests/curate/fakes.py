@@ -23,10 +23,11 @@ from limner.io.image import Photo
 
 
 def standing(model: BodyModel, count: int, depth: float = 4.0) -> BodyParams:
-    """People side by side in front of the camera."""
+    """People of nearly mean shape side by side in front of the camera."""
     x = torch.arange(count) * 0.9 - 0.45 * (count - 1)
     transl = torch.stack([x, torch.full_like(x, -0.1), torch.full_like(x, depth)], -1)
-    return model.rest(count).replace(transl=transl)
+    rest = model.rest(count)
+    return rest.replace(transl=transl, betas=rest.betas + 0.1, expression=rest.expression + 0.05)
 
 
 def seen_people(model: BodyModel, count: int, width: int = 320, height: int = 400) -> Seen:

@@ -118,6 +118,8 @@ def test_readers_of_the_original_data_read_it(reviewed: Path, tmp_path: Path, bo
         assert fits.points[row, 0].tolist() == pytest.approx([*seen.targets.keypoints_px[0, 55].tolist(), 1.0])  # nose
     with np.load(folder / "val.npz", allow_pickle=False) as arrays:
         assert arrays["betas"].shape == arrays["expression"].shape == (4, 10)
+        assert not arrays["betas"].any() and not arrays["expression"].any()  # limner's numbers are not SMPL-X's
+        assert arrays["limner_betas"].shape == (4, 40) and arrays["limner_betas"].any()
         assert arrays["keypoints2D"].shape == (4, 135, 3)
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from limner.body.keypoints import KEYPOINT_NAMES
 from limner.curate.bench import Bench
+from limner.curate.guard import Door
 from limner.curate.run import curate
 from limner.curate.store import CuratedSet
 from tests.curate.fakes import MakeFake, SlidingFit, photos
@@ -44,21 +45,22 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-def serve(folder: Path, port: int) -> None:
-    """A review server, until it is killed."""
+def serve(folder: Path, port: int, token: str) -> None:
+    """A review server, until it is killed; with a token it is open to other machines."""
     import uvicorn
 
     from limner.curate.review import make_app
 
     fit = SlidingFit()
-    uvicorn.run(make_app(Bench(CuratedSet.open(folder), fit.model, fit)), port=port, log_level="error")
+    door = Door.at("0.0.0.0" if token else "127.0.0.1", token)
+    uvicorn.run(make_app(Bench(CuratedSet.open(folder), fit.model, fit), door=door), port=port, log_level="error")
 
 
 class Server:
     """A review server in a process of its own, which can be killed and started again."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, token: str = ""):
+        self.folder, self.token = folder, token
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -69,7 +71,7 @@ class Server:
         """Start, and wait until it answers."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.curate.fakes"])
-        self.process = context.Process(target=serve, args=(self.folder, self.port), daemon=True)
+        self.process = context.Process(target=serve, args=(self.folder, self.port, self.token), daemon=True)
         self.process.start()
         for _ in range(600):
             try:
@@ -86,7 +88,8 @@ class Server:
 
     def get(self, path: str) -> Any:
         """What the server says, past the browser."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
 
@@ -151,9 +154,7 @@ def test_accept_reject_drag_refit_and_reload(browser: Any, server: Server) -> No
     third = shown(page)
 
     before = server.get(f"/api/people/{third}")
-    wrist = (
-        before["names_index"] if "names_index" in before else page.evaluate("state.about.names.indexOf('left_wrist')")
-    )
+    wrist = KEYPOINT_NAMES.index("left_wrist")
     screen = page.evaluate("document.querySelector('#main svg').getScreenCTM().a")
     drag(page, "left_wrist", 60, -40)
     changed(page, 1)
@@ -255,3 +256,44 @@ def test_when_all_are_reviewed_it_says_so(browser: Any, server: Server) -> None:
     page.keyboard.press("r")  # there is nobody left to reject
     page.wait_for_timeout(300)
     assert server.get("/api/summary")["people"] == {"open": 0, "accepted": 4, "rejected": 0}
+
+
+def test_an_open_server_works_with_its_token_and_no_foreign_page_gets_in(browser: Any, tmp_path: Path) -> None:
+    curate([photos(tmp_path / "photos", [1, 1])], tmp_path / "set", make_worker=MakeFake())
+    running, errors = Server(tmp_path / "set", "sesame"), []
+    try:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        page = context.new_page()
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(f"{running.url}/?token=sesame&reviewer=Anna")
+        page.wait_for_selector("body[data-ready='1']")
+        assert page.evaluate("location.search") == "?reviewer=Anna" and not page.evaluate("document.cookie")
+        first = shown(page)
+        page.wait_for_function("document.querySelector('#main img.photo').naturalWidth > 0")
+        shot(page, "token")
+        page.keyboard.press("a")
+        page.wait_for_function(f"state.person.id !== {first} && !state.busy")
+        page.reload()  # the cookie has the token
+        page.wait_for_selector("body[data-ready='1']")
+        page.click("#helpme")
+        page.click("#help button")
+        assert not page.evaluate("document.querySelector('#help').open")
+        refused = [text for text in errors if "(Gone)" not in text]  # pictures of a version that was just decided on
+        assert not refused  # its policy lets the page do all it does
+
+        context.route("http://evil.example/", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+        foreign = context.new_page()  # of the same browser, which has the cookie
+        foreign.goto("http://evil.example/")
+        body = json.dumps({"version": 0, "reviewer": "evil", "decision": "rejected"})
+        for kind, mode in (("text/plain", "no-cors"), ("application/json", "cors")):
+            options = {"method": "POST", "mode": mode, "credentials": "include", "body": body}
+            address = f"{running.url}/api/people/{shown(page)}/decision"
+            foreign.evaluate(
+                "([address, options]) => fetch(address, options).catch(() => 0).then(() => 1)",
+                [address, options | {"headers": {"Content-Type": kind}}],
+            )
+        assert running.get("/api/summary")["people"] == {"open": 1, "accepted": 1, "rejected": 0}
+        stranger = browser.new_context().new_page()
+        assert stranger.goto(running.url).status == 401 and "token" in stranger.inner_text("body")
+    finally:
+        running.kill()

@@ -208,6 +208,20 @@ def test_limners_own_folder(tmp_path: Path, model: BodyModel, params, person):
     assert same(only(found), person) and "party#1" in found[0].keys
 
 
+def test_limners_own_body_in_new_and_older_files(tmp_path: Path):
+    """Its numbers are found under their own names, and in older files under SMPL-X's; the mesh is the same."""
+    body = BodyModel.load()
+    own = body.rest(1).replace(betas=torch.randn(1, 40), expression=torch.randn(1, 20))
+    motion = Motion(own.full_pose(), own.transl, own.betas[0], own.expression, torch.zeros(3), body_model="limner")
+    write_params(tmp_path / "new.npz", motion)
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = {key: file[key] for key in file.files if not key.startswith("limner_")}
+    np.savez(tmp_path / "old.npz", **arrays | {"betas": motion.betas.numpy(), "expression": motion.expression.numpy()})
+    expected = answer_of_params(body, own)
+    for name in ("new", "old"):
+        assert same(only(people_of(tmp_path / f"{name}.npz")), expected), name
+
+
 def test_joints_alone(tmp_path: Path):
     (tmp_path / "a.json").write_text(json.dumps({"joints": [[1, 2, 3]], "joint_names": ["neck"]}))
     assert only(people_of(tmp_path / "a.json")).named(("neck",)).tolist() == [[1, 2, 3]]

@@ -27,8 +27,10 @@ from limner.evaluate.tally import (
 )
 from limner.geometry.box import squares_around
 from limner.geometry.camera import Camera
+from limner.geometry.warp import Crops
 from limner.io.image import Photo
-from limner.networks.person_net import PersonBoxes
+from limner.networks.blaze.pose import PoseFeatures
+from limner.networks.person_net import Looks, PersonBoxes
 from limner.pipeline.people import People
 from tests.evaluate.drawn import annotation, everybody, posed_people, write_set
 
@@ -169,7 +171,11 @@ def test_the_detector_is_scored_by_photo(two_people: tuple[Path, People, Tensor]
 
     def person_net(pixels: Tensor) -> PersonBoxes:
         found = next(calls)
-        return PersonBoxes(found, torch.ones(len(found)), squares_around(found, 1.25))
+        squares = squares_around(found, 1.25)
+        crops = Crops(torch.zeros(len(found), 3, 0, 0), squares, torch.zeros(len(found), dtype=torch.bool))
+        shapes = ((39, 5), (39, 3), (), (39, 64, 64), (88, 16, 16))
+        seen = PoseFeatures(*(torch.zeros(len(found), *shape) for shape in shapes))
+        return PersonBoxes(found, torch.ones(len(found)), Looks(crops, seen, seen.presence))
 
     tallies, names, skipped = score_detector(photo_set, person_net)
     assert not skipped and names == ["drawn_1.png", "drawn_2.png"]

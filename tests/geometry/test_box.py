@@ -9,11 +9,10 @@ from limner.geometry.box import (
     bounds_of,
     check_boxes,
     iou,
-    join_squares,
-    pick_squares,
     share_inside,
     squares_around,
 )
+from limner.records import choose, join
 
 
 def test_square_coordinates_round_trip():
@@ -56,9 +55,9 @@ def test_bad_boxes(box, message):
 
 def test_squares_are_joined_and_picked():
     one, two = (Squares(torch.rand(3, 2), torch.rand(3), torch.rand(3)) for _ in range(2))
-    both = join_squares([one, two])
+    both = join([one, two])
     assert len(both) == 6 and torch.equal(both[3:].center_px, two.center_px)
-    picked = pick_squares(torch.tensor([True, False, True]), one, two)
+    picked = choose(torch.tensor([True, False, True]), one, two)
     assert torch.equal(picked[1:2].size_px, two.size_px[1:2])
     assert torch.equal(picked[[0, 2]].angle_rad, one.angle_rad[[0, 2]])
 

@@ -7,11 +7,13 @@ import torch
 from limner.geometry.rotation import (
     angle_between,
     mirror_rotation,
+    nearest_rotation,
     rotation_about_z,
     rotation_from_6d,
     rotation_from_axis_angle,
     rotation_to_6d,
     rotation_to_axis_angle,
+    rotation_to_quaternion,
 )
 
 VECTORS = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -54,6 +56,26 @@ def test_angle_between():
 def test_axis_angle_round_trip():
     vector = VECTORS / VECTORS.norm(dim=-1, keepdim=True) * 3.0
     assert torch.allclose(rotation_to_axis_angle(rotation_from_axis_angle(vector)), vector)
+
+
+def test_matrices_to_vectors_and_quaternions_as_roma_has_them():
+    turns = roma.random_rotmat(200, dtype=torch.float64)
+    half_turns = roma.rotvec_to_rotmat(torch.pi * torch.eye(3, dtype=torch.float64))
+    tiny = roma.rotvec_to_rotmat(1e-7 * torch.randn(20, 3, dtype=torch.float64))
+    for rotation in (turns, half_turns, tiny):
+        assert torch.allclose(rotation_from_axis_angle(rotation_to_axis_angle(rotation)), rotation, atol=1e-9)
+        ours, theirs = rotation_to_quaternion(rotation), roma.rotmat_to_unitquat(rotation)
+        assert torch.allclose((ours * theirs).sum(-1).abs(), torch.ones(len(rotation), dtype=torch.float64))
+    assert torch.allclose(rotation_to_axis_angle(turns), roma.rotmat_to_rotvec(turns), atol=1e-6)
+    assert rotation_to_axis_angle(turns).norm(dim=-1).max() <= torch.pi + 1e-6
+    still = torch.eye(3).expand(1, 3, 3).clone().requires_grad_()
+    rotation_to_axis_angle(still).sum().backward()
+    assert still.grad is not None and torch.isfinite(still.grad).all() and still.grad.abs().max() > 0
+
+
+def test_nearest_rotation_as_roma_has_it():
+    matrix = torch.randn(50, 3, 3, dtype=torch.float64)
+    assert torch.allclose(nearest_rotation(matrix), roma.special_procrustes(matrix), atol=1e-9)
 
 
 def test_rodrigues_equals_roma_and_has_gradients_at_zero():

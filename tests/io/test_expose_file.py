@@ -1,5 +1,6 @@
 """The demo's file: its keys, the way back, and the original's own files, which lack the camera."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ SHAPES = {
     "proj_joints": (144, 2), "transl": (3,), "center": (2,), "full_pose": (55, 3, 3), "v_shaped": (30, 3),
     "shift_x": (), "shift_y": (), "focal_length_in_mm": (), "focal_length_in_px": (), "sensor_width": (), "fname": (),
 }  # fmt: skip
-ADDED = {"camera_scale", "camera_translation", "crop_center_px", "crop_size_px", "box_px", "joints_px"}
+ADDED = {"camera_scale", "camera_translation", "crop_center_px", "crop_size_px", "box_px", "joints_px", "body_model"}
 
 
 @pytest.fixture
@@ -86,6 +87,23 @@ def test_there_and_back(person, tmp_path):
     again = read_expose_params(tmp_path / "a_params.npz")
     assert same(person, again, 1e-6)
     assert torch.equal(again.box_px, person.box_px) and torch.equal(again.v_shaped, person.v_shaped)
+
+
+def test_numbers_of_limners_body_are_not_told_as_smplxs(person, tmp_path):
+    own = dataclasses.replace(person, body_model="limner", betas=torch.randn(40), expression=torch.randn(20))
+    write_expose_params(tmp_path / "a_params.npz", own)
+    with np.load(tmp_path / "a_params.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    assert {name: (arrays[name].shape, arrays[name].any()) for name in ("betas", "expression")} == {
+        "betas": ((10,), False), "expression": ((10,), False),
+    }  # fmt: skip
+    again = read_expose_params(tmp_path / "a_params.npz")
+    assert same(own, again, 1e-6) and again.body_model == "limner"
+    # older files of limner: its numbers under the demo's names, and only the number of vertices tells
+    older = {key: value for key, value in arrays.items() if not key.startswith(("limner_", "body_model"))}
+    np.savez(tmp_path / "b_params.npz", **older | {"betas": own.betas.numpy(), "expression": own.expression.numpy()})
+    assert same(own, read_expose_params(tmp_path / "b_params.npz"), 1e-6)
+    assert read_expose_params(tmp_path / "b_params.npz").body_model == "limner"
 
 
 def test_the_originals_own_file_lacks_the_camera_which_follows(person, tmp_path):

@@ -51,11 +51,15 @@ def test_keys_shapes_and_no_pickle(tmp_path):
         data = {key: file[key] for key in file.files}
     for key, width in {
         "poses": 165, "trans": 3, "root_orient": 3, "pose_body": 63, "pose_hand": 90, "pose_jaw": 3, "pose_eye": 6,
-        "expressions": 7, "expression": 7, "global_orient": 3, "body_pose": 63, "left_hand_pose": 45,
-        "right_hand_pose": 45, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "transl": 3,
+        "expressions": 10, "expression": 10, "limner_expression": 7, "global_orient": 3,
+        "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3,
+        "transl": 3,
     }.items():  # fmt: skip
         assert data[key].shape == (3, width) and data[key].dtype == np.float32, key
     assert data["betas"].shape == (10,) and int(data["num_betas"]) == 10
+    for key in ("betas", "expression", "expressions"):  # limner's numbers would be another person of SMPL-X
+        assert not data[key].any()
+    assert data["limner_betas"].shape == (10,) and data["limner_betas"].all()
     assert str(data["gender"]) == "neutral" and str(data["surface_model_type"]) == "smplx"
     assert float(data["mocap_frame_rate"]) == float(data["mocap_framerate"]) == 25
     assert float(data["mocap_time_length"]) == pytest.approx(3 / 25)
@@ -63,6 +67,28 @@ def test_keys_shapes_and_no_pickle(tmp_path):
     assert np.allclose(data["pose_hand"], hands) and np.allclose(data["poses"][:, 75:], hands)
     assert np.allclose(data["poses"][:, 3:66], data["body_pose"])
     assert np.allclose(data["pose_eye"], np.concatenate([data["leye_pose"], data["reye_pose"]], 1))
+
+
+def test_numbers_of_smplx_keep_its_names(tmp_path):
+    record = motion(2, body_model="smplx", betas=torch.arange(16.0))
+    write_params(tmp_path / "params.npz", record)
+    with np.load(tmp_path / "params.npz") as data:
+        assert data["betas"].tolist() == list(range(16)) and int(data["num_betas"]) == 16
+        assert np.array_equal(data["expressions"], record.expression) and "limner_betas" not in data.files
+
+
+def test_older_files_are_read_as_what_they_are(tmp_path):
+    """They have limner's numbers, and as many as limner has, under SMPL-X's names."""
+    record = motion(2, betas=torch.randn(40), expression=torch.randn(2, 20))
+    write_params(tmp_path / "new.npz", record)
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = {key: file[key] for key in file.files if not key.startswith("limner_")}
+    arrays |= {"betas": record.betas.numpy(), "expression": record.expression.numpy(), "num_betas": np.array(40)}
+    np.savez(tmp_path / "old.npz", **arrays | {"expressions": record.expression.numpy()})
+    new, old = (read_params(tmp_path / f"{name}.npz") for name in ("new", "old"))
+    for name in ("betas", "expression", "rotations", "transl"):
+        assert torch.equal(getattr(old, name), getattr(new, name)), name
+    assert torch.equal(new.betas, record.betas) and old.body_model == new.body_model == "limner"
 
 
 def test_the_two_halves_are_one_motion(tmp_path):

@@ -70,7 +70,7 @@ def test_points_of_a_drawn_person_lie_on_shoulders_and_hips(movenet):
     image = blank(256, 256)
     truth = draw_person(image, 110, 30, 200)
     with torch.inference_mode():
-        (found,) = movenet.find(as_photo(image)[None].float() / 255, threshold=0.3)
+        found = decode(movenet(as_photo(image)[None].float() / 255), 0, threshold=0.3)
     at = dict(zip(MOVENET_POINTS, found.points[0], strict=True))
     assert (found.boxes[0] - truth).abs().max() < 25
     for joint, y in (("shoulder", 72), ("hip", 130), ("ankle", 220)):
@@ -81,5 +81,6 @@ def test_points_of_a_drawn_person_lie_on_shoulders_and_hips(movenet):
 
 def test_every_picture_of_a_batch_has_its_list(movenet):
     with torch.inference_mode():
-        found = movenet.find(torch.full((2, 3, 96, 64), 0.5), threshold=0.3)
+        maps = movenet(torch.full((2, 3, 96, 64), 0.5))
+    found = [decode(maps, row, threshold=0.3) for row in range(2)]
     assert [len(f) for f in found] == [0, 0] and found[0].points.shape == (0, 17, 2)

@@ -7,7 +7,7 @@ import torch
 
 from limner.geometry.box import iou, squares_around
 from limner.networks.person_net import (
-    PersonBoxes,
+    MOST_TILES,
     PersonNet,
     distinct,
     fills_photo,
@@ -88,16 +88,23 @@ def test_square_tiles_cover_the_photo_and_overlap(size):
     assert all(b - a <= 0.7 * float(tiles.size_px[0]) + 1e-3 for a, b in zip(starts, starts[1:], strict=False))
 
 
+def test_a_strip_is_looked_at_in_a_bounded_number_of_tiles():
+    for size in ((20000, 9), (9, 2000), (3000, 60)):
+        tiles = square_tiles(*size)
+        assert len(tiles) <= MOST_TILES
+        assert float(tiles.center_px.amax() + tiles.size_px[0] / 2) >= max(size) - 1e-2
+
+
 def test_only_a_lone_clear_large_person_ends_the_search():
     def people(*boxes, score=0.9):
         table = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-        return PersonBoxes(table, torch.full((len(boxes),), score), squares_around(table, 1.25))
+        return table, torch.full((len(boxes),), score)
 
-    assert fills_photo(people([10, 10, 60, 90]), 100, 100)
-    assert not fills_photo(people([10, 10, 60, 50]), 100, 100), "small"
-    assert not fills_photo(people([10, 10, 60, 90], score=0.45), 100, 100), "doubtful"
-    assert not fills_photo(people([0, 0, 40, 90], [50, 0, 90, 90]), 100, 100), "two"
-    assert not fills_photo(people(), 100, 100)
+    assert fills_photo(*people([10, 10, 60, 90]), 100, 100)
+    assert not fills_photo(*people([10, 10, 60, 50]), 100, 100), "small"
+    assert not fills_photo(*people([10, 10, 60, 90], score=0.45), 100, 100), "doubtful"
+    assert not fills_photo(*people([0, 0, 40, 90], [50, 0, 90, 90]), 100, 100), "two"
+    assert not fills_photo(*people(), 100, 100)
 
 
 def test_doubles_and_limbs_are_dropped_neighbours_and_children_stay():
@@ -125,7 +132,8 @@ def test_a_box_reaches_to_the_points_that_were_seen(person_net):
     upper = truth.clone()[None]
     upper[:, 3] = 240
     assert stretched(upper, looks)[0, 3] > 0.9 * truth[3]
-    assert torch.equal(stretched(upper, replace(looks, heat=torch.zeros_like(looks.heat))), upper)
+    dim = replace(looks, seen=replace(looks.seen, heatmaps=torch.zeros_like(looks.seen.heatmaps)))
+    assert torch.equal(stretched(upper, dim), upper)
 
 
 def test_a_square_that_shows_somebody_badly_is_replaced(person_net):
@@ -133,19 +141,21 @@ def test_a_square_that_shows_somebody_badly_is_replaced(person_net):
     boxes = draw_person(image, 240, 40, 400)[None]
     about = squares_around(boxes, 1.25)
     upside_down = replace(about, angle_rad=about.angle_rad + torch.pi)
-    better = person_net.better_squares(as_photo(image), boxes, upside_down)
-    assert abs(better.angle_rad.item()) < 0.3
-    assert person_net._look(as_photo(image), better).clarity > person_net._look(as_photo(image), upside_down).clarity
+    better = person_net.better_looks(as_photo(image), boxes, upside_down)
+    assert abs(better.crops.squares.angle_rad.item()) < 0.3
+    assert better.clarity > person_net._look(as_photo(image), upside_down).clarity
     nobody = torch.tensor([[5.0, 300, 60, 470]])
     elsewhere = squares_around(nobody, 1.25)
-    assert torch.equal(person_net.better_squares(as_photo(image), nobody, elsewhere).center_px, elsewhere.center_px)
+    kept = person_net.better_looks(as_photo(image), nobody, elsewhere).crops.squares
+    assert torch.equal(kept.center_px, elsewhere.center_px)
 
 
 def test_a_good_square_of_a_given_box_is_kept(person_net):
     image = blank(480, 480)
     boxes = draw_person(image, 240, 40, 400)[None]
-    squares = person_net._look_twice(as_photo(image), search(person_net.movenet, as_photo(image), 256, 0.3)[:1]).squares
-    assert person_net.better_squares(as_photo(image), boxes, squares) is squares
+    looks = person_net._look_twice(as_photo(image), search(person_net.movenet, as_photo(image), 256, 0.3)[:1])
+    again = person_net.better_looks(as_photo(image), boxes, looks.crops.squares)
+    assert torch.equal(again.crops.squares.center_px, looks.crops.squares.center_px)
 
 
 def test_who_lies_is_found_with_the_photo_turned(person_net):

@@ -42,6 +42,11 @@ class BodyAssets:
     vertex_ids: np.ndarray  # 21, extra keypoints on the surface
     extra: dict[str, np.ndarray]  # limner's own keys (regions, UV, mirror maps, ...)
 
+    @property
+    def is_limners(self) -> bool:
+        """Whether this is limner's own body, wherever the file lies: its numbers mean nothing to SMPL-X."""
+        return "region" in self.extra
+
 
 # Public SMPL-X vertex ids of the 21 extra keypoints (../facts: section 9); valid for its 10475 vertices only
 SMPLX_VERTEX_IDS = (
@@ -197,7 +202,7 @@ def file_notes(assets: BodyAssets) -> list[str]:
             notes.append(f"SMPL-X {release}: {shape} shape and {expression} expression directions.")
         if release == "v1.0":
             notes.append("Betas and expression beyond the tenth need the file of v1.1 (300 + 100).")
-    if assets.hand_components is None and "region" not in assets.extra:  # limner's own body never had any
+    if assets.hand_components is None and not assets.is_limners:  # limner's own body never had any
         notes.append(
             "No hand PCA (a locked-head file?): limner poses hands by rotations and does not need it. To read poses "
             "that are PCA coefficients, or relative to the mean hand, take the SMPL-X file without locked head."

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from limner.body.assets import BodyAssets, embedded_body_path, read_body_assets
+from limner.body.assets import BodyAssets, read_body_assets
 from limner.body.keypoints import keypoint_indices
 from limner.body.params import BodyParams, rest_params
 from limner.body.skeleton import PARENTS, chain_to_root
@@ -114,6 +114,16 @@ class BodyModel(nn.Module):
         """
         return cls(read_body_assets(path), num_betas, num_expression, dtype)
 
+    @property
+    def is_limners(self) -> bool:
+        """Whether this is limner's own body, which the networks speak of."""
+        return self.assets.is_limners
+
+    @property
+    def name(self) -> str:
+        """Whose `betas` and `expression` these are, as files say it: `limner` or `smplx`."""
+        return "limner" if self.is_limners else "smplx"
+
     def keypoints_only(self, contour: bool = True) -> "BodyModel":
         """The same model with no more vertices than `keypoints144` reads: a tenth of the work, no mesh.
 
@@ -211,7 +221,7 @@ def contour_row(neck: Float[Tensor, "B 3 3"]) -> Int[Tensor, "B"]:
 
 def _limit(what: str, asked: int | None, available: int, assets: BodyAssets, usual: int) -> int:
     if asked is None:
-        return available if assets.path == embedded_body_path() else min(usual, available)
+        return available if assets.is_limners else min(usual, available)
     if asked > available:
         raise BodyModelError(
             f"asked for {asked} {what}, {assets.path} has {available}: ask for fewer, or use a larger file."

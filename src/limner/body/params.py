@@ -48,6 +48,17 @@ class BodyParams:
         parts = [getattr(self, name) for name in POSE_FIELDS]
         return torch.cat([p[:, None] if p.ndim == 3 else p for p in parts], dim=1)
 
+    def with_full_pose(self, pose: Float[Tensor, "B 55 3 3"]) -> "BodyParams":
+        """A copy with all joint rotations replaced, given in SMPL-X order."""
+        changes, first = {}, 0
+        for name in POSE_FIELDS:
+            old = getattr(self, name)
+            count = old.shape[1] if old.ndim == 4 else 1
+            part = pose[:, first : first + count]
+            changes[name] = part if old.ndim == 4 else part[:, 0]
+            first += count
+        return self.replace(**changes)
+
     def mirrored(self, mirror_expression: Float[Tensor, "E E"] | None = None) -> "BodyParams":
         """The same person seen in a mirror (x -> -x): left and right parts swapped, rotations mirrored.
 

@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,7 +43,8 @@ LIMBS = (
     ("left_ear", "left_eye", "nose", "right_eye", "right_ear"),
 )
 PALMS = tuple((f"{s}_wrist", *(f"{s}_{f}{k}" for k in ("1", "2", "3", ""))) for s in ("left", "right") for f in FINGERS)
-GROUPS: dict[str, tuple[str, ...]] = {
+View = Literal["person", "left_hand", "right_hand", "face", "side"]
+GROUPS: dict[View, tuple[str, ...]] = {
     "person": KEYPOINT_SETS["coco_wholebody133"][:23],
     "left_hand": hand21("left"),
     "right_hand": hand21("right"),
@@ -99,6 +100,11 @@ class Bench:
         self._bodies: Cache[Body] = Cache(8)
         self._pictures: Cache[bytes] = Cache(400)
 
+    @property
+    def fitting(self) -> bool:
+        """Whether somebody is being fitted anew right now."""
+        return self._fitting.locked()
+
     def summary(self) -> dict[str, Any]:
         """The state of the set."""
         return {"name": self.curated.folder.resolve().name, "people": self.curated.counts()} | {
@@ -132,7 +138,7 @@ class Bench:
             "fit": [[round(value, 2) for value in point] for point in fit_px.tolist()],
         }
 
-    def picture(self, person: int, view: str, mesh: bool) -> bytes:
+    def picture(self, person: int, view: View, mesh: bool) -> bytes:
         """A JPEG of a person as it stands: "side", or one of the regions with or without the mesh."""
         row = self.curated.person(person)
         # the photo's own picture stays as it was when only the fit changed, but its region may not
@@ -194,7 +200,7 @@ class Bench:
             (width, height),
         )
 
-    def _draw(self, row: PersonRow, view: str, mesh: bool) -> bytes:
+    def _draw(self, row: PersonRow, view: View, mesh: bool) -> bytes:
         seen, params = self.curated.body(row.id)
         body = self._bodies.get((row.id, row.version), lambda: self._body(seen, params))
         if view == "side":

@@ -41,6 +41,7 @@ from limner.data.curated import DESCRIPTION, FORMAT, VERSION
 from limner.errors import LimnerError, OutputError, PhotoError
 from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.image import read_photo
+from limner.io.motion_file import smplx_numbers
 
 Layout = Literal["shards", "expose", "evidence"]
 Include = Literal["accepted", "good"]
@@ -133,7 +134,7 @@ def _write_all(
     layouts: Sequence[Layout],
     val_share: float,
 ) -> dict[str, Any]:
-    body = {"name": _body_name(model), "fingerprint": body_fingerprint(model)}
+    body = {"name": model.name, "fingerprint": body_fingerprint(model)}
     shards = {split: Shards(work / "shards", split) for split in SPLITS} if "shards" in layouts else {}
     arrays = {split: ExposeArrays() for split in SPLITS} if "expose" in layouts else {}
     evidence = EvidenceShards(work / "evidence", model) if "evidence" in layouts else None
@@ -205,7 +206,7 @@ class Shards:
         self._put(sample.key + sample.ending, sample.image)
         self._put(sample.key + ".json", json.dumps(_description(sample, body), ensure_ascii=False).encode())
         arrays = io.BytesIO()
-        np.savez(arrays, **_people_arrays(sample))
+        np.savez(arrays, **_people_arrays(sample, body["name"]))
         self._put(sample.key + ".npz", arrays.getvalue())
         self.count += 1
 
@@ -241,19 +242,20 @@ class ExposeArrays:
 
     def write(self, path: Path, model: BodyModel, with_mesh: bool) -> None:
         """ExPose's keys, and beside them what they leave out. Ten betas and expressions, whatever the body has; all of
-        them are in betas_all, expression_all."""
-        people = _stacked(self.fits)
+        them are in betas_all, expression_all. Of limner's own body, whose numbers mean nothing to SMPL-X, the ten are
+        zeros, and all are in limner_betas, limner_expression."""
+        people = _stacked(self.fits, model.name)
         licence, sha256, quality = (np.array(column) for column in zip(*self.more, strict=True))
+        own = {name: array for name, array in people.items() if name.startswith("limner_")}
         arrays: dict[str, Any] = {
-            "img_fns": np.array(self.names),
-            "pose": people["pose"],
             "betas": people["betas"][:, :EXPOSE_COEFFICIENTS],
             "expression": people["expression"][:, :EXPOSE_COEFFICIENTS],
+            "img_fns": np.array(self.names),
+            "pose": people["pose"],
             "keypoints2D": np.stack(self.points),
             "transl": people["transl"],
-            "betas_all": people["betas"],
-            "expression_all": people["expression"],
-            "body_model": np.array(_body_name(model)),
+            **(own or {f"{name}_all": people[name] for name in ("betas", "expression")}),
+            "body_model": np.array(model.name),
             "licence": licence,
             "sha256": sha256,
             "quality": quality,
@@ -264,10 +266,12 @@ class ExposeArrays:
         np.savez_compressed(path, **arrays)
 
 
-def _stacked(fits: Sequence[BodyParams]) -> dict[str, np.ndarray]:
-    """pose (N, 55, 3) axis-angle, betas, expression, transl of people one after the other."""
+def _stacked(fits: Sequence[BodyParams], body_model: str) -> dict[str, np.ndarray]:
+    """pose (N, 55, 3) axis-angle, betas, expression, transl of people one after the other; limner's own numbers under
+    their own names (`smplx_numbers`)."""
     pose = torch.cat([rotation_to_axis_angle(fit.full_pose()) for fit in fits])
     rest = {name: torch.cat([getattr(fit, name) for fit in fits]) for name in ("betas", "expression", "transl")}
+    rest |= smplx_numbers(body_model, rest["betas"], rest["expression"])
     return {name: value.numpy() for name, value in ({"pose": pose} | rest).items()}
 
 
@@ -282,13 +286,10 @@ def _meshes(model: BodyModel, fits: Sequence[BodyParams]) -> tuple[np.ndarray, n
     return np.stack(vertices), np.stack(joints)
 
 
-def _body_name(model: BodyModel) -> str:
-    return "limner" if model.assets.extra.get("region") is not None else "smplx"
-
-
-def _people_arrays(sample: Sample) -> dict[str, Any]:
+def _people_arrays(sample: Sample, body_model: str) -> dict[str, Any]:
     """The npz of a sample, a row a person: pose (P, 55, 3) axis-angle, betas, expression, transl, keypoints_px
-    (P, 144, 3, with confidence), by_hand (P, 144), focal_px, center_px, boxes, quality."""
+    (P, 144, 3, with confidence), by_hand (P, 144), focal_px, center_px, boxes, quality; of limner's own body also
+    limner_betas, limner_expression."""
     targets = [seen.targets for seen in sample.seen]
     tensors = {
         "keypoints_px": torch.cat([torch.cat([t.keypoints_px, t.confidence[..., None]], -1) for t in targets]),
@@ -298,7 +299,7 @@ def _people_arrays(sample: Sample) -> dict[str, Any]:
         "boxes": torch.cat([t.boxes for t in targets]),
         "quality": torch.tensor([person.quality for person in sample.people]),
     }
-    return _stacked(sample.fits) | {name: value.float().numpy() for name, value in tensors.items()}
+    return _stacked(sample.fits, body_model) | {name: value.float().numpy() for name, value in tensors.items()}
 
 
 def _description(sample: Sample, body: dict[str, str]) -> dict[str, Any]:

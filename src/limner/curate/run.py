@@ -22,6 +22,7 @@ from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
 from limner.io.keypoint_file import shared_stems
 from limner.io.photo_list import PhotoList, find_photos
+from limner.pipeline.convert_body import BodyConverter
 
 BATCH = 16
 """Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""
@@ -83,7 +84,10 @@ def curate(
                 task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
                 for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
                     _keep(curated, message, progress, task)
-            return _report(curated, out, console, found, unnamed)
+            code = _report(curated, out, console, found, unnamed)
+            if (converter := BodyConverter.to(BodyModel.load(body_model))) is not None:
+                console.print(Text(converter.note), soft_wrap=True)
+            return code
         finally:
             curated.close()
 

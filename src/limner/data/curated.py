@@ -151,7 +151,8 @@ def _photo(key: str, split: Split, files: dict[str, bytes]) -> CuratedPhoto:
     about = json.loads(files[".json"])
     with np.load(io.BytesIO(files[".npz"]), allow_pickle=False) as archive:
         t = {name: torch.from_numpy(archive[name]) for name in archive.files}
-    params = params_from_pose_vectors(t["pose"], t["betas"], t["expression"], t["transl"])
+    betas, expression = (t.get(f"limner_{name}", t[name]) for name in ("betas", "expression"))
+    params = params_from_pose_vectors(t["pose"], betas, expression, t["transl"])
     return CuratedPhoto(
         key=key,
         split=split,

@@ -26,6 +26,7 @@ from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_p
 from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
+from limner.io.motion_file import OWN_BODY, with_own_numbers
 
 ENDINGS = (".npz", ".npy", ".pkl", ".json", ".obj", ".ply")
 POSE_KEYS = {
@@ -337,8 +338,8 @@ def _from_parameters(file: Path, content: dict[str, Any], model: BodyModel | Non
     (`flat_hand_mean`) or is limner's; matrices are whole. limner's files of its own body are posed with that body.
     """
     named = {NEURAL_ANNOT_KEYS[key]: value for key, value in content.items() if key in NEURAL_ANNOT_KEYS} | content
-    if str(named.get("body_model", "")) == "limner":
-        model = BodyModel.load()
+    if str(named.get("body_model", "")) == OWN_BODY:
+        model, named = BodyModel.load(), with_own_numbers(named)
     model = _needs_model(file, model)
     vectors = [_vectors(file, key, named.get(key), count) for key, count in POSE_KEYS.items()]
     pose = torch.cat([rows for rows, _ in vectors])[None]

@@ -80,12 +80,13 @@ class OwnAnswers:
         if isinstance(self.estimator, OfficialEstimator):
             return _official_right_hand(self.estimator, photo)
         box = torch.tensor([[0.0, 0.0, photo.width, photo.height]])
-        model = self.estimator.body_model
+        model, converter = self.estimator.own_body, self.estimator.converter
         look = look_at_hand_boxes(self.estimator.hand_net, model, photo.pixels, box, torch.tensor([False]))
         camera = photo_camera(photo.width, photo.height, photo.focal_px, 1)
         to_camera = camera_from_crop(look.crops.squares, camera)[0]
         said = look.estimate
-        vertices, faces = hand_mesh(model, said.wrist, said.hand_pose, said.betas)
+        betas = said.betas if converter is None else converter.betas(said.betas)
+        vertices, faces = hand_mesh(self.estimator.body_model, said.wrist, said.hand_pose, betas)
         return Answer(
             vertices=vertices[0] @ to_camera.mT,
             faces=faces,
@@ -106,7 +107,7 @@ class OwnAnswers:
         square = people.face_square[:1]
         half = square.size_px[:, None] / 2 / FACE_ROOM
         box = torch.cat([square.center_px - half, square.center_px + half], 1)
-        model = self.estimator.body_model
+        model = self.estimator.own_body
         look = look_at_face_boxes(self.estimator.face_net, model, photo.pixels, box)
         return neutral_head(model, look.estimate.betas)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import roma
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -11,7 +10,8 @@ from limner.body.keypoints import FACE68, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
-from limner.geometry.box import Squares, pick_squares, squares_around
+from limner.geometry.align import similarity
+from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, WeakCamera
 from limner.geometry.rotation import rotation_to_6d
 from limner.geometry.warp import Crops, crop
@@ -21,6 +21,7 @@ from limner.networks.face_net import FaceEstimate, FaceNet
 from limner.networks.hand_net import HandEstimate, HandNet
 from limner.pipeline.parts import face_squares, hand_squares
 from limner.pipeline.refine_face import free_face, refine_face
+from limner.records import choose
 from limner.train.predicted import PredictedPoints
 
 FIRST_MARGIN = 1.4
@@ -68,7 +69,7 @@ def look_at_hand_boxes(
     crops, seen = _best_quarter(net, photo, first, left)
     if seen.keypoints is not None and seen.presence is not None:
         focused = hand_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = pick_squares(seen.presence > LEAST_PRESENCE, focused, crops.squares)
+        squares = choose(seen.presence > LEAST_PRESENCE, focused, crops.squares)
         crops = crop(photo, squares, net.crop_size, left)
         seen = net.backbone(crops.pixels)
     predicted = PredictedPoints("hand", model, net.layout)
@@ -85,7 +86,7 @@ def look_at_face_boxes(
     seen = net.backbone(crops.pixels)
     if seen.keypoints is not None and seen.presence is not None:
         focused = face_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = pick_squares(seen.presence > LEAST_PRESENCE, focused, crops.squares)
+        squares = choose(seen.presence > LEAST_PRESENCE, focused, crops.squares)
         crops = crop(photo, squares, net.crop_size, upright)
         seen = net.backbone(crops.pixels)
     estimate = net.regress(seen, _face_start(net, model, seen))
@@ -164,7 +165,7 @@ def _hand_start(net: HandNet, predicted: PredictedPoints, seen: Features) -> Flo
     start = net.regressor.mean.expand(len(seen), -1).clone()
     if seen.points3d is None or seen.points3d.shape[1] != 21:
         return start
-    turn, _ = roma.rigid_points_registration(predicted(start), seen.points3d)
+    _, turn, _ = similarity(predicted(start), seen.points3d)
     wrist = turn @ net.layout.rotations(start, "wrist_pose")[:, 0]
     start[:, net.layout.slices["wrist_pose"]] = rotation_to_6d(wrist)
     return start
@@ -177,7 +178,7 @@ def _face_start(net: FaceNet, model: BodyModel, seen: Features) -> Float[Tensor,
         return start
     inner = list(IBUG68_FROM_MESH[17:])
     mean = PredictedPoints("face", model, net.layout)(start)
-    turn, _, _ = roma.rigid_points_registration(mean, seen.points3d[:, inner], compute_scaling=True)
+    _, turn, _ = similarity(mean, seen.points3d[:, inner])
     head = turn @ net.layout.rotations(start, "neck_pose")[:, 0]
     start[:, net.layout.slices["neck_pose"]] = rotation_to_6d(head)
     return start

@@ -95,7 +95,7 @@ def _points_of(keypoints144_px: Tensor, head_top_px: Tensor) -> Answer:
 @torch.no_grad()
 def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer | None:
     """BlazePose's own points, in the crops that limner cuts; None for another backbone."""
-    look = look_at_bodies(estimator.body_net, photo.pixels, estimator.squares_of(photo.pixels, boxes))
+    look = look_at_bodies(estimator.body_net, photo.pixels, estimator.looks_in(photo.pixels, boxes).crops.squares)
     seen = look.estimate.features.keypoints
     if seen is None or seen.shape[1] < len(POSE_POINTS):
         return None

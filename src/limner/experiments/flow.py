@@ -24,7 +24,7 @@ SMALL_PX = 256
 def coarse(net: Estimator, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Coarse:
     """The first half of the flow, as the estimator does it in given boxes without a known focal length."""
     height, width = photo.shape[-2:]
-    return net.look_at_people(photo, net.squares_of(photo, boxes), photo_camera(width, height, None, len(boxes)))
+    return net.look_at_people(photo, net.looks_in(photo, boxes), photo_camera(width, height, None, len(boxes)))
 
 
 def merged(body: BodyParams, parts: Parts) -> BodyParams:

@@ -22,7 +22,7 @@ from limner.fit.search import Hypotheses, join_params
 from limner.fit.solver import Solution
 from limner.fit.stage import Stage
 from limner.fit.terms import HINGES
-from limner.fit.unknowns import Unknowns, with_full_pose
+from limner.fit.unknowns import Unknowns
 from limner.fit.verdict import put_params
 from limner.geometry.rotation import rotation_from_axis_angle
 
@@ -69,7 +69,7 @@ def other_bends(model: BodyModel, params: BodyParams) -> Bends:
             for changed in poses:
                 person.append(rows)
                 limb.append(torch.full_like(rows, number))
-                bodies.append(with_full_pose(params[rows], changed))
+                bodies.append(params[rows].with_full_pose(changed))
     return Bends(torch.cat(person), torch.cat(limb), join_params(bodies))
 
 
@@ -154,7 +154,7 @@ def _together(
         moved = list(LIMBS[int(limb[row])][:2])
         pose[person[row], moved] = theirs[row, moved]
     whose = person[some].unique()
-    return with_full_pose(best[whose], pose[whose]), whose
+    return best[whose].with_full_pose(pose[whose]), whose
 
 
 def _rank(group: Int[Tensor, "N"], value: Float[Tensor, "N"]) -> Int[Tensor, "N"]:

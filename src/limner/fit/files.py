@@ -8,6 +8,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.errors import KeypointFileError, OutputError
 from limner.fit.records import Fits, FitTargets
-from limner.fit.unknowns import with_full_pose
 from limner.geometry.box import iou
 from limner.io.atomic import atomic_write
-from limner.io.motion_file import Motion, read_params
+from limner.io.motion_file import OWN_BODY, Motion, read_params
+from limner.pipeline.convert_body import BodyConverter
+from limner.pipeline.convert_params import converted_motion, params_of_motion
 
 FORMAT, VERSION = "limner-fits", 1
 LEAST_IOU = 0.3
@@ -85,19 +88,57 @@ def read_fits_file(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def start_of_motion(motion: Motion, frame: int, model: BodyModel) -> BodyParams:
-    """One frame of a motion as a start. Raises KeypointFileError where the file has no such frame."""
+class StartBodies:
+    """Makes starts for a body model of people on disk, of whatever body they are.
+
+    notes: what was done to people of another body, each once, for the user.
+    """
+
+    def __init__(self, model: BodyModel):
+        self.model = model
+        self.notes: list[str] = []
+
+    @cached_property
+    def converter(self) -> BodyConverter | None:
+        """From limner's own body to the user's; None where the model is limner's."""
+        return BodyConverter.to(self.model)
+
+    def __call__(self, motion: Motion, frame: int) -> BodyParams:
+        """One frame of a motion: people of limner's own body are converted; the shape of SMPL-X people means nothing to
+        limner's body, which starts with its mean shape in their pose."""
+        one = frame_of(motion, frame)
+        if motion.body_model == OWN_BODY and self.converter is not None:
+            self._note(self.converter.note)
+            one = converted_motion(one, self.converter)
+        params = params_of_motion(one)
+        rest = self.model.rest(1)
+        if one.body_model != self.model.name:
+            self._note("The start's shape is SMPL-X's and limner's own body is fitted: it starts with its mean shape.")
+            return params.replace(betas=rest.betas, expression=rest.expression)
+        return params.replace(
+            betas=_fitting(params.betas, rest.betas), expression=_fitting(params.expression, rest.expression)
+        )
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def frame_of(motion: Motion, frame: int) -> Motion:
+    """One frame of a motion. Raises KeypointFileError where the file has no such frame."""
     if frame >= len(motion):
         raise KeypointFileError(
             f"the start file has {len(motion)} frames, but there are more people than that: give one frame a person "
             "(in the order of photos and of people in them), or a folder that `limner estimate` wrote."
         )
-    rest = model.rest(1)
-    posed = with_full_pose(rest, motion.rotations[frame : frame + 1].to(rest.betas.dtype))
-    return posed.replace(
-        transl=motion.transl[frame : frame + 1],
-        betas=_fitting(motion.betas[None], rest.betas),
-        expression=_fitting(motion.expression[frame : frame + 1], rest.expression),
+    row = slice(frame, frame + 1)
+    extras = {"camera_K": camera[row]} if (camera := motion.extras.get("camera_K")) is not None else {}
+    return replace(
+        motion,
+        rotations=motion.rotations[row],
+        transl=motion.transl[row],
+        expression=motion.expression[row],
+        extras=extras,
     )
 
 
@@ -109,7 +150,7 @@ def _fitting(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return padded
 
 
-def start_of_folder(folder: Path, targets: FitTargets, model: BodyModel) -> list[BodyParams | None]:
+def start_of_folder(folder: Path, targets: FitTargets, bodies: StartBodies) -> list[BodyParams | None]:
     """Starts from a photo's result folder, each person's by the box that overlaps most; None where there is none."""
     files = sorted(folder.glob("person_*/params.npz"))
     starts: list[BodyParams | None] = [None] * len(targets)
@@ -120,5 +161,5 @@ def start_of_folder(folder: Path, targets: FitTargets, model: BodyModel) -> list
     best, which = iou(targets.boxes, boxes).max(1)
     for k in range(len(targets)):
         if float(best[k]) >= LEAST_IOU:
-            starts[k] = start_of_motion(motions[int(which[k])], 0, model)
+            starts[k] = bodies(motions[int(which[k])], 0)
     return starts

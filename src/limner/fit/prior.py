@@ -6,7 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import roma
 import torch
 from jaxtyping import Float, Int
 from safetensors.torch import load_file
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from limner.errors import WeightsError
 from limner.fit.rotvec import rotvec_and_slope
-from limner.geometry.rotation import mirror_rotation, rotation_from_axis_angle, rotation_to_axis_angle
+from limner.geometry.rotation import mirror_rotation, nearest_rotation, rotation_from_axis_angle, rotation_to_axis_angle
 
 PRIOR_FILE = "pose_prior.safetensors"
 
@@ -148,7 +147,7 @@ def load_priors(path: str | Path) -> PosePriors:
         arrays = {name: value.float() for name, value in load_file(path).items()}
         body, hand = (
             MixturePrior(
-                roma.special_procrustes(arrays[f"{part}.reference"]),  # half precision is no longer a rotation
+                nearest_rotation(arrays[f"{part}.reference"]),  # half precision is no longer a rotation
                 *(arrays[f"{part}.{name}"] for name in ("mean", "whitening", "cost")),
             )
             for part in ("body", "hand")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from limner.body.params import POSE_FIELDS, BodyParams
+from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, HAND_JOINTS, JOINT
 from limner.geometry.rotation import rotation_from_axis_angle
 
@@ -65,22 +65,10 @@ class Unknowns:
         pose = params.full_pose()
         index = torch.tensor(self.joints, device=pose.device)
         pose = pose.index_copy(1, index, pose[:, index] @ rotation_from_axis_angle(turn))
-        moved = with_full_pose(params, pose)
+        moved = params.with_full_pose(pose)
         changes = {"transl": params.transl + step[:, self.translation]}
         if self.num_betas:
             changes["betas"] = params.betas + step[:, self.betas]
         if self.num_expression:
             changes["expression"] = params.expression + step[:, self.expression]
         return moved.replace(**changes)
-
-
-def with_full_pose(params: BodyParams, pose: Float[Tensor, "B 55 3 3"]) -> BodyParams:
-    """The same bodies with all rotations replaced, given in SMPL-X order."""
-    changes, first = {}, 0
-    for name in POSE_FIELDS:
-        old = getattr(params, name)
-        count = old.shape[1] if old.ndim == 4 else 1
-        part = pose[:, first : first + count]
-        changes[name] = part if old.ndim == 4 else part[:, 0]
-        first += count
-    return params.replace(**changes)

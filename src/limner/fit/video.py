@@ -1,6 +1,5 @@
 """How is one person fitted through a video? One shape, and frames that hold on to their neighbours."""
 
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,6 +12,7 @@ from limner.fit.problem import Anchor
 from limner.fit.records import Fits, FitTargets
 from limner.fit.search import Hypotheses, join_params
 from limner.fit.verdict import Finding, put_params, usable, with_usable_points
+from limner.geometry.rotation import nearest_rotation
 
 SWEEPS = 4
 USUAL_TURN_RAD, USUAL_FINGER_TURN_RAD = 0.06, 0.10
@@ -77,7 +77,7 @@ def _middle(before: BodyParams, after: BodyParams) -> Anchor:
     """Half way between two frames, with the usual distance from there."""
     error = torch.full((len(JOINT_NAMES),), USUAL_TURN_RAD)
     error[JOINT["left_index1"] :] = USUAL_FINGER_TURN_RAD
-    pose = roma.special_procrustes(before.full_pose() + after.full_pose())
+    pose = nearest_rotation(before.full_pose() + after.full_pose())
     stiffness = (1 / error).to(pose).expand(len(before), -1)
     transl = (before.transl + after.transl) / 2
     return Anchor(pose, stiffness, transl, 1 / USUAL_DEPTH_CHANGE)

@@ -1,6 +1,5 @@
 """Which region of the photo: axis-aligned boxes and (rotated) squares."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +7,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limner.errors import BoxError
+from limner.records import Rows
 
 
 @dataclass(frozen=True)
-class Squares:
+class Squares(Rows):
     """Square regions of a photo, turned about their centre.
 
     center_px "B 2" photo pixels; size_px "B" side length; angle_rad "B" turns the square clockwise in the image:
@@ -21,12 +21,6 @@ class Squares:
     center_px: Float[Tensor, "B 2"]
     size_px: Float[Tensor, "B"]
     angle_rad: Float[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.size_px)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Squares":
-        return Squares(self.center_px[index], self.size_px[index], self.angle_rad[index])
 
     def _axes(self) -> Float[Tensor, "B 2 2"]:
         """Columns are the square's x and y axis in the photo, half a side long."""
@@ -46,24 +40,6 @@ class Squares:
         """Corners in drawing order, photo pixels."""
         unit = self.size_px.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
         return self.photo_from_unit(unit.expand(len(self), 4, 2))
-
-
-def join_squares(parts: Sequence[Squares]) -> Squares:
-    """All squares of several lists; at least one list."""
-    return Squares(
-        torch.cat([part.center_px for part in parts]),
-        torch.cat([part.size_px for part in parts]),
-        torch.cat([part.angle_rad for part in parts]),
-    )
-
-
-def pick_squares(condition: Bool[Tensor, "B"], yes: Squares, no: Squares) -> Squares:
-    """Of each pair of squares the one that the condition says."""
-    return Squares(
-        torch.where(condition[:, None], yes.center_px, no.center_px),
-        torch.where(condition, yes.size_px, no.size_px),
-        torch.where(condition, yes.angle_rad, no.angle_rad),
-    )
 
 
 def squares_around(boxes: Float[Tensor, "B 4"], margin: float) -> Squares:

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from limner.geometry.box import Squares
 from limner.geometry.rotation import rotation_about_z
+from limner.records import Rows
 
 
 @dataclass(frozen=True)
-class Camera:
+class Camera(Rows):
     """Pinhole cameras: focal_px "B" focal length, center_px "B 2" principal point, photo pixels.
 
     Camera axes are OpenCV's: x right, y down, z into the scene, metres.
@@ -19,12 +20,6 @@ class Camera:
 
     focal_px: Float[Tensor, "B"]
     center_px: Float[Tensor, "B 2"]
-
-    def __len__(self) -> int:
-        return len(self.focal_px)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Camera":
-        return Camera(self.focal_px[index], self.center_px[index])
 
     @property
     def K(self) -> Float[Tensor, "B 3 3"]:

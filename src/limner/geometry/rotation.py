@@ -1,6 +1,5 @@
 """How are rotations encoded, compared and mirrored?"""
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -45,8 +44,38 @@ def skew(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
 
 
 def rotation_to_axis_angle(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
-    """Rotation matrix to axis times angle, angle in [0, pi]."""
-    return roma.rotmat_to_rotvec(rotation)
+    """Rotation matrix to axis times angle, angle in [0, pi]; gradients are finite at no rotation."""
+    vector, w = rotation_to_quaternion(rotation).split((3, 1), -1)
+    vector = torch.where(w < 0, -vector, vector)
+    sine = (vector.square().sum(-1, keepdim=True) + 1e-24).sqrt()  # of half the angle; it has no slope at zero
+    return vector * (2 * torch.atan2(sine, w.abs()) / sine)
+
+
+def rotation_to_quaternion(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """Rotation matrix to a unit quaternion x y z w (Shepperd, J. Guidance and Control 1978).
+
+    The matrix tells all products of two of the four numbers; those with the largest of them are read.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in rotation.unbind(-2))
+    products = torch.stack(  # four times each
+        [
+            torch.stack([1 + xx - yy - zz, xy + yx, xz + zx, zy - yz], -1),
+            torch.stack([xy + yx, 1 - xx + yy - zz, yz + zy, xz - zx], -1),
+            torch.stack([xz + zx, yz + zy, 1 - xx - yy + zz, yx - xy], -1),
+            torch.stack([zy - yz, xz - zx, yx - xy, 1 + xx + yy + zz], -1),
+        ],
+        -2,
+    )
+    largest = products.diagonal(dim1=-2, dim2=-1).argmax(-1)
+    return normalize(products.gather(-2, largest[..., None, None].expand(*largest.shape, 1, 4))[..., 0, :], dim=-1)
+
+
+def nearest_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation nearest to a matrix in the least-squares sense (special orthogonal Procrustes)."""
+    u, s, vt = torch.linalg.svd(matrix)
+    sign = torch.ones_like(s)
+    sign[..., -1] = torch.linalg.det(u @ vt).sign()
+    return (u * sign[..., None, :]) @ vt
 
 
 def mirror_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:

@@ -8,18 +8,16 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from limner.geometry.box import Squares
+from limner.records import Rows
 
 
 @dataclass(frozen=True)
-class Crops:
+class Crops(Rows):
     """Square cut-outs: pixels "B 3 S S" in [0, 1], where they came from, and which were mirrored left to right."""
 
     pixels: Float[Tensor, "B 3 S S"]
     squares: Squares
     mirrored: Bool[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.pixels)
 
     def photo_from_unit(self, points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B N 2"]:
         """[-1, 1] of the (possibly mirrored) crop to photo pixels."""
@@ -37,31 +35,46 @@ def _flip_x(points: Tensor, mirrored: Tensor) -> Tensor:
 
 def unit_grid(size: int, like: Tensor) -> Float[Tensor, "S S 2"]:
     """[-1, 1] coordinates (x, y) of the pixel centres of an S x S crop whose edges lie at +-1."""
-    axis = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2 / size) - 1
+    axis = _centres(size, like)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([x, y], -1)
 
 
+def _centres(size: int, like: Tensor) -> Float[Tensor, "S"]:
+    return (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2 / size) - 1
+
+
 def resample(
-    images: Float[Tensor, "B C H W"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None
+    images: Float[Tensor, "B C H W"],
+    squares: Squares,
+    size: int,
+    mirror: Bool[Tensor, "B"] | None = None,
+    samples: int = 1,
 ) -> Float[Tensor, "B C S S"]:
     """Bilinear crops, differentiable in the images and in the squares; black outside the image.
 
-    No low-pass filter: for crops that shrink the image use `crop`, or images reduced before.
+    A pixel is the mean of samples x samples looks. No low-pass filter beyond: for crops that shrink the image more use
+    `crop`, or images reduced before.
     """
     height, width = images.shape[-2:]
-    grid = unit_grid(size, images).flatten(0, 1).expand(len(squares), -1, 2)
+    # the map from the crop's [-1, 1] to the image's is affine: three points say all of it
+    frame = images.new_tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).expand(len(squares), 3, 2)
     if mirror is not None:
-        grid = _flip_x(grid, mirror)
-    pixels = squares.photo_from_unit(grid)
-    normalised = pixels * (2 / pixels.new_tensor([width, height])) - 1
-    return grid_sample(
-        images,
-        normalised.unflatten(1, (size, size)),
-        mode="bilinear",
-        padding_mode="zeros",
-        align_corners=False,
-    )
+        frame = _flip_x(frame, mirror)
+    points = squares.photo_from_unit(frame) * (2 / images.new_tensor([width, height])) - 1
+    center, along_x, along_y = points[:, 0], points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
+    axis = _centres(size, images)
+    row = along_x[:, None, None] * axis[:, None]  # "B 1 S 2"
+    column = along_y[:, None, None] * axis[:, None, None] + center[:, None, None]  # "B S 1 2"
+    within = [((k + 0.5) / samples - 0.5) * (2 / size) for k in range(samples)]
+    shifts = [along_x * x + along_y * y for y in within for x in within]
+    looks = [
+        grid_sample(
+            images, row + (column + shift[:, None, None]), mode="bilinear", padding_mode="zeros", align_corners=False
+        )
+        for shift in shifts
+    ]
+    return looks[0] if samples == 1 else sum(looks[1:], looks[0]) / len(looks)
 
 
 def crop(photo: UInt8[Tensor, "3 H W"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None) -> Crops:
@@ -98,5 +111,5 @@ def _crop_one(photo: Tensor, square: Squares, size: int, mirror: Tensor) -> Tens
         square.angle_rad,
     )
     if shrink / reduce > 1.05:  # residual factor up to 2: four samples a pixel, averaged
-        return avg_pool2d(resample(region, moved, 2 * size, mirror), 2).div_(255)
+        return resample(region, moved, size, mirror, samples=2).div_(255)
     return resample(region, moved, size, mirror).div_(255)

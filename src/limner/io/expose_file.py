@@ -15,6 +15,8 @@ What limner adds, because the demo forgot it:
     joints_px (144, 2)          the projected joints in photo pixels
     camera_scale (), camera_translation (2,)     proj_joints = camera_scale * (joints[:, :2] + camera_translation)
     crop_center_px (2,), crop_size_px ()         square of the body crop     box_px (4,)   person box x0 y0 x1 y1
+    body_model                  text: smplx, or limner. The mesh of limner's body has its own vertices; its numbers are
+                                under limner_betas, limner_expression, and betas, expression are ten zeros
 """
 
 import zipfile
@@ -24,17 +26,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
-from trimesh.exchange.ply import export_ply
 
 from limner.errors import LimnerError
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera, WeakCamera
 from limner.io.atomic import atomic_write, check_finite
+from limner.io.mesh_file import ply_bytes
+from limner.io.motion_file import OWN_BODY, smplx_numbers, with_own_numbers
 
 SENSOR_MM = 36.0
+SMPLX_VERTICES = 10475
 POSE_PARTS = {
     "global_orient": slice(0, 1),
     "body_pose": slice(1, 22),
@@ -54,7 +57,8 @@ class ExposePerson:
     """One person as the demo's file tells it, see above.
 
     rotations "55 3 3" in SMPL-X order; vertices and joints without `transl`; `camera` (a pinhole) and `weak` with
-    `crop` (a square) are the two ways to project them, each of length 1; photo_size_px: width, height.
+    `crop` (a square) are the two ways to project them, each of length 1; photo_size_px: width, height; betas and
+    expression are those of the body that `body_model` names.
     """
 
     name: str
@@ -71,6 +75,7 @@ class ExposePerson:
     crop: Squares
     photo_size_px: tuple[int, int]
     box_px: Float[Tensor, "4"] | None = None
+    body_model: str = "smplx"
 
 
 def write_expose_params(path: str | Path, person: ExposePerson) -> None:
@@ -79,8 +84,9 @@ def write_expose_params(path: str | Path, person: ExposePerson) -> None:
     focal, center = float(person.camera.focal_px[0]), person.camera.center_px[0].double()
     width, height = person.photo_size_px
     arrays: dict[str, Tensor] = {key: person.rotations[part] for key, part in POSE_PARTS.items()}
-    for name in ("betas", "expression", "vertices", "joints", "proj_joints"):
+    for name in ("vertices", "joints", "proj_joints"):
         arrays[name] = getattr(person, name)
+    arrays |= smplx_numbers(person.body_model, person.betas, person.expression)
     arrays |= {"full_pose": person.rotations, "transl": person.transl.double(), "center": center}
     arrays |= {"camera_scale": person.weak.scale[0], "camera_translation": person.weak.translation[0]}
     arrays |= {"crop_center_px": person.crop.center_px[0], "crop_size_px": person.crop.size_px[0]}
@@ -96,7 +102,7 @@ def write_expose_params(path: str | Path, person: ExposePerson) -> None:
     stored = {key: np.asarray(value.detach().cpu()) for key, value in arrays.items()}
     stored |= {key: np.asarray(value) for key, value in numbers.items()}
     with atomic_write(path) as file:
-        np.savez(file, fname=np.array(person.name), **stored)  # type: ignore[arg-type]
+        np.savez(file, fname=np.array(person.name), body_model=np.array(person.body_model), **stored)  # type: ignore[arg-type]
 
 
 def read_expose_params(path: str | Path) -> ExposePerson:
@@ -106,7 +112,7 @@ def read_expose_params(path: str | Path) -> ExposePerson:
     rounding. Raises ExposeFileError, which names the cure.
     """
     file = Path(path).expanduser()
-    arrays = _load(file)
+    arrays = with_own_numbers(_load(file))
     needed = {*POSE_PARTS, "betas", "expression", "vertices", "joints", "proj_joints", "transl", "center"}
     needed |= {"focal_length_in_px", "focal_length_in_mm", "sensor_width", "shift_y"}
     missing = sorted(needed - arrays.keys())
@@ -124,9 +130,8 @@ def read_expose_params(path: str | Path) -> ExposePerson:
 def write_camera_ply(path: str | Path, vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"]) -> None:
     """Write a mesh as the demo does: PLY in camera axes (x right, y down, z forward). Raises OutputError."""
     check_finite(path, vertices=vertices)
-    mesh = trimesh.Trimesh(vertices.cpu().numpy(), faces.cpu().numpy(), process=False)
     with atomic_write(path) as file:
-        file.write(export_ply(mesh))
+        file.write(ply_bytes(vertices, faces))
 
 
 def _person(file: Path, found: dict[str, Tensor], arrays: dict[str, np.ndarray]) -> ExposePerson:
@@ -154,7 +159,15 @@ def _person(file: Path, found: dict[str, Tensor], arrays: dict[str, np.ndarray])
         crop=crop,
         photo_size_px=(round(width), round(height)),
         box_px=found["box_px"].float().reshape(4) if "box_px" in found else None,
+        body_model=_body_of(arrays),
     )
+
+
+def _body_of(arrays: dict[str, np.ndarray]) -> str:
+    """Whose body a file is of; the demo's and older files do not say, but limner's has other vertices than SMPL-X."""
+    if "body_model" in arrays:
+        return str(arrays["body_model"])
+    return "smplx" if arrays["vertices"].size == 3 * SMPLX_VERTICES else OWN_BODY
 
 
 def _weak(found: dict[str, Tensor], camera: Camera) -> tuple[WeakCamera, Squares]:

@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 import pygltflib
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from limner.geometry.mesh import vertex_normals
+from limner.geometry.rotation import rotation_to_quaternion
 from limner.io.atomic import atomic_write, check_finite
 from limner.io.frames import Y_UP_FROM_CAMERA, turn_points, turn_rotations
 from limner.io.glb_buffer import GlbBuffer
@@ -128,7 +128,7 @@ def _quaternions(rotations: Float[Tensor, "T J 3 3"], parents: Sequence[int]) ->
     """
     local = rotations.double().clone()
     local[:, _roots(parents)] = turn_rotations(Y_UP_FROM_CAMERA, local[:, _roots(parents)])
-    quaternions = roma.rotmat_to_unitquat(local)
+    quaternions = rotation_to_quaternion(local)
     turned_over = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdim=True) < 0
     sign = torch.where(turned_over, -1.0, 1.0).to(quaternions).cumprod(0)
     return torch.cat([quaternions[:1], quaternions[1:] * sign])

@@ -8,17 +8,15 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from trimesh.exchange.ply import export_ply
 
 from limner.geometry.mesh import vertex_normals
 from limner.io.atomic import atomic_write, check_finite
 from limner.io.frames import Y_UP_FROM_CAMERA, turn_points
 from limner.io.glb_file import SkinMotion, SkinnedMesh, write_glb
 
-__all__ = ["SkinMotion", "SkinnedMesh", "write_glb", "write_obj", "write_ply"]
+__all__ = ["SkinMotion", "SkinnedMesh", "ply_bytes", "write_glb", "write_obj", "write_ply"]
 
 
 def write_obj(
@@ -60,13 +58,30 @@ def write_ply(
     """
     check_finite(path, vertices=vertices)
     points = turn_points(Y_UP_FROM_CAMERA, vertices)
-    colors = None if vertex_colors is None else (vertex_colors.clamp(0, 1) * 255).round().byte().cpu().numpy()
-    mesh = trimesh.Trimesh(
-        points.cpu().numpy(),
-        faces.cpu().numpy(),
-        vertex_normals=vertex_normals(points[None], faces)[0].cpu().numpy(),
-        vertex_colors=colors,
-        process=False,  # else vertices are merged and reordered
-    )
+    colors = None if vertex_colors is None else (vertex_colors.clamp(0, 1) * 255).round().byte()
+    content = ply_bytes(points, faces, vertex_normals(points[None], faces)[0], colors)
     with atomic_write(path) as file:
-        file.write(export_ply(mesh, encoding="binary", vertex_normal=True))
+        file.write(content)
+
+
+def ply_bytes(
+    vertices: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    normals: Float[Tensor, "V 3"] | None = None,
+    colors: UInt8[Tensor, "V 3"] | None = None,
+) -> bytes:
+    """A binary little-endian PLY file (Turk 1994) of a mesh, numbers as given, float32."""
+    columns = [(name, "<f4", vertices[:, i]) for i, name in enumerate("xyz")]
+    if normals is not None:
+        columns += [(f"n{name}", "<f4", normals[:, i]) for i, name in enumerate("xyz")]
+    if colors is not None:
+        columns += [(name, "u1", colors[:, i]) for i, name in enumerate(("red", "green", "blue"))]
+    rows = np.zeros(len(vertices), [(name, kind) for name, kind, _ in columns])
+    for name, _, values in columns:
+        rows[name] = values.cpu().numpy()
+    corners = np.zeros(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
+    corners["count"], corners["corners"] = 3, faces.cpu().numpy()
+    lines = ["ply", "format binary_little_endian 1.0", "comment limner", f"element vertex {len(vertices)}"]
+    lines += [f"property {'float' if kind == '<f4' else 'uchar'} {name}" for name, kind, _ in columns]
+    lines += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
+    return "\n".join(lines).encode() + rows.tobytes() + corners.tobytes()

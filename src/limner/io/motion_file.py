@@ -11,8 +11,12 @@ In a z-up world (x right, y into the scene, the camera at the origin and level),
     pose_eye (T, 6)  betas (S,)  num_betas  expressions (T, E)  gender  surface_model_type = "smplx"
     mocap_frame_rate = mocap_framerate = frames a second  mocap_time_length = seconds
 Both translations are SMPL-X's: they move a body that `global_orient` has turned about its rest pelvis.
-limner's own: body_model (which body `betas` and `expression` belong to: "smplx", or another, whose numbers mean nothing
-to SMPL-X), pelvis_rest (3,) (rest position of the pelvis, body frame), and the arrays of EXTRAS that were given.
+limner's own: body_model (whose body the person is: "smplx", or "limner"), pelvis_rest (3,) (rest position of that
+body's pelvis, body frame), and the arrays of EXTRAS that were given.
+
+Numbers of limner's own body mean nothing to SMPL-X. A person of "limner" has them under limner_betas (S,) and
+limner_expression (T, E); betas, expression and expressions are then SMPL-X's neutral ones, ten zeros each. Older
+files of limner have its numbers under SMPL-X's names; they are read as what they are.
 """
 
 import zipfile
@@ -61,6 +65,12 @@ EXTRAS: dict[str, tuple[int | str, ...]] = {
 x and y, side, angle (radians, clockwise in the photo); scores and confidences are in [0, 1]."""
 
 
+OWN_BODY = "limner"
+"""`body_model` of people in limner's own body."""
+NEUTRAL = 10
+"""Zeros that stand for betas and expression where SMPL-X's are not known: what every SMPL-X file has."""
+
+
 class MotionFileError(LimnerError):
     """A motion file cannot be read."""
 
@@ -70,7 +80,8 @@ class Motion:
     """One person over T frames.
 
     rotations "T 55 3 3" in SMPL-X order (`BodyParams.full_pose`), the root's into camera axes; transl "T 3" camera
-    frame, metres; betas "S"; expression "T E"; pelvis_rest "3" body frame, metres; extras: see EXTRAS.
+    frame, metres; betas "S" and expression "T E" of the body that `body_model` names; pelvis_rest "3" body frame,
+    metres; extras: see EXTRAS.
     """
 
     rotations: Float[Tensor, "T 55 3 3"]
@@ -110,7 +121,7 @@ def read_params(path: str | Path) -> Motion:
     Raises MotionFileError, which names the cure, for a missing, damaged or foreign file.
     """
     file = Path(path).expanduser()
-    arrays = _load(file)
+    arrays = with_own_numbers(_load(file))
     needed = (*POSE_PARTS, "transl", "betas", "expression", "pelvis_rest", "body_model", "gender", "mocap_frame_rate")
     missing = [key for key in needed if key not in arrays]
     if missing:
@@ -132,6 +143,24 @@ def read_params(path: str | Path) -> Motion:
         fps=float(arrays["mocap_frame_rate"]),
         extras={name: torch.from_numpy(arrays[name]) for name in EXTRAS if name in arrays},
     )
+
+
+def smplx_numbers(
+    body_model: str, betas: Float[Tensor, "*P S"], expression: Float[Tensor, "*T E"]
+) -> dict[str, Tensor]:
+    """Shape and expression under the names that say whose they are: `betas`, `expression` are always SMPL-X's (zeros
+    for limner's body), limner's own are `limner_betas`, `limner_expression`."""
+    numbers = {"betas": betas, "expression": expression}
+    if body_model != OWN_BODY:
+        return numbers
+    neutral = {name: values.new_zeros(*values.shape[:-1], NEUTRAL) for name, values in numbers.items()}
+    return neutral | {f"limner_{name}": values for name, values in numbers.items()}
+
+
+def with_own_numbers(arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a file with `betas` and `expression` of the body that it names, whichever limner wrote it."""
+    own = {name: arrays[f"limner_{name}"] for name in ("betas", "expression") if f"limner_{name}" in arrays}
+    return arrays | own if str(arrays.get("body_model", "")) == OWN_BODY else arrays
 
 
 def write_bvh(
@@ -175,8 +204,8 @@ def _storable(value: Tensor | np.ndarray | float | int) -> np.ndarray:
 def _camera_arrays(motion: Motion) -> dict[str, Tensor]:
     vectors = rotation_to_axis_angle(motion.rotations.double())
     parts = {name: vectors[:, part].flatten(1) for name, part in POSE_PARTS.items()}
-    rest = {"transl": motion.transl, "betas": motion.betas, "expression": motion.expression}
-    return parts | rest | {"pelvis_rest": motion.pelvis_rest}
+    numbers = smplx_numbers(motion.body_model, motion.betas, motion.expression)
+    return parts | numbers | {"transl": motion.transl, "pelvis_rest": motion.pelvis_rest}
 
 
 def _world_arrays(motion: Motion) -> dict[str, Tensor | float | int]:
@@ -185,6 +214,7 @@ def _world_arrays(motion: Motion) -> dict[str, Tensor | float | int]:
     rotations[:, 0] = turn_rotations(Z_UP_FROM_CAMERA, rotations[:, 0])
     poses = rotation_to_axis_angle(rotations).flatten(1)
     pelvis = motion.pelvis_rest.double()
+    numbers = smplx_numbers(motion.body_model, motion.betas, motion.expression)
     return {
         "poses": poses,
         "trans": turn_points(Z_UP_FROM_CAMERA, motion.transl + pelvis) - pelvis,
@@ -193,8 +223,8 @@ def _world_arrays(motion: Motion) -> dict[str, Tensor | float | int]:
         "pose_jaw": poses[:, 66:69],
         "pose_eye": poses[:, 69:75],
         "pose_hand": poses[:, 75:],
-        "expressions": motion.expression,
-        "num_betas": len(motion.betas),
+        "expressions": numbers["expression"],
+        "num_betas": len(numbers["betas"]),
         "mocap_frame_rate": motion.fps,
         "mocap_framerate": motion.fps,
         "mocap_time_length": len(motion) / motion.fps,

@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from limner.records import Rows
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Features:
+class Features(Rows):
     """What a backbone saw in B crops.
 
     pooled      one vector a crop: the input of the regressor
@@ -32,9 +34,6 @@ class Features:
     presence: Float[Tensor, "B"] | None = None
     image: Float[Tensor, "B G"] | None = None
     heatmaps: Float[Tensor, "B K _ _"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.pooled)
 
 
 @runtime_checkable

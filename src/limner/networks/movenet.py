@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from limner.networks.blaze.layers import BlockSpec, Conv, as_input, bottleneck_stages, upsample
+from limner.networks.blaze.layers import BlockSpec, Conv, as_input, bottleneck_stages, cells_near, upsample
 from limner.networks.shipped import load_weights
 
 STRIDE = 4  # input pixels a cell of the output maps
@@ -124,14 +124,12 @@ class MoveNet(nn.Module):
             x = merge(upsample(x) + lateral(side))
         return Maps(self.center(x).sigmoid(), self.size(x), self.offset(x), self.heat(x).sigmoid(), self.points(x))
 
-    def find(self, pixels: Float[Tensor, "B 3 H W"], threshold: float) -> list[Finds]:
-        """Everybody in each picture whose score reaches `threshold`; neighbouring peaks may be one person."""
-        maps = self(pixels)
-        return [decode(maps, i, threshold) for i in range(len(pixels))]
-
 
 def decode(maps: Maps, row: int, threshold: float, most: int = MOST_FINDS) -> Finds:
-    """People at the peaks of picture `row`'s centre map (CenterNet, Zhou et al. 2019), `most` at most."""
+    """People at the peaks of picture `row`'s centre map (CenterNet, Zhou et al. 2019), `most` at most.
+
+    Everybody whose score reaches `threshold`; neighbouring peaks may be one person.
+    """
     center = maps.center[row, 0]
     peaks = torch.where(max_pool2d(maps.center[row], 5, 1, 2)[0] == center, center, 0).flatten()
     chances, cells = peaks.topk(min(most, len(peaks)))
@@ -152,4 +150,4 @@ def _heat_at(heat: Float[Tensor, "17 h w"], points: Float[Tensor, "N 17 2"]) -> 
     height, width = heat.shape[1:]
     nearest: Int[Tensor, "N 17 2"] = points.round().long()
     y, x = nearest[..., 0].clamp(0, height - 1), nearest[..., 1].clamp(0, width - 1)
-    return max_pool2d(heat, 3, 1, 1)[torch.arange(17), y, x]
+    return cells_near(heat.expand(len(points), -1, -1, -1), x, y, 3).amax((2, 3))

@@ -19,7 +19,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.geometry.box import Squares, bounds_of, check_boxes, join_squares, squares_around
+from limner.geometry.box import Squares, bounds_of, check_boxes, squares_around
 from limner.geometry.camera import WeakCamera
 from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.hrnet import HRNet
@@ -36,6 +36,7 @@ from limner.networks.regressor import (
     head_layout,
 )
 from limner.networks.resnet import ResNet
+from limner.records import join
 
 HAND_MARGIN = 3.0
 HEAD_MARGIN = 2.0
@@ -139,7 +140,7 @@ class OfficialExpose(nn.Module):
             check_boxes(given, photo.shape[-1], photo.shape[-2])
         body_size = self.body_net.backbone.crop_size
         crops = [cropping.body(photo, given, body_size) for photo, given in zip(photos, boxes, strict=True)]
-        squares = join_squares([crop.squares for crop in crops])
+        squares = join([crop.squares for crop in crops])
         body = self.body_net(torch.cat([crop.pixels for crop in crops]))
         coarse, camera = decode_body(self.body_net.layout, body.vector)
         coarse_keypoints = self.keypoint_model.keypoints144(self.keypoint_model(coarse), coarse)

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from limner.geometry.box import Squares, bounds_of, iou, join_squares, share_inside, squares_around, upright_squares
-from limner.geometry.warp import crop
+from limner.geometry.box import Squares, bounds_of, iou, share_inside, squares_around, upright_squares
+from limner.geometry.warp import Crops, crop
 from limner.networks.blaze import pose as blaze_pose
-from limner.networks.blaze.pose import POSE_POINTS, BlazePose, borne_out
-from limner.networks.movenet import GRANULE, MOVENET_POINTS, Finds, MoveNet
+from limner.networks.blaze.pose import POSE_POINTS, BlazePose, PoseFeatures, borne_out
+from limner.networks.movenet import GRANULE, MOVENET_POINTS, Finds, MoveNet, decode
+from limner.networks.onnx import Engine, OnnxNetwork
+from limner.records import Rows, choose, join, put
 
 LEAST_SIDE_PX = 8  # of a photo in which anyone could be seen
 LEAST_PERSON_PX = 24  # the longer side of a box: of smaller people nothing could be told
@@ -22,8 +24,8 @@ LESS_CLEAR = 0.05  # clarity that a better aligned look may lose
 CLEAR = 0.8  # clarity of somebody whose square is good enough
 DIM, CLEARER = 0.6, 0.1  # clarity of somebody who is worth another way up, and what that has to gain
 POINTS_ROOM = 1.1  # for crown and toes beyond the points
+MOST_TILES = 12  # of a panorama
 BOX_MARGIN, LEAST_IN_BOX, SAME_IOU = 1.25, 0.1, 0.3  # looking for the person of a given box
-BATCH = 8  # crops a network sees at once; bounds the memory in crowds
 POINT = {name: i for i, name in enumerate(POSE_POINTS)}
 TORSO = [POINT[f"{side}_{joint}"] for joint in ("shoulder", "hip") for side in ("left", "right")]
 SHOULDERS, HIPS = (
@@ -32,36 +34,12 @@ SHOULDERS, HIPS = (
 
 
 @dataclass(frozen=True)
-class PersonBoxes:
-    """Found people, best first: boxes "N 4" x0 y0 x1 y1 photo pixels, inside the photo; scores "N" in [0, 1].
-
-    squares: about the hips, turned upright, as large as the whole person, also where the photo cuts it off.
-    """
-
-    boxes: Float[Tensor, "N 4"]
-    scores: Float[Tensor, "N"]
-    squares: Squares
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "PersonBoxes":
-        return PersonBoxes(self.boxes[index], self.scores[index], self.squares[index])
-
-
-@dataclass(frozen=True)
-class Candidates:
+class Candidates(Rows):
     """Perhaps people: scores "N", boxes "N 4", points "N 17 2" in the order of MOVENET_POINTS, photo pixels."""
 
     scores: Float[Tensor, "N"]
     boxes: Float[Tensor, "N 4"]
     points_px: Float[Tensor, "N 17 2"]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Candidates":
-        return Candidates(self.scores[index], self.boxes[index], self.points_px[index])
 
     def squares(self) -> Squares:
         """The crops BlazePose expects: about the hips, 1.25 times the circle that holds the body, the head up."""
@@ -73,22 +51,27 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What BlazePose says of candidates: presence "N", points_px "N 39 2" in photo pixels, and heat "N 39".
+class Looks(Rows):
+    """Where BlazePose looked at people, and what it saw: the body network goes on from it.
 
-    heat: what the heat maps say of each point. squares: where BlazePose looked.
+    crops     upright, about the hips, as large as the whole person
+    seen      BlazePose's answer
+    presence  "N", of `seen`, or of an earlier look if that was surer
     """
 
+    crops: Crops
+    seen: PoseFeatures
     presence: Float[Tensor, "N"]
-    points_px: Float[Tensor, "N 39 2"]
-    heat: Float[Tensor, "N 39"]
-    squares: Squares
 
-    def __len__(self) -> int:
-        return len(self.presence)
+    @property
+    def points_px(self) -> Float[Tensor, "N 39 2"]:
+        """BlazePose's points in the photo."""
+        return self.crops.photo_from_unit(self.seen.landmarks[..., :2] * 2 - 1)
 
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Looks":
-        return Looks(self.presence[index], self.points_px[index], self.heat[index], self.squares[index])
+    @property
+    def heat(self) -> Float[Tensor, "N 39"]:
+        """What the heat maps say of each point."""
+        return borne_out(self.seen.landmarks, self.seen.heatmaps)
 
     @property
     def clarity(self) -> Float[Tensor, "N"]:
@@ -100,26 +83,45 @@ class Looks:
         return self.heat[:, :BODY_POINTS].topk(CLEAREST, dim=1).values.mean(1)
 
 
+@dataclass(frozen=True)
+class PersonBoxes(Rows):
+    """Found people, best first: boxes "N 4" x0 y0 x1 y1 photo pixels, inside the photo; scores "N" in [0, 1].
+
+    looks: the squares about the hips, turned upright, as large as the whole person, also where the photo cuts it off,
+    and what BlazePose saw in them.
+    """
+
+    boxes: Float[Tensor, "N 4"]
+    scores: Float[Tensor, "N"]
+    looks: Looks
+
+
 class PersonNet(nn.Module):
     """MoveNet finds people in the photo, small first, then large; BlazePose looks at every find and has to agree.
 
     Args:
-        movenet, pose: the two networks.
+        movenet, pose: the two networks, torch's or ONNX Runtime's.
         least_clarity, least_presence: what BlazePose has to say of a find (see `clarity`); it denies the presence of
             people half hidden, so hardly any is asked for.
     """
 
     def __init__(
-        self, movenet: MoveNet, pose: BlazePose, *, least_clarity: float = 0.5, least_presence: float = 0.1
+        self, movenet: nn.Module, pose: nn.Module, *, least_clarity: float = 0.5, least_presence: float = 0.1
     ) -> None:
         super().__init__()
         self.movenet, self.pose = movenet, pose
         self.least_clarity, self.least_presence = least_clarity, least_presence
 
     @classmethod
-    def load(cls, movenet: Path | None = None, pose: Path | None = None) -> "PersonNet":
-        """With the shipped weights, or those of the files given."""
-        return cls(MoveNet.load(movenet), BlazePose.load(pose))
+    def load(cls, movenet: Path | None = None, engine: Engine = "onnx", pose: nn.Module | None = None) -> "PersonNet":
+        """With the shipped weights, or MoveNet's of the file given. Raises WeightsError.
+
+        `pose`: BlazePose with its shipped weights, where it is loaded already.
+        """
+        networks: list[nn.Module] = [MoveNet.load(movenet), BlazePose.load() if pose is None else pose]
+        if engine == "onnx":
+            networks = [net if isinstance(net, OnnxNetwork) else OnnxNetwork(net) for net in networks]
+        return cls(*networks)
 
     @torch.no_grad()
     def forward(self, photo: UInt8[Tensor, "3 H W"], threshold: float = 0.35) -> PersonBoxes:
@@ -130,27 +132,29 @@ class PersonNet(nn.Module):
         """
         height, width = photo.shape[1:]
         if min(height, width) < LEAST_SIDE_PX:
-            return PersonBoxes(torch.zeros(0, 4), torch.zeros(0), square_tiles(width, height)[:0])
+            nowhere = square_tiles(width, height)[:0]
+            return PersonBoxes(torch.zeros(0, 4), torch.zeros(0), self._look(photo, nowhere))
         found = search(self.movenet, photo, COARSE_PX, threshold)
         looks = self._look_twice(photo, found)
         people = self._agreed(found, looks, width, height)
-        if fills_photo(people, width, height):
+        if fills_photo(people.boxes, people.scores, width, height):
             return people
-        both = joined(found, search(self.movenet, photo, FINE_PX, threshold))
+        both = join([found, search(self.movenet, photo, FINE_PX, threshold)])
         index = distinct(both.boxes, both.scores)
         old, new = [i for i in index if i < len(found)], [i for i in index if i >= len(found)]
-        looks = joined_looks(looks[old], self._look_twice(photo, both[new]))
+        looks = join([looks[old], self._look_twice(photo, both[new])])
         return self._agreed(both[old + new], looks, width, height)
 
     @torch.no_grad()
-    def better_squares(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"], squares: Squares) -> Squares:
-        """Of people whose boxes are known: `squares`, or those of MoveNet where they show the person more clearly.
+    def better_looks(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"], squares: Squares) -> Looks:
+        """People whose boxes are known, in `squares`, or in MoveNet's where those show the person more clearly.
 
         Only people who are not seen clearly in their squares are looked for: upside down, bent, or one of several;
         those who stay dim also with the photo turned by quarters, because MoveNet knows people who stand.
         """
-        clarity = self._look(photo, squares).clarity
+        looks = self._look(photo, squares)
         for quarter in range(4):
+            clarity = looks.clarity
             least = clarity + CLEARER if quarter else clarity
             rows, lists = [], []
             for i in (clarity < (DIM if quarter else CLEAR)).nonzero()[:, 0].tolist():
@@ -160,19 +164,16 @@ class PersonNet(nn.Module):
                     lists.append(found)
             if not rows:
                 continue
-            looks = self._look_twice(photo, joined(*lists))
-            better = (looks.clarity > least[rows]) & (looks.clarity >= (DIM if quarter else 0))
-            index = torch.arange(len(squares))
-            index[torch.tensor(rows)[better]] = len(squares) + torch.arange(len(rows))[better]
-            squares = join_squares([squares, looks.squares])[index]
-            clarity = torch.cat([clarity, looks.clarity])[index]
-        return squares
+            others = self._look_twice(photo, join(lists))
+            better = (others.clarity > least[rows]) & (others.clarity >= (DIM if quarter else 0))
+            looks = put(looks, torch.tensor(rows)[better], others[better])
+        return looks
 
     def _in_box(self, photo: Tensor, box: Float[Tensor, "1 4"], quarter: int) -> Candidates:
         """The person MoveNet finds in a box, if any, when the photo is turned by so many quarters."""
         upright = squares_around(box, BOX_MARGIN)
         about = replace(upright, angle_rad=upright.angle_rad + quarter * torch.pi / 2)
-        finds = self.movenet.find(crop(photo, about, COARSE_PX).pixels, LEAST_IN_BOX)[0]
+        finds = decode(self.movenet(crop(photo, about, COARSE_PX).pixels), 0, LEAST_IN_BOX)
         found = candidates(finds, about, COARSE_PX, photo.shape[2], photo.shape[1])
         overlap = iou(box, found.boxes)[0]
         return found[[int(overlap.argmax())]] if len(found) and overlap.max() >= SAME_IOU else found[:0]
@@ -182,21 +183,14 @@ class PersonNet(nn.Module):
         first = self._look(photo, found.squares())
         center, top = (first.points_px[:, POINT[f"body_{name}"]] for name in ("center", "top"))
         second = self._look(photo, upright_squares(center, top, margin=1.25))
-        better = torch.arange(len(found)) + len(found) * (second.clarity >= first.clarity - LESS_CLEAR)
-        looks = joined_looks(first, second)[better]
-        return replace(looks, presence=torch.maximum(first.presence, second.presence))
+        better = choose(second.clarity >= first.clarity - LESS_CLEAR, second, first)
+        return replace(better, presence=torch.maximum(first.presence, second.presence))
 
     def _look(self, photo: Tensor, squares: Squares) -> Looks:
         """BlazePose on the given squares."""
-        batches = []
-        for i in range(0, max(len(squares), 1), BATCH):  # an empty list is one empty batch
-            crops = crop(photo, squares[i : i + BATCH], blaze_pose.CROP_SIZE)
-            features = self.pose(crops.pixels, heatmaps=True)
-            assert features.heatmaps is not None
-            points = crops.photo_from_unit(features.landmarks[..., :2] * 2 - 1)
-            batches.append((features.presence, points, borne_out(features.landmarks, features.heatmaps)))
-        presence, points_px, heat = (torch.cat(parts) for parts in zip(*batches, strict=True))
-        return Looks(presence, points_px, heat, squares)
+        crops = crop(photo, squares, blaze_pose.CROP_SIZE)
+        seen = self.pose(crops.pixels)
+        return Looks(crops, seen, seen.presence)
 
     def _agreed(self, found: Candidates, looks: Looks, width: int, height: int) -> PersonBoxes:
         """One box for each candidate that is a person by both accounts and not one already counted."""
@@ -204,23 +198,20 @@ class PersonNet(nn.Module):
         found, looks = found[agreed], looks[agreed]
         index = distinct(found.boxes, found.scores, looks.points_px[:, TORSO])
         boxes = inside_photo(stretched(found.boxes, looks), width, height)
-        return PersonBoxes(boxes[index], found.scores[index], looks.squares[index])
+        return PersonBoxes(boxes[index], found.scores[index], looks[index])
 
 
-def search(movenet: MoveNet, photo: UInt8[Tensor, "3 H W"], size: int, threshold: float) -> Candidates:
+def search(movenet: nn.Module, photo: UInt8[Tensor, "3 H W"], size: int, threshold: float) -> Candidates:
     """What MoveNet finds when the longer side of the photo has `size` pixels, or twice its own; each person once."""
     height, width = photo.shape[1:]
     tiles = square_tiles(width, height)
     size = min(size, GRANULE * math.ceil(2 * float(tiles.size_px[0]) / GRANULE))
-    lists = []
-    for i in range(len(tiles)):
-        tile = tiles[i : i + 1]
-        scale = float(tile.size_px[0]) / size
-        # below or beside the photo a square is black: not shown to the network
-        shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
-        pixels = crop(photo, tile, size).pixels[:, :, : shown[0], : shown[1]]
-        lists.append(candidates(movenet.find(pixels, threshold)[0], tile, size, width, height))
-    found = joined(*lists)
+    scale = float(tiles.size_px[0]) / size
+    # below or beside the photo a square is black: not shown to the network
+    shown = [GRANULE * math.ceil(min(side / scale, size) / GRANULE) for side in (height, width)]
+    maps = movenet(crop(photo, tiles, size).pixels[:, :, : shown[0], : shown[1]])
+    finds = [decode(maps, i, threshold) for i in range(len(tiles))]
+    found = join([candidates(some, tiles[i : i + 1], size, width, height) for i, some in enumerate(finds)])
     return found[distinct(found.boxes, found.scores)]
 
 
@@ -242,22 +233,6 @@ def candidates(finds: Finds, square: Squares, size: int, width: int, height: int
     return Candidates(finds.scores, boxes, points)[large]
 
 
-def joined(*lists: Candidates) -> Candidates:
-    """All candidates of several lists."""
-    rows = ((one.scores, one.boxes, one.points_px) for one in lists)
-    return Candidates(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
-
-
-def joined_looks(first: Looks, second: Looks) -> Looks:
-    """All looks of two lists."""
-    return Looks(
-        torch.cat([first.presence, second.presence]),
-        torch.cat([first.points_px, second.points_px]),
-        torch.cat([first.heat, second.heat]),
-        join_squares([first.squares, second.squares]),
-    )
-
-
 def inside_photo(boxes: Float[Tensor, "N 4"], width: int, height: int) -> Float[Tensor, "N 4"]:
     """Boxes cut at the photo's edges."""
     return boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
@@ -272,8 +247,13 @@ def stretched(boxes: Float[Tensor, "N 4"], looks: Looks, least_heat: float = 0.5
 
 
 def square_tiles(width: int, height: int, overlap: float = 0.3) -> Squares:
-    """Squares from the top left corner that cover the photo: one, or several that overlap in photos longer than 2:1."""
-    side = float(min(max(width, height), 2 * min(width, height)))
+    """Squares from the top left corner that cover the photo: one, or several that overlap in photos longer than 2:1.
+
+    In strips that would need more than MOST_TILES of them they are larger: who is small there is not found.
+    """
+    longer = max(width, height)
+    least = longer / (1 + (MOST_TILES - 1) * (1 - overlap))
+    side = float(min(longer, max(2 * min(width, height), least)))
     xs, ys = (_tile_starts(length, side, overlap) for length in (width, height))
     centers = torch.tensor([(x + side / 2, y + side / 2) for y in ys for x in xs])
     return Squares(centers, torch.full((len(centers),), side), torch.zeros(len(centers)))
@@ -284,12 +264,19 @@ def _tile_starts(length: int, side: float, overlap: float) -> list[float]:
     return [(length - side) * i / steps if steps else 0.0 for i in range(steps + 1)]
 
 
-def fills_photo(people: PersonBoxes, width: int, height: int, extent: float = 0.6, score: float = 0.5) -> bool:
+def fills_photo(
+    boxes: Float[Tensor, "N 4"],
+    scores: Float[Tensor, "N"],
+    width: int,
+    height: int,
+    extent: float = 0.6,
+    score: float = 0.5,
+) -> bool:
     """Is there exactly one person, clearly seen, as high or as wide as most of the photo?"""
-    if len(people) != 1:
+    if len(boxes) != 1:
         return False
-    share = (people.boxes[0, 2:] - people.boxes[0, :2]) / people.boxes.new_tensor([width, height])
-    return bool(share.max() >= extent) and bool(people.scores[0] >= score)
+    share = (boxes[0, 2:] - boxes[0, :2]) / boxes.new_tensor([width, height])
+    return bool(share.max() >= extent) and bool(scores[0] >= score)
 
 
 def torso_size(torsos: Float[Tensor, "N 4 2"]) -> Float[Tensor, "N"]:

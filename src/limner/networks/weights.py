@@ -22,6 +22,7 @@ from limner.networks.body_net import BodyNet
 from limner.networks.face_net import FaceNet
 from limner.networks.hand_net import HandNet
 from limner.networks.hrnet import HRNet
+from limner.networks.onnx import Engine, OnnxNetwork
 from limner.networks.regressor import (
     BODY_CAMERA_SCALE,
     HAND_CAMERA_SCALE,
@@ -96,8 +97,8 @@ def build_backbone(spec: NetSpec, depth: Path | None = None) -> Backbone:
     `depth`: file of the depth branch, for blaze_depth. Raises WeightsError.
     """
     match spec.backbone, spec.part:
-        case "blaze" | "blaze_tuned", "body":
-            return BlazePoseBackbone(BlazePose.load(), both_ways=True).eval()
+        case ("blaze" | "blaze_tuned") as name, "body":
+            return BlazePoseBackbone(BlazePose.load(), both_ways=True, tuned=name == "blaze_tuned").eval()
         case "blaze_depth", "body":
             if depth is None:
                 raise WeightsError(f"these weights need the {DEPTH_FILE} they were trained with: put it beside them.")
@@ -217,15 +218,24 @@ def movenet_path(weights: str | Path = "limner") -> Path | None:
     return path if str(weights) != "limner" and path.exists() else None
 
 
-def load_networks(weights: str | Path = "limner") -> Networks:
-    """Body, hand and face network; `weights` as for `weights_paths`."""
+def load_networks(weights: str | Path = "limner", engine: Engine = "onnx") -> Networks:
+    """Body, hand and face network; `weights` as for `weights_paths`. To train them further, load them for torch."""
     nets: dict[Part, PartNet] = {}
     for part, path in weights_paths(weights).items():
         spec, net = load_net(path)
         if spec.part != part:
             raise WeightsError(f"{path} holds a {spec.part} network, expected {part}: are two files swapped?")
+        if engine == "onnx" and spec.backbone in ("blaze", "blaze_depth", "blaze_tuned"):
+            assert isinstance(net.backbone, BlazePoseBackbone | BlazeHandBackbone | BlazeFaceBackbone)
+            net.backbone.network = OnnxNetwork(net.backbone.network)
         nets[part] = net
     return networks_of(nets)
+
+
+def shipped_pose(networks: Networks) -> nn.Module | None:
+    """BlazePose with its shipped weights, as the body network has it; None where that looks with something else."""
+    backbone = networks.body.backbone
+    return backbone.network if isinstance(backbone, BlazePoseBackbone) and not backbone.tuned else None
 
 
 def networks_of(nets: dict[Part, PartNet]) -> Networks:

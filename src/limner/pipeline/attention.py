@@ -1,20 +1,23 @@
 """The looks: cut a part out of the photo where the coarse body says it is, look, centre on it, look again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.body.params import BodyParams
-from limner.geometry.box import Squares, join_squares, pick_squares, squares_around
+from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.geometry.rotation import mirror_rotation
 from limner.geometry.warp import Crops, crop
-from limner.networks.backbone import Features
+from limner.networks.backbone import Backbone, Features
+from limner.networks.blaze.backbones import BlazePoseBackbone
 from limner.networks.body_net import BodyEstimate, BodyNet
 from limner.networks.face_net import FaceNet
 from limner.networks.hand_net import HandNet
+from limner.networks.person_net import Looks
 from limner.pipeline.parts import (
     SIDES,
     body_squares,
@@ -25,6 +28,7 @@ from limner.pipeline.parts import (
     inside_share,
     part_points,
 )
+from limner.records import choose, join, put
 
 FIRST_BODY_MARGIN = 1.25
 CUT_MARGIN, CUT_SHAPE = 0.03, 1.8
@@ -82,6 +86,13 @@ def look_at_bodies(net: BodyNet, photo: UInt8[Tensor, "3 H W"], squares: Squares
     return BodyLook(crops, net(crops.pixels))
 
 
+def bodies_of_looks(net: BodyNet, photo: UInt8[Tensor, "3 H W"], looks: Looks, network: nn.Module) -> BodyLook:
+    """The same, where `network` has looked before: the body network goes on from there, if that is its own."""
+    if not isinstance(net.backbone, BlazePoseBackbone) or net.backbone.network is not network:
+        return look_at_bodies(net, photo, looks.crops.squares)
+    return BodyLook(looks.crops, net.regress(net.backbone(looks.crops.pixels, looks.seen)))
+
+
 def squares_of_boxes(net: BodyNet, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Squares:
     """Where to look for people of whom only boxes are known: a first look about the box finds hips, size and tilt.
 
@@ -134,7 +145,7 @@ def _unless_wild(new: Squares, old: Squares, presence: Tensor, limit: float) -> 
     ratio = new.size_px / old.size_px
     shift = (new.center_px - old.center_px).norm(dim=-1) / old.size_px
     good = (presence > 0.3) & (ratio < limit) & (ratio > 1 / limit / 1.5) & (shift < 0.6)
-    return pick_squares(good, new, old)
+    return choose(good, new, old)
 
 
 def look_at_hands(
@@ -146,15 +157,10 @@ def look_at_hands(
 ) -> dict[str, HandLook]:
     """Both hands of everybody as one batch, right ones first; the left crops are mirrored."""
     count = len(coarse)
-    squares = join_squares([hand_squares(part_points(keypoints_px, f"{side}_hand")) for side in SIDES])
+    squares = join([hand_squares(part_points(keypoints_px, f"{side}_hand")) for side in SIDES])
     mirror = torch.arange(2 * count) >= count
-    crops = crop(photo, squares, net.crop_size, mirror)
-    seen = net.backbone(crops.pixels)
-    if seen.keypoints is not None and seen.presence is not None:
-        focused = hand_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = _unless_wild(focused, squares, seen.presence, limit=2.5)
-        crops = crop(photo, squares, net.crop_size, mirror)
-        seen = net.backbone(crops.pixels)
+    crops, seen = _look_twice(net.backbone, photo, squares, mirror, hand_squares, limit=2.5)
+    squares = crops.squares
     photo_from_crop = camera_from_crop(squares, _repeat(camera, 2))
     starts = [
         hand_start(net.layout, net.regressor.mean, coarse, side, photo_from_crop[rows].mT)
@@ -166,7 +172,7 @@ def look_at_hands(
     for side, rows in zip(SIDES, (slice(0, count), slice(count, None)), strict=True):
         to_photo = mirror_rotation(photo_from_crop[rows]) if side == "left" else photo_from_crop[rows]
         looks[side] = HandLook(
-            Crops(crops.pixels[rows], squares[rows], mirror[rows]),
+            crops[rows],
             to_photo @ estimate.wrist[rows],
             estimate.hand_pose[rows],
             None if points_px is None else points_px[rows],
@@ -185,14 +191,9 @@ def look_at_faces(
 ) -> FaceLook:
     """Everybody's face. A face turned away has no presence and keeps the body's estimate."""
     squares = face_squares(part_points(keypoints_px, "face"))
-    crops = crop(photo, squares, net.crop_size)
-    seen = net.backbone(crops.pixels)
-    if seen.keypoints is not None and seen.presence is not None:
-        focused = face_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = _unless_wild(focused, squares, seen.presence, limit=2.0)
-        crops = crop(photo, squares, net.crop_size)
-        seen = net.backbone(crops.pixels)
-    photo_from_crop = camera_from_crop(squares, camera)
+    nobody_mirrored = torch.zeros(len(squares), dtype=torch.bool)
+    crops, seen = _look_twice(net.backbone, photo, squares, nobody_mirrored, face_squares, limit=2.0)
+    photo_from_crop = camera_from_crop(crops.squares, camera)
     start = face_start(net.layout, net.regressor.mean, coarse, photo_from_crop.mT)
     estimate = net.regress(seen, start)
     points_px, presence, trusted = _reliability(seen, crops, photo)
@@ -206,6 +207,27 @@ def look_at_faces(
         presence,
         trusted,
     )
+
+
+def _look_twice(
+    backbone: Backbone,
+    photo: Tensor,
+    squares: Squares,
+    mirror: Tensor,
+    focus: Callable[[Tensor], Squares],
+    limit: float,
+) -> tuple[Crops, Features]:
+    """Look where the body says that a part is, and again, centred, where the part was seen elsewhere than expected."""
+    crops = crop(photo, squares, backbone.crop_size, mirror)
+    seen = backbone(crops.pixels)
+    if seen.keypoints is None or seen.presence is None:
+        return crops, seen
+    focused = _unless_wild(focus(crops.photo_from_unit(seen.keypoints[..., :2])), squares, seen.presence, limit)
+    moved = (focused.center_px != squares.center_px).any(-1).nonzero()[:, 0]  # other squares would show the same
+    if not len(moved):
+        return crops, seen
+    again = crop(photo, focused[moved], backbone.crop_size, mirror[moved])
+    return put(crops, moved, again), put(seen, moved, backbone(again.pixels))
 
 
 def _reliability(seen: Features, crops: Crops, photo: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:

@@ -1,6 +1,7 @@
-"""How do parameter files change hands? The official demo's (matrices, crop camera) to limner's, and back."""
+"""How do parameter files change hands? The official demo's to limner's and back, from limner's body to the user's."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +13,71 @@ from limner.errors import BodyModelError
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, WeakCamera, photo_camera, translation_from_weak, weak_from_translation
 from limner.io.expose_file import ExposePerson, read_expose_params, write_expose_params
-from limner.io.motion_file import POSE_PARTS, Motion, MotionFileError, read_params, write_params
+from limner.io.motion_file import (
+    NEUTRAL,
+    OWN_BODY,
+    POSE_PARTS,
+    Motion,
+    MotionFileError,
+    read_params,
+    write_params,
+)
 from limner.networks.official_crops import BODY_MARGIN
+from limner.pipeline.convert_body import BodyConverter
 
-SMPLX_VERTICES = 10475
+NOT_SMPLX = (
+    f"; the shape is that of limner's own body: betas and expression are {NEUTRAL} zeros, its numbers are in "
+    "limner_betas and limner_expression (--body-model SMPLX_NEUTRAL.npz converts them)"
+)
 
 
 def convert_params(path: Path, out: Path, body_model: Path | None = None, focal_px: float | None = None) -> str:
     """Convert one file into the other format, told apart by content; returns what was written, in words.
 
-    `body_model`: for the way to the demo's format, which holds a mesh. `focal_px`: for the way from it: put the person
-    into a photo's camera of this focal length instead of the demo's. Raises LimnerError, which names the cure.
+    `body_model`: the user's SMPL-X, to which people of limner's own body are converted; people of SMPL-X need it on the
+    way to the demo's format, which holds a mesh. `focal_px`: for the way from it: put the person into a photo's camera
+    of this focal length instead of the demo's. Raises LimnerError, which names the cure.
     """
-    if _is_limners(path):
-        person = expose_from_motion(read_params(path), BodyModel.load(body_model), out.stem.removesuffix("_params"))
-        write_expose_params(out, person)
-        return "the official demo's format (rotation matrices, weak-perspective camera, mesh)"
-    write_params(out, motion_from_expose(read_expose_params(path), focal_px))
-    return "limner's params.npz (axis-angle, camera_K, AMASS's keys)"
+    to_expose = _is_limners(path)
+    motion = read_params(path) if to_expose else motion_from_expose(read_expose_params(path), focal_px)
+    model, said = None if body_model is None and not to_expose else BodyModel.load(body_model), ""
+    if motion.body_model == OWN_BODY:
+        converter = None if model is None else BodyConverter.to(model)
+        said = NOT_SMPLX if converter is None else f". {converter.note}"
+        motion = motion if converter is None else converted_motion(motion, converter)
+    if model is not None and to_expose:
+        write_expose_params(out, expose_from_motion(motion, model, out.stem.removesuffix("_params")))
+        return f"the official demo's format (rotation matrices, weak-perspective camera, mesh){said}"
+    write_params(out, motion)
+    return f"limner's params.npz (axis-angle, camera_K, AMASS's keys){said}"
+
+
+def params_of_motion(motion: Motion) -> BodyParams:
+    """Every frame as a body of its own."""
+    pose = {name: motion.rotations[:, part] for name, part in POSE_PARTS.items()}
+    single = {name: x[:, 0] if x.shape[1] == 1 else x for name, x in pose.items()}
+    betas = motion.betas.expand(len(motion), -1)
+    return BodyParams(betas=betas, expression=motion.expression, transl=motion.transl, **single)
+
+
+def camera_of_motion(motion: Motion) -> Camera | None:
+    """The photo's camera of each frame, where the file has it."""
+    matrix = motion.extras.get("camera_K")
+    return None if matrix is None else Camera(matrix[:, 0, 0], matrix[:, :2, 2])
+
+
+def converted_motion(motion: Motion, converter: BodyConverter) -> Motion:
+    """A motion of limner's own body as one of the converter's target, in the same place."""
+    params = converter(params_of_motion(motion), camera_of_motion(motion))
+    return replace(
+        motion,
+        rotations=params.full_pose(),
+        transl=params.transl,
+        betas=converter.betas(motion.betas[None])[0],
+        expression=params.expression,
+        pelvis_rest=converter.target.rest_joints(params[:1])[0, 0],
+        body_model=converter.target.name,
+    )
 
 
 def motion_from_expose(person: ExposePerson, focal_px: float | None = None) -> Motion:
@@ -55,7 +103,7 @@ def motion_from_expose(person: ExposePerson, focal_px: float | None = None) -> M
         betas=person.betas,
         expression=person.expression[None],
         pelvis_rest=person.joints[0],  # the root turns about it, so it stays where it is at rest
-        body_model="smplx" if len(person.vertices) == SMPLX_VERTICES else "limner",
+        body_model=person.body_model,
         extras=extras,
     )
 
@@ -71,11 +119,13 @@ def expose_from_motion(motion: Motion, body_model: BodyModel, name: str) -> Expo
             f"{name}: the file has no camera or no person box (camera_K, photo_size_px, box_px): expected a params.npz "
             "of `limner estimate`. Estimate the photo again."
         )
-    own = "limner" if body_model.assets.extra.get("region") is not None else "smplx"
-    if motion.body_model != own:
-        cure = "Give your SMPLX_NEUTRAL.npz with --body-model." if own == "limner" else "Leave --body-model out."
-        raise BodyModelError(f"{name}: its shape belongs to the body {motion.body_model!r}, got {own!r}. {cure}")
-    params = _params(motion)
+    if motion.body_model != body_model.name:
+        cure = "Give your SMPLX_NEUTRAL.npz with --body-model." if body_model.is_limners else "Convert it first."
+        raise BodyModelError(
+            f"{name}: its shape belongs to the body {motion.body_model!r}, got {body_model.name!r}. {cure}"
+        )
+    params = params_of_motion(motion)[:1]
+    params = params.replace(transl=torch.zeros_like(params.transl))
     mesh = body_model(params)
     joints = body_model.keypoints144(mesh, params)
     width, height = extras["photo_size_px"].tolist()
@@ -102,14 +152,8 @@ def expose_from_motion(motion: Motion, body_model: BodyModel, name: str) -> Expo
         crop=crop,
         photo_size_px=(round(width), round(height)),
         box_px=extras["box_px"][0] if "box_px" in extras else None,
+        body_model=motion.body_model,
     )
-
-
-def _params(motion: Motion) -> BodyParams:
-    """The first frame without translation."""
-    pose = {name: motion.rotations[:1, part] for name, part in POSE_PARTS.items()}
-    single = {name: x[:, 0] if x.shape[1] == 1 else x for name, x in pose.items()}
-    return BodyParams(betas=motion.betas[None], expression=motion.expression[:1], transl=torch.zeros(1, 3), **single)
 
 
 def _is_limners(path: Path) -> bool:

@@ -85,4 +85,5 @@ def expose_person(person: People, photo: Photo, body_model: BodyModel, name: str
         crop=crop,
         photo_size_px=(photo.width, photo.height),
         box_px=person.boxes[0],
+        body_model=body_model.name,
     )

@@ -21,6 +21,7 @@ from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypo
 from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.people import People
+from limner.pipeline.result_names import result_names as result_names
 from limner.pipeline.result_record import RECORD_FILE, MadeOf, ResultRecord, write_record
 from limner.render.overlay import clay, overlay
 from limner.render.sheet import sheet
@@ -179,14 +180,13 @@ def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
         "right_hand_confidence": hands["right"],
         "face_confidence": person.confidence[:, 76:].mean(1),
     }
-    name = "limner" if body_model.assets.extra.get("region") is not None else "smplx"
     return Motion(
         rotations=person.params.full_pose(),
         transl=person.params.transl,
         betas=person.params.betas[0],
         expression=person.params.expression,
         pelvis_rest=body_model.rest_joints(person.params)[0, 0],
-        body_model=name,
+        body_model=body_model.name,
         extras=extras,
     )
 

@@ -14,9 +14,10 @@ from limner.errors import DataSetError, LimnerError, PhotoError
 from limner.geometry.box import iou, share_inside
 from limner.io.atomic import atomic_write
 from limner.networks.movenet import MoveNet
-from limner.networks.person_net import COARSE_PX, FINE_PX, Candidates, distinct, joined, search
+from limner.networks.person_net import COARSE_PX, FINE_PX, Candidates, distinct, search
 from limner.networks.shipped import digest
 from limner.networks.weights import MOVENET_FILE
+from limner.records import join
 from limner.train.centers import CenterWeights, center_loss, targets_of
 from limner.train.checkpoint import append_row, read_log
 from limner.train.person_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
@@ -218,7 +219,7 @@ def _some(photos: Sequence[KeptPhoto]) -> Sequence[KeptPhoto]:
 def find_people(movenet: MoveNet, photo: KeptPhoto, options: PersonOptions) -> Candidates:
     """Everybody MoveNet sees in a photo, small and large, best first."""
     pixels = photo.pixels()
-    found = joined(*(search(movenet, pixels, size, options.threshold) for size in options.looks))
+    found = join([search(movenet, pixels, size, options.threshold) for size in options.looks])
     return found[distinct(found.boxes, found.scores)]
 
 

@@ -26,7 +26,7 @@ def graph_outputs(name, pixels):
     """Our outputs in the graphs' names and units (probabilities where the graph gives logits are undone)."""
     with torch.inference_mode():
         if name == "blaze_pose":
-            f = BlazePose.load()(pixels, heatmaps=True, mask=True)
+            f = BlazePose.load()(pixels, mask=True)
             points = torch.cat([f.landmarks[..., :3] * 256, f.landmarks[..., 3:].logit()], -1)
             return {
                 "Identity": points.flatten(1),

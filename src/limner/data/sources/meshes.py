@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -16,6 +15,8 @@ def read_mesh(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:
 
     Texture seams do not multiply vertices. Raises DataSetError for a missing, damaged or cut-off file.
     """
+    import trimesh  # as slow to import as all else together, and only scans need it
+
     try:
         if file.suffix.lower() == ".obj":
             return _read_obj(file)

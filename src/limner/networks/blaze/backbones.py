@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from limner.networks.backbone import Features
 from limner.networks.blaze.depth import DepthBranch
-from limner.networks.blaze.face import IBUG68_FROM_MESH, BlazeFace
-from limner.networks.blaze.hand import BlazeHand
-from limner.networks.blaze.pose import BlazePose, PoseFeatures, borne_out, mean_of_both, refined_landmarks
+from limner.networks.blaze.face import IBUG68_FROM_MESH
+from limner.networks.blaze.pose import PoseFeatures, borne_out, mean_of_both, refined_landmarks
 
 CLEAR_PROBABILITY = 0.4
 """A point whose heat map reaches this is as sure as its visibility says; dimmer ones are less sure in proportion."""
@@ -49,35 +48,44 @@ class BlazePoseBackbone(nn.Module):
     crop_size = 256
     num_features = 6 * NUM_POSE_POINTS
 
-    def __init__(self, network: BlazePose, both_ways: bool = False, depth: DepthBranch | None = None):
-        """`depth`: says where the points are in 3D, instead of the network itself.
+    def __init__(
+        self,
+        network: nn.Module,
+        both_ways: bool = False,
+        depth: DepthBranch | None = None,
+        tuned: bool = False,
+    ):
+        """`network`: BlazePose, torch's or ONNX Runtime's. `depth`: says where the points are in 3D, instead of it.
 
         `both_ways`: look at the mirrored crop as well and take the mean of both answers (not while it is trained).
+
+        `tuned`: the weights are not the shipped ones.
 
         Worth 1 percentage point of PCK@0.2 and 1.5 of PCK@0.1 on the dev photos of whole people.
         """
         super().__init__()
-        self.network, self.both_ways, self.depth = network, both_ways, depth
+        self.network: nn.Module = network
+        self.both_ways, self.depth, self.tuned = both_ways, depth, tuned
 
-    def forward(self, pixels: Float[Tensor, "B 3 256 256"]) -> Features:
+    def forward(self, pixels: Float[Tensor, "B 3 256 256"], seen: PoseFeatures | None = None) -> Features:
         """All 39 points are kept in `keypoints` (the last six place crops); the regressor gets the first 33.
 
-        Confidence is the visibility, as far as the heat maps bear it out.
+        Confidence is the visibility, as far as the heat maps bear it out. `seen`: what `network` says of these crops,
+        where it has been asked before.
         """
-        seen = self._look(pixels)
+        seen = self._look(pixels, seen)
         if self.both_ways and not self.training:
             seen = mean_of_both(seen, self._look(pixels.flip(-1)))
-        assert seen.heatmaps is not None
         landmarks = refined_landmarks(seen.landmarks, seen.heatmaps)
         points = torch.cat([landmarks[..., :2] * 2 - 1, landmarks[..., 3:4]], -1)
         world = seen.world[:, :NUM_POSE_POINTS]
         pooled = body_evidence(points[:, :NUM_POSE_POINTS], world)
         clear = borne_out(landmarks, seen.heatmaps).div(CLEAR_PROBABILITY).clamp_max(1)
         points = torch.cat([points[..., :2], points[..., 2:] * clear[..., None]], -1)
-        return Features(pooled, seen.maps[::-1], points, world, seen.presence)
+        return Features(pooled, (), points, world, seen.presence)
 
-    def _look(self, pixels: Tensor) -> PoseFeatures:
-        seen = self.network(pixels, heatmaps=True)
+    def _look(self, pixels: Tensor, seen: PoseFeatures | None = None) -> PoseFeatures:
+        seen = self.network(pixels) if seen is None else seen
         if self.depth is None:
             return seen
         # the six points after the 33 place crops; nobody asks where they are in 3D
@@ -90,15 +98,15 @@ class BlazeHandBackbone(nn.Module):
     crop_size = 224
     num_features = 6 * NUM_HAND_POINTS
 
-    def __init__(self, network: BlazeHand):
+    def __init__(self, network: nn.Module):
         super().__init__()
-        self.network = network
+        self.network: nn.Module = network
 
     def forward(self, pixels: Float[Tensor, "B 3 224 224"]) -> Features:
         seen = self.network(pixels)
         in_crop = torch.cat([seen.landmarks[..., :2] * 2 - 1, seen.landmarks[..., 2:] * 2], -1)
         points = torch.cat([in_crop[..., :2], seen.presence[:, None, None].expand(-1, 21, 1)], -1)
-        return Features(hand_evidence(in_crop, seen.world), (seen.map,), points, seen.world, seen.presence)
+        return Features(hand_evidence(in_crop, seen.world), (), points, seen.world, seen.presence)
 
 
 class BlazeFaceBackbone(nn.Module):
@@ -107,9 +115,9 @@ class BlazeFaceBackbone(nn.Module):
     crop_size = 192
     num_features = 3 * NUM_FACE_POINTS
 
-    def __init__(self, network: BlazeFace):
+    def __init__(self, network: nn.Module):
         super().__init__()
-        self.network = network
+        self.network: nn.Module = network
 
     def forward(self, pixels: Float[Tensor, "B 3 192 192"]) -> Features:
         seen = self.network(pixels)

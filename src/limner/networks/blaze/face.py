@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlazeBlock, Conv, as_input
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 CROP_SIZE = 192
 
@@ -26,21 +27,16 @@ IBUG68_FROM_MESH = (
 
 
 @dataclass(frozen=True)
-class FaceFeatures:
+class FaceFeatures(Rows):
     """What the face network says of a batch of face crops.
 
     landmarks   MediaPipe's 468 mesh points: x, y as fraction of the crop (0 = its left / top edge), z in the same
                 unit, smaller = nearer to the camera
     presence    probability that there is a face in the crop, aligned as the network expects
-    pooled      the flattened 3x3x32 tensor of which the landmarks are a linear read-out
     """
 
     landmarks: Float[Tensor, "B 468 3"]
     presence: Float[Tensor, "B"]
-    pooled: Float[Tensor, "B 288"]
-
-    def __len__(self) -> int:
-        return len(self.presence)
 
 
 class Branch(nn.Module):
@@ -53,9 +49,8 @@ class Branch(nn.Module):
         self.last = BlazeBlock(32, 32, prelu=True)
         self.output = nn.Conv2d(32, outputs, 3)
 
-    def forward(self, x: Float[Tensor, "B 128 H W"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B 32 3 3"]]:
-        cells = self.last(self.reduce_activation(self.reduce(self.first(x))))
-        return self.output(cells).flatten(1), cells
+    def forward(self, x: Float[Tensor, "B 128 H W"]) -> Float[Tensor, "B D"]:
+        return self.output(self.last(self.reduce_activation(self.reduce(self.first(x))))).flatten(1)
 
 
 class BlazeFace(nn.Module):
@@ -86,10 +81,7 @@ class BlazeFace(nn.Module):
     def forward(self, pixels: Float[Tensor, "B 3 192 192"]) -> FaceFeatures:
         """RGB crops in [0, 1] to FaceFeatures."""
         x = self.blocks(self.stem_activation(self.stem(as_input(pixels))))
-        mesh, cells = self.mesh(self.mesh_blocks(x))
-        presence, _ = self.presence(x)
         return FaceFeatures(
-            landmarks=mesh.unflatten(1, (468, 3)) / CROP_SIZE,
-            presence=presence[:, 0].sigmoid(),
-            pooled=cells.flatten(1),
+            landmarks=self.mesh(self.mesh_blocks(x)).unflatten(1, (468, 3)) / CROP_SIZE,
+            presence=self.presence(x)[:, 0].sigmoid(),
         )

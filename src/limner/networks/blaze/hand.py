@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from limner.networks.blaze.layers import BlockSpec, Trunk, as_input
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 CROP_SIZE = 224
 
@@ -32,7 +33,7 @@ HAND_STAGES = (
 
 
 @dataclass(frozen=True)
-class HandFeatures:
+class HandFeatures(Rows):
     """What BlazeHand says of a batch of hand crops. Points are in the order of HAND_POINTS.
 
     landmarks   x, y as fraction of the crop (0 = its left / top edge), z in the same unit relative to the wrist,
@@ -41,19 +42,12 @@ class HandFeatures:
     presence    probability that there is a hand in the crop, aligned as the network expects
     handedness  probability that it is a right hand, for crops of ordinary (not mirrored) photos
                 (MediaPipe's own labels assume mirrored ones)
-    map         top of the encoder, stride 32
-    pooled      mean of the map; all outputs are linear read-outs of it
     """
 
     landmarks: Float[Tensor, "B 21 3"]
     world: Float[Tensor, "B 21 3"]
     presence: Float[Tensor, "B"]
     handedness: Float[Tensor, "B"]
-    map: Float[Tensor, "B 1152 7 7"]
-    pooled: Float[Tensor, "B 1152"]
-
-    def __len__(self) -> int:
-        return len(self.presence)
 
 
 class BlazeHand(nn.Module):
@@ -84,6 +78,4 @@ class BlazeHand(nn.Module):
             world=self.world_output(pooled).unflatten(1, (21, 3)),
             presence=torch.sigmoid(self.presence_output(pooled)[:, 0]),
             handedness=torch.sigmoid(self.handedness_output(pooled)[:, 0]),
-            map=top,
-            pooled=pooled,
         )

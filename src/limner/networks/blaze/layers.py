@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, pad, relu6
 
@@ -158,3 +158,15 @@ def upsample(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
 def as_input(pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
     """Channels-last memory: 1x1 convolutions dominate and become plain matrix products."""
     return pixels.to(memory_format=torch.channels_last)
+
+
+def cells_near(
+    maps: Float[Tensor, "B K h w"], column: Int[Tensor, "B K"], row: Int[Tensor, "B K"], window: int
+) -> Float[Tensor, "B K window window"]:
+    """The cells of each map about one of its cells; beyond the map's edge the cell at the edge again."""
+    height, width = maps.shape[-2:]
+    reach = torch.arange(window, device=maps.device) - window // 2
+    columns = (column[..., None] + reach).clamp(0, width - 1)
+    rows = (row[..., None] + reach).clamp(0, height - 1)
+    index = rows[..., :, None] * width + columns[..., None, :]
+    return maps.flatten(2).gather(2, index.flatten(2)).unflatten(2, (window, window))

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, upsample
+from limner.networks.blaze.layers import BlazeBlock, BlockSpec, Conv, Separable, Trunk, as_input, cells_near, upsample
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 CROP_SIZE = 256
 
@@ -43,7 +44,7 @@ POSE_STAGES = (
 
 
 @dataclass(frozen=True)
-class PoseFeatures:
+class PoseFeatures(Rows):
     """What BlazePose says of a batch of person crops. Points are in the order of POSE_POINTS.
 
     landmarks   x, y as fraction of the crop (0 = its left / top edge, 1 = right / bottom edge, may lie outside),
@@ -51,29 +52,17 @@ class PoseFeatures:
                 the point is visible (inside and not occluded) and that it is inside the crop
     world       metres, origin mid-hips, axes of the upright crop: x right, y down, z away from the camera
     presence    probability that there is a person in the crop, aligned as the network expects
-    maps        decoder feature maps at strides 4, 8, 16 (48 channels each) and the encoder's top at 32 (864)
+    heatmaps    probability maps of the points
     side16      the encoder's output at stride 16, before its last stage
-    pooled      the flattened 2x2x288 tensor from which landmarks, world and presence are linear read-outs
-    heatmaps    probability maps of the points (on request)
     mask        probability that a pixel belongs to the person (on request)
     """
 
     landmarks: Float[Tensor, "B 39 5"]
     world: Float[Tensor, "B 39 3"]
     presence: Float[Tensor, "B"]
-    maps: tuple[
-        Float[Tensor, "B 48 64 64"],
-        Float[Tensor, "B 48 32 32"],
-        Float[Tensor, "B 48 16 16"],
-        Float[Tensor, "B 864 8 8"],
-    ]
+    heatmaps: Float[Tensor, "B 39 64 64"]
     side16: Float[Tensor, "B 88 16 16"]
-    pooled: Float[Tensor, "B 1152"]
-    heatmaps: Float[Tensor, "B 39 64 64"] | None = None
     mask: Float[Tensor, "B 256 256"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.presence)
 
 
 class Decoder(nn.Module):
@@ -149,21 +138,19 @@ class BlazePose(nn.Module):
         """Only the encoder's output at stride 16, before its last stage."""
         return self.trunk.outputs(as_input(pixels), stages=3)[-1]
 
-    def forward(self, pixels: Float[Tensor, "B 3 256 256"], heatmaps: bool = False, mask: bool = False) -> PoseFeatures:
+    def forward(self, pixels: Float[Tensor, "B 3 256 256"], mask: bool = False) -> PoseFeatures:
         """RGB crops in [0, 1] to PoseFeatures."""
         (side2, *sides), top = self.trunk(as_input(pixels))
-        maps = self.decoder(sides, top)
+        map4 = self.decoder(sides, top)[0]
         cells = self.point_head(top)
         landmarks = self.landmark_output(cells).flatten(1).unflatten(1, (39, 5))
         return PoseFeatures(
             landmarks=torch.cat([landmarks[..., :3] / CROP_SIZE, landmarks[..., 3:].sigmoid()], -1),
             world=self.world_output(cells).flatten(1).unflatten(1, (39, 3)),
             presence=self.presence_output(cells).flatten().sigmoid(),
-            maps=(maps[0], maps[1], maps[2], top),
+            heatmaps=self.heatmap_output(map4).sigmoid(),
             side16=sides[-1],
-            pooled=cells.flatten(1),
-            heatmaps=self.heatmap_output(maps[0]).sigmoid() if heatmaps else None,
-            mask=self.mask_head(maps[0], side2)[:, 0].sigmoid() if mask else None,
+            mask=self.mask_head(map4, side2)[:, 0].sigmoid() if mask else None,
         )
 
 
@@ -178,8 +165,7 @@ MIRRORED_POINT = [POSE_POINTS.index(_partner(point)) for point in POSE_POINTS]
 
 
 def mean_of_both(seen: PoseFeatures, mirrored: PoseFeatures) -> PoseFeatures:
-    """The mean of what was said of crops and of their mirror images; maps and pooled features stay the crops' own."""
-    assert seen.heatmaps is not None and mirrored.heatmaps is not None
+    """The mean of what was said of crops and of their mirror images; `side16` stays the crops' own."""
     marks, world = mirrored.landmarks[:, MIRRORED_POINT].clone(), mirrored.world[:, MIRRORED_POINT].clone()
     marks[..., 0], world[..., 0] = 1 - marks[..., 0], -world[..., 0]
     # the maps count cells from their corners: cell i of the mirror image lies at size - i
@@ -204,9 +190,9 @@ def refined_landmarks(
     """
     size = heatmaps.shape[-1]
     reach = torch.arange(window, device=landmarks.device) - window // 2
-    column, row = ((landmarks[..., i, None] * size).floor().long() + reach for i in (0, 1))  # "B 39 window"
-    near = (row.clamp(0, size - 1) * size)[..., :, None] + column.clamp(0, size - 1)[..., None, :]
-    weight = heatmaps.flatten(2).gather(2, near.flatten(2)).unflatten(2, (window, window))
+    cell = (landmarks[..., :2] * size).floor().long().unbind(-1)
+    column, row = (index[..., None] + reach for index in cell)  # "B 39 window"
+    weight = cells_near(heatmaps, cell[0], cell[1], window)
     inside_row, inside_column = (row >= 0) & (row < size), (column >= 0) & (column < size)
     weight = weight * inside_row[..., :, None] * inside_column[..., None, :]
     total = weight.sum((2, 3)).clamp_min(1e-9)
@@ -228,8 +214,6 @@ def borne_out(
     locally and stay dim on what the code makes up, such as hands below the photo's edge.
     """
     size = heatmaps.shape[-1]
-    near = nn.functional.max_pool2d(heatmaps, window, 1, window // 2).flatten(2)
     column, row = (landmarks[..., :2] * size).floor().long().unbind(-1)
     on_map = (column >= 0) & (column < size) & (row >= 0) & (row < size)
-    index = row.clamp(0, size - 1) * size + column.clamp(0, size - 1)
-    return near.gather(2, index[..., None])[..., 0] * on_map
+    return cells_near(heatmaps, column, row, window).amax((2, 3)) * on_map
