@@ -73,7 +73,7 @@ def loaded(own, monkeypatch):
     """Networks are loaded once."""
     parts = own.estimator
     networks = Networks(parts.body_net, parts.hand_net, parts.face_net)
-    monkeypatch.setattr(estimator, "load_networks", lambda weights: networks)
+    monkeypatch.setattr(estimator, "load_networks", lambda weights, engine="onnx": networks)
     monkeypatch.setattr(estimator.PersonNet, "load", lambda *args: parts.person_net)
 
 
