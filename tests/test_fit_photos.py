@@ -176,7 +176,7 @@ def test_bad_people_of_photos_have_a_verdict(scene, keypoints, tmp_path, monkeyp
     assert [v.split(":")[0] for v in verdicts] == ["fitted", "fitted", "implausible", "not fitted", "not fitted"]
     assert [one["scores"]["swapped"] for one in said["p0"]["people"][:2]] == [0, 1]
     table = " ".join(capsys.readouterr().out.split())
-    assert "left out: a film" in table and "1 other file left out" in table
+    assert "left out: a film," in table and "1 other file left out" in table
     assert "no keypoints" in table and "keypoints of 1 photos that were not given (elsewhere)" in table
 
 

@@ -241,8 +241,8 @@ def test_write_errors(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(99), r"It is a film: .*ffmpeg -i a\.mp4"),
-        ("b c.jpg", b"\x1aE\xdf\xa3" + bytes(99), r"It is a film: .*ffmpeg -i 'b c\.jpg'"),
+        ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(99), r"It is a film, .*ffmpeg -i a\.mp4"),
+        ("b c.jpg", b"\x1aE\xdf\xa3" + bytes(99), r"It is a film, .*ffmpeg -i 'b c\.jpg'"),
         ("a.CR2", b"II*\0\x10\0\0\0CR\x02\0" + bytes(99), "a camera's raw file"),
         ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), r"pip install 'limner\[heic\]'|damaged HEIC"),
     ],

@@ -7,7 +7,10 @@ from typing import Literal
 
 Sort = Literal["photo", "heif", "not read"]
 
-FRAMES = "limner reads photos: make frames first (mkdir frames; ffmpeg -i {name} frames/%05d.png), then give the folder"
+FILM = (
+    "a film, and limner reads photos: make frames first (mkdir frames; ffmpeg -i {name} frames/%05d.png), then give "
+    "the folder; keypoints of the frames go to limner fit --video"
+)
 RAW = "a camera's raw file: develop it to JPEG or PNG first, with the camera's own or any raw program"
 OTHER_PICTURE = "a picture that is no photo format: save it as JPEG or PNG first"
 HEIC_EXTRA = "HEIC, which needs the package pillow-heif: pip install 'limner[heic]', or save the photo as JPEG"
@@ -36,7 +39,7 @@ KINDS = (
         "not read",
         (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts")
         + (".ogv", ".vob", ".insv", ".mxf"),
-        f"a film: {FRAMES}",
+        FILM,
     ),
     Kind(
         "not read",
