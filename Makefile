@@ -1,4 +1,4 @@
-# On a machine with Python 3.11 or 3.12 two commands do everything: `make demo` and `make test`.
+# On a machine with Python 3.11 to 3.14 two commands do everything: `make demo` and `make test`.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PHOTOS := src/limner/assets/photos
 
-.PHONY: demo test check pytest format clean
+.PHONY: demo test check pytest format release clean
 
 demo: $(VENV)/.limner
 	@$(BIN)/limner estimate $(PHOTOS) --out $(DEMO_OUT) --weights $(WEIGHTS)
@@ -32,18 +32,25 @@ check: $(VENV)/.limner-dev
 	$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache
 
 pytest: $(VENV)/.limner-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -rs
 
 format: $(VENV)/.limner-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What goes to PyPI, built and tried in an empty environment; a tag vX.Y.Z makes .github/workflows/release.yml publish it.
+release: $(VENV)/.limner-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	rm -rf dist
+	$(BIN)/python tools/try_wheel.py --keep dist $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	@echo "dist/ is ready. Now: version and CHANGELOG.md right? Then git tag vX.Y.Z && git push --tags"
+
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.limner: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else \
-		"limner needs Python 3.11 or 3.12, $(PYTHON) is %d.%d: name another one, e.g. make demo PYTHON=python3.12" % v[:2])'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 15) else \
+		"limner needs Python 3.11 to 3.14, $(PYTHON) is %d.%d: name another one, e.g. make demo PYTHON=python3.12" % v[:2])'
 	@echo "Installing limner into $(VENV): some minutes at the first time ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) --editable .

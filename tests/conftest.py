@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -69,6 +70,25 @@ def random_people(count: int, num_betas: int, num_expression: int, seed: int = 0
         expression=torch.randn(count, num_expression, generator=g, dtype=torch.float64),
         transl=torch.randn(count, 3, generator=g, dtype=torch.float64),
     )
+
+
+def same_picture(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether uint8 pictures are the same but for rounding: a pixel in a thousand may show its neighbour's surface."""
+    return a.shape == b.shape and float(((a.int() - b.int()).abs() > 2).float().mean()) < 1e-3
+
+
+@pytest.fixture(autouse=True)
+def threads_stay() -> Iterator[None]:
+    """Code that sets torch's threads does so for its own test only."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def one_thread(threads_stay: None) -> None:
+    """One thread of torch: sums are added in one order, so that the same steps give the same numbers bit for bit."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

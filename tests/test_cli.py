@@ -12,16 +12,14 @@ from limner.official_estimator import ExposeOptions
 
 HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
 HELP = f"""
-import resource, sys
+import sys
 sys.argv = ["limner", "--help"]
 from limner.cli import main
 try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
-used = resource.getrusage(resource.RUSAGE_SELF)
 print("loaded:", [name for name in {HEAVY!r} if name in sys.modules])
-print("seconds:", used.ru_utime + used.ru_stime)
 """
 
 
@@ -30,12 +28,10 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_help_is_instant_and_loads_nothing_heavy():
+def test_help_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
     assert all(command in done.stdout for command in COMMANDS)
-    *_, loaded, seconds = done.stdout.splitlines()
-    assert loaded == "loaded: []"
-    assert float(seconds.removeprefix("seconds: ")) < 0.9
+    assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
 def test_a_user_error_is_one_message_and_exit_code_2(tmp_path: Path):

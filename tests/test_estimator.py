@@ -43,12 +43,12 @@ def test_mesh_and_keypoints_agree(people, estimator):
     again = people.camera.project(people.keypoints)
     assert torch.allclose(again, people.keypoints_px, atol=1e-2)
     mesh = estimator.body_model(people.params)
-    assert torch.equal(mesh.vertices, people.vertices)
+    assert torch.allclose(mesh.vertices, people.vertices, atol=1e-5)
     assert ((people.confidence >= 0) & (people.confidence <= 1)).all()
 
 
 def test_the_same_photo_gives_the_same_people(estimator, photo, people):
-    assert torch.equal(estimator(photo).vertices, people.vertices)
+    assert torch.allclose(estimator(photo).vertices, people.vertices, atol=1e-3)
 
 
 def test_a_mirrored_photo_gives_mirrored_people(estimator, photo, people):

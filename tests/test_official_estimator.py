@@ -74,9 +74,9 @@ def test_the_official_mode_has_the_demos_cameras(standin):
     said = standin.people([], [BOXES])
     assert standin.cropping is OFFICIAL_CROPS and len(people) == 2
     assert people.camera.focal_px.tolist() == [5000, 5000]
-    assert torch.equal(people.camera.center_px, said.squares.center_px)
+    assert torch.allclose(people.camera.center_px, said.squares.center_px)
     assert torch.allclose(people.params.transl, demo_translation(said.camera, said.squares))
-    assert torch.equal(people.keypoints_px, said.keypoints_px)  # weak perspective, as the network says
+    assert torch.allclose(people.keypoints_px, said.keypoints_px, atol=1e-2)  # weak perspective, as the network says
     assert torch.allclose(people.vertices - people.params.transl[:, None], said.vertices, atol=1e-4)
     back = weak_from_translation(people.params.transl, people.body_square, people.camera)
     assert torch.allclose(back.scale, said.camera.scale)
@@ -92,7 +92,7 @@ def test_the_clean_mode_has_one_camera_that_sees_what_the_network_saw(standin):
     said = standin.people([], [BOXES])
     # this far away perspective is weak: turned and moved, the body looks as it did in its crop
     assert (people.keypoints_px - said.keypoints_px).abs()[:, :22].mean() < 2
-    assert torch.equal(people.keypoints_px, people.camera.project(people.keypoints))
+    assert torch.allclose(people.keypoints_px, people.camera.project(people.keypoints), atol=1e-2)
     again = standin.body_model(people.params)
     assert torch.allclose(again.vertices, people.vertices, atol=1e-4)
     assert estimator(photo(focal_px=900.0), BOXES).camera.focal_px.tolist() == [900, 900]  # of EXIF

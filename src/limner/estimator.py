@@ -32,6 +32,7 @@ from limner.pipeline.place import body_targets, join_targets, part_targets, plac
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
 from limner.pipeline.unseen import eased_limbs, with_unseen_at_ease
+from limner.threads import one_torch_thread
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Estimator:
         finder = PersonNet.load(movenet_path(weights), engine, shipped_pose(networks))
         return cls(networks, finder, BodyModel.load(body_model), refined)
 
+    @one_torch_thread()
     @torch.no_grad()
     def __call__(
         self,

@@ -109,7 +109,7 @@ def test_exports_as_a_graph(smplx_file):
 
     program = torch.export.export(Vertices(), (people.betas, people.body_pose))
     again = program.module()(people.betas * 2, people.body_pose)
-    assert torch.allclose(again, model(people.replace(betas=people.betas * 2)).vertices, atol=1e-6)
+    assert torch.allclose(again, model(people.replace(betas=people.betas * 2)).vertices, atol=1e-5)
 
 
 def test_keypoints_without_the_mesh(smplx_file):

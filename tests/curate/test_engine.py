@@ -11,7 +11,7 @@ from limner.curate.engine import EngineError, messages
 from limner.curate.run import curate
 from limner.curate.work import Item, PhotoFailed, PhotoSeen, PhotosFitted, work
 from tests.curate.fakes import FakeWorker, MakeFake, photos
-from tests.curate.test_run import contents
+from tests.curate.test_run import contents, unlike
 
 
 def test_without_ray_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -37,7 +37,7 @@ def test_ray_fills_the_set_with_the_same(tmp_path: Path):
         curate([source], tmp_path / "ray", engine="ray", workers=2, batch=2, make_worker=MakeFake())
     finally:
         ray.shutdown()
-    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert unlike(contents(tmp_path / "ray"), contents(tmp_path / "local")) == []
 
 
 def test_what_was_seen_is_not_looked_at_again(tmp_path: Path):
@@ -48,7 +48,9 @@ def test_what_was_seen_is_not_looked_at_again(tmp_path: Path):
     assert isinstance(first, PhotoSeen) and isinstance(second, PhotoSeen) and isinstance(fitted, PhotosFitted)
     assert fitted.photos == [(7, 2), (8, 1)] and len(fitted.judged) == 3
     (again,) = work(worker, [Item(7, paths[0], first.seen), Item(8, paths[1], second.seen)])
-    assert isinstance(again, PhotosFitted) and torch.equal(again.judged.params.transl, fitted.judged.params.transl)
+    assert isinstance(again, PhotosFitted) and torch.allclose(
+        again.judged.params.transl, fitted.judged.params.transl, atol=1e-5
+    )
     assert (tmp_path / "log").read_text().count("look") == 2
 
 

@@ -1,7 +1,7 @@
 """The review page as a reviewer drives it: a real browser, a real server, a set of the bundled photos.
 
-Needs playwright (`pip install 'limner[browser]'`) and a Chromium (`apt install chromium-headless-shell`, or
-`playwright install chromium`); skipped where they are missing.
+Needs playwright (in the extras `dev` and `browser`) and a Chromium (`apt install chromium-headless-shell`, or
+`playwright install chromium`); skipped where they are missing. `.ci/run` installs one.
 """
 
 import json

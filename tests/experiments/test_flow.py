@@ -18,7 +18,6 @@ PHOTO = Path(__file__).parents[2] / "src" / "limner" / "assets" / "photos" / "ei
 @pytest.fixture(scope="module")
 def seen() -> tuple[Estimator, torch.Tensor, torch.Tensor, Coarse, Parts]:
     """One person of a bundled photo, half as large."""
-    torch.set_num_threads(1)
     net = Estimator.load()
     photo = flow.reduced(read_photo(PHOTO).pixels, 2)
     boxes = net.person_net(photo).boxes[:1]
@@ -41,8 +40,8 @@ def test_fingers_only_keeps_the_bodys_wrists_and_head(seen) -> None:
     whole = flow.merged(first.body, parts)
     assert torch.equal(params.body_pose, first.body.body_pose)
     assert not torch.allclose(whole.body_pose, first.body.body_pose)  # the face at least is seen in this photo
-    assert torch.equal(params.jaw_pose, whole.jaw_pose)
-    assert torch.equal(params.right_hand_pose, whole.right_hand_pose)
+    assert torch.allclose(params.jaw_pose, whole.jaw_pose, atol=1e-5)
+    assert torch.allclose(params.right_hand_pose, whole.right_hand_pose, atol=1e-5)
 
 
 def test_merged_head_looks_where_the_face_network_says_and_the_pasted_one_does_not(seen) -> None:

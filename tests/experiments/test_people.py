@@ -16,7 +16,6 @@ SIDE = 256
 @pytest.fixture(scope="module")
 def drawn(body: BodyModel) -> tuple[SyntheticPeople, SynthBatch, SynthBatch]:
     """People as the synthesiser draws them, and the same ones put in the middle."""
-    torch.set_num_threads(1)
     synthetic = SyntheticPeople(body, PersonSampler(body), photo_px=SIDE)
     generator = torch.Generator().manual_seed(3)
     batch = synthetic.batch(8, generator)

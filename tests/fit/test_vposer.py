@@ -40,7 +40,7 @@ def test_checkpoint_and_safetensors_give_the_same_prior(state, tmp_path):
     save_file(state, tmp_path / "v.safetensors")
     pose = rotation_from_axis_angle(0.2 * torch.randn(2, 21, 3, generator=torch.Generator().manual_seed(1)))
     one, two = (load_vposer(tmp_path / name)(pose) for name in ("v.ckpt", "v.safetensors"))
-    assert torch.equal(one.residual, two.residual) and one.residual.shape == (2, 32 + 21 * 9)
+    assert torch.allclose(one.residual, two.residual, atol=1e-4) and one.residual.shape == (2, 32 + 21 * 9)
     priors = with_vposer(shipped_priors(), load_vposer(tmp_path / "v.ckpt"))
     assert priors.body is not shipped_priors().body and priors.right_hand is shipped_priors().right_hand
 

@@ -115,7 +115,7 @@ def test_the_originals_own_file_lacks_the_camera_which_follows(person, tmp_path)
     again = read_expose_params(tmp_path / "b_params.npz")
     expected = person.rotations.clone()
     expected[23:25] = torch.eye(3)  # the demo keeps no eyes
-    assert torch.equal(again.rotations, expected)
+    assert torch.allclose(again.rotations, expected, atol=1e-6)
     assert torch.allclose(again.weak.scale, person.weak.scale, atol=1e-5)
     assert torch.allclose(again.crop.size_px, person.crop.size_px, atol=1e-2)
     assert torch.allclose(again.crop.center_px, person.crop.center_px)

@@ -58,7 +58,7 @@ def test_exchange_sums_all_branches_into_each():
     inner = [branch(x) for branch, x in zip(exchange.branches, maps, strict=True)]
     out = exchange(list(maps))
     up = [torch.nn.Upsample(scale_factor=s)(exchange.fuse_layers[0][j](inner[j])) for j, s in ((1, 2), (2, 4))]
-    assert torch.allclose(out[0], torch.relu(inner[0] + up[0] + up[1]), atol=1e-6)
+    assert torch.allclose(out[0], torch.relu(inner[0] + up[0] + up[1]), atol=1e-5)
     down = [exchange.fuse_layers[2][j](inner[j]) for j in (0, 1)]
-    assert torch.allclose(out[2], torch.relu(inner[2] + down[0] + down[1]), atol=1e-6)
+    assert torch.allclose(out[2], torch.relu(inner[2] + down[0] + down[1]), atol=1e-5)
     assert [tuple(x.shape) for x in out] == [tuple(x.shape) for x in maps]

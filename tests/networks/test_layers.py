@@ -18,7 +18,7 @@ def test_bare_layers_have_the_names_and_shapes_of_the_folded_network_and_become_
     fill(bare, tensors)
     pixels = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        assert torch.equal(bare(pixels).pooled, whole(pixels).pooled)
+        assert torch.allclose(bare(pixels).pooled, whole(pixels).pooled, atol=1e-4)
     assert bare.conv1.weight.data_ptr() == whole.conv1.weight.data_ptr()  # not copied
 
 

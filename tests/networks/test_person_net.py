@@ -67,7 +67,7 @@ def test_threshold_is_a_floor_of_the_scores(person_net):
     assert len(person_net(as_photo(image), threshold=0.9999)) == 0
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (9, 2000), (2000, 9), (8, 8), (300, 200)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (9, 200), (200, 9), (8, 8), (300, 200)])
 def test_empty_photos_of_any_shape_hold_nobody(person_net, size):
     noise = torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     for photo in (torch.zeros(3, *size, dtype=torch.uint8), noise):

@@ -29,12 +29,12 @@ def test_numbers_are_the_networks(standin, photo):
     said = standin.people([], [BOXES])
     for i in range(2):
         person = expose_person(people[i : i + 1], photo, standin.body_model, "tea")
-        assert torch.allclose(person.vertices, said.vertices[i], atol=1e-6)
-        assert torch.allclose(person.joints, said.keypoints[i], atol=1e-6)
+        assert torch.allclose(person.vertices, said.vertices[i], atol=1e-5)
+        assert torch.allclose(person.joints, said.keypoints[i], atol=1e-5)
         assert torch.allclose(person.proj_joints, said.camera.project(said.keypoints)[i], atol=1e-5)
         assert torch.allclose(person.weak.scale, said.camera.scale[i])
         assert torch.allclose(person.weak.translation, said.camera.translation[i], atol=1e-5)
-        assert torch.equal(person.crop.size_px, said.squares.size_px[i : i + 1])
+        assert torch.allclose(person.crop.size_px, said.squares.size_px[i : i + 1])
 
 
 def test_files_and_numbering(standin, tmp_path):

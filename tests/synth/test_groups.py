@@ -9,6 +9,7 @@ from limner.geometry.box import Squares
 from limner.synth.groups import LEAST_APART_M, guest_photos, photo_squares, with_guests, without_people
 from limner.synth.labels import photo_labels
 from limner.synth.people import Companions, SynthBatch, SyntheticPeople
+from tests.conftest import same_picture
 from tests.synth.test_people import plain
 
 SIZE = 96
@@ -66,7 +67,7 @@ def test_who_stands_behind_somebody_is_boxed_by_what_is_seen(people: SyntheticPe
     host = replace(plain(batch), companions=None)[[0, 0]]
     squares = people.body_squares(host, 0.0, torch.Generator())
     alone = photo_labels(people, host, squares, SIZE, WHOLE.expand(2, -1))
-    assert alone.share.tolist() == [1.0, 1.0] and torch.equal(alone.boxes[0], alone.boxes[1])
+    assert alone.share.tolist() == [1.0, 1.0] and torch.allclose(alone.boxes[0], alone.boxes[1], atol=1e-2)
     half = WHOLE.clone()
     half[:, 2] = SIZE // 2
     cut = photo_labels(people, host, squares, SIZE, torch.cat([WHOLE, half]))
@@ -85,7 +86,7 @@ def test_companions_of_one_photo_hide_each_other(people: SyntheticPeople, group:
     order = torch.arange(len(batch.companions.photo)).flip(0)
     turned = replace(batch.companions, photo=batch.companions.photo[order], people=batch.companions.people[order])
     image, again = (people.render(b, squares, 64, 1.0) for b in (batch, replace(batch, companions=turned)))
-    assert torch.equal(image, again), "the nearest is seen, whoever is drawn first"
+    assert same_picture(image, again), "the nearest is seen, whoever is drawn first"
 
 
 def test_photos_are_wide_or_not_and_guests_few(batch: SynthBatch):

@@ -8,6 +8,7 @@ from limner.body.keypoints import KEYPOINT_NAMES
 from limner.geometry.box import squares_around
 from limner.synth.chart import FIELD
 from limner.synth.people import PARTS, SynthBatch, SyntheticPeople
+from tests.conftest import same_picture
 
 
 def plain(batch: SynthBatch) -> SynthBatch:
@@ -55,9 +56,10 @@ def test_a_coloured_mark_appears_where_its_keypoint_is_projected(people: Synthet
 
 def test_same_seed_same_batch_and_image(people: SyntheticPeople, batch: SynthBatch):
     again = people.batch(4, torch.Generator().manual_seed(3))
-    assert torch.equal(again.vertices, batch.vertices) and torch.equal(again.looks.skin, batch.looks.skin)
+    assert torch.allclose(again.vertices, batch.vertices, atol=1e-5)
+    assert torch.allclose(again.looks.skin, batch.looks.skin)
     squares = squares_around(batch.boxes, 1.2)
-    assert torch.equal(people.render(again, squares, 64), people.render(batch, squares, 64))
+    assert same_picture(people.render(again, squares, 64), people.render(batch, squares, 64))
 
 
 def test_mirror_flips_just_the_chosen_crops(people: SyntheticPeople, batch: SynthBatch):
@@ -65,8 +67,8 @@ def test_mirror_flips_just_the_chosen_crops(people: SyntheticPeople, batch: Synt
     straight = people.render(batch, squares, 64)
     mirror = torch.tensor([True, False, True, False])
     flipped = people.render(batch, squares, 64, mirror=mirror)
-    assert torch.equal(flipped[mirror], straight[mirror].flip(-1))
-    assert torch.equal(flipped[~mirror], straight[~mirror])
+    assert same_picture(flipped[mirror], straight[mirror].flip(-1))
+    assert same_picture(flipped[~mirror], straight[~mirror])
 
 
 def test_labels_are_finite_consistent_and_in_front_of_the_camera(people: SyntheticPeople, batch: SynthBatch):
@@ -118,7 +120,8 @@ def test_other_people_appear_in_their_photos_only_and_hide_what_they_cover(peopl
     assert others is not None and 0 < len(others.photo) < 12
     alone = replace(batch, companions=None)
     squares = squares_around(batch.boxes, 1.5)
-    changed = (people.render(batch, squares, 48) != people.render(alone, squares, 48)).flatten(1).any(-1)
+    here, gone = people.render(batch, squares, 48).int(), people.render(alone, squares, 48).int()
+    changed = ((here - gone).abs() > 8).flatten(1).any(-1)
     with_guest = torch.zeros(12, dtype=torch.bool)
     with_guest[others.photo] = True
     assert not changed[~with_guest].any() and changed[with_guest].any()

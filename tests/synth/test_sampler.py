@@ -20,8 +20,8 @@ def test_same_seed_same_people_and_no_state_between_calls(sampler: PersonSampler
     first = draw(sampler, 8, 5)
     draw(sampler, 3, 6)
     again = draw(sampler, 8, 5)
-    assert torch.equal(first.full_pose(), again.full_pose()) and torch.equal(first.betas, again.betas)
-    assert not torch.equal(first.full_pose(), draw(sampler, 8, 7).full_pose())
+    assert torch.allclose(first.full_pose(), again.full_pose(), atol=1e-5) and torch.allclose(first.betas, again.betas)
+    assert not torch.allclose(first.full_pose(), draw(sampler, 8, 7).full_pose(), atol=1e-2)
 
 
 def test_all_rotations_are_rotations_and_finite(sampler: PersonSampler):

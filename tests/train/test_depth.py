@@ -35,7 +35,7 @@ def test_mirrored_twice_is_the_same():
     assert torch.equal(unmirrored_world(world)[:, 11, 0], -world[:, 12, 0])  # shoulders
 
 
-def test_learns_and_goes_on_bit_by_bit(body, shards, tmp_path):
+def test_learns_and_goes_on_bit_by_bit(body, shards, tmp_path, one_thread):
     options = DepthOptions(8, batch_size=4, learning_rate=5e-3, log_every=4, save_every=4)
     losses = []
     train_depth(body, shards, tmp_path / "whole", options, lambda done, row: losses.append(row["loss"]))

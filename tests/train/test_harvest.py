@@ -49,13 +49,13 @@ def test_looking_again_sees_the_same_but_for_the_branch(folder, tmp_path):
     assert torch.equal(before.params.betas, same.params.betas)
     points = slice(0, 99)
     assert (before.pooled - same.pooled)[:, points].abs().median() < 0.02  # JPEG
-    assert torch.equal(same.pooled[:, points], moved.pooled[:, points])
+    assert torch.allclose(same.pooled[:, points], moved.pooled[:, points], rtol=2e-3, atol=1e-3)  # half precision
     # both looks are averaged: mirrored points move the other way in x
     shift = (moved.pooled - same.pooled)[:, 99:].unflatten(1, (33, 3)).mean((0, 1))
     assert torch.allclose(shift, torch.tensor([0.0, 1.0, 1.0]), atol=0.01)
 
 
-def test_photos_carry_labels_and_a_run_that_was_cut_off_goes_on(people, tmp_path):
+def test_photos_carry_labels_and_a_run_that_was_cut_off_goes_on(people, tmp_path, one_thread):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     harvest_photos(people, whole, 2, seed=4, photo_px=96, photos_a_shard=2)
     harvest_photos(people, cut, 1, seed=4, photo_px=96, photos_a_shard=2)

@@ -76,7 +76,7 @@ def test_perfect_backbones_leave_an_empty_bank(body, attachment, part):
 def test_errors_of_the_bank_come_back(body, attachment, part):
     clean, wrong = (Rig(body, part, attachment, error=e).simulator for e in (0.0, 0.25))
     a, b = (s.draw(8, torch.Generator().manual_seed(5)) for s in (clean, wrong))
-    assert torch.equal(a.truth.points3d, b.truth.points3d)
+    assert torch.allclose(a.truth.points3d, b.truth.points3d, atol=1e-5)
     count = {"body": 99, "hand": 63, "face": 1404}[part]
     shift = (b.pooled - a.pooled)[:, :count].unflatten(1, (-1, 3))[..., :2]
     of_crop = shift.flatten(1).mean(1)
@@ -98,7 +98,7 @@ def test_people_seen_anew_keep_their_shape_and_pose(body, attachment):
 def test_same_seed_same_draw(body, attachment):
     simulator = Rig(body, "hand", attachment).simulator
     a, b = (simulator.draw(4, torch.Generator().manual_seed(3)) for _ in range(2))
-    assert torch.equal(a.pooled, b.pooled)
+    assert torch.allclose(a.pooled, b.pooled, atol=1e-4)
 
 
 @pytest.mark.parametrize("part", PARTS)

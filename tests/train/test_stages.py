@@ -28,7 +28,7 @@ def recipe(shards):
     return Recipe("hand", shards, None, NetSpec("hand", hidden=(128, 128), dropout=0.0), options)
 
 
-def test_learns_and_resumes_bit_by_bit(body, shards, tmp_path):
+def test_learns_and_resumes_bit_by_bit(body, shards, tmp_path, one_thread):
     errors = train_part(recipe(shards), body, tmp_path / "whole")
     assert errors["held_out_mm"] < 0.75 * errors["start_mm"]
 

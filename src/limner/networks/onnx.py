@@ -21,6 +21,7 @@ from limner.networks.blaze.face import BlazeFace, FaceFeatures
 from limner.networks.blaze.hand import BlazeHand, HandFeatures
 from limner.networks.blaze.pose import BlazePose, PoseFeatures
 from limner.networks.movenet import Maps, MoveNet
+from limner.threads import usable_threads
 
 Engine = Literal["onnx", "torch"]
 """What runs the networks: ONNX Runtime (the default on a CPU), or torch (the reference; to train, and on GPUs)."""
@@ -146,7 +147,7 @@ def _session(model: bytes | Path, weights: dict[str, Tensor] | None = None) -> A
     except ImportError as error:
         raise WeightsError(f"the onnx runtime was asked for, but the package onnxruntime is missing. {CURE}") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = min(usable_threads(), torch.get_num_threads())
     options.inter_op_num_threads = 1
     # its threads would keep the cores busy for a while after each run, and torch's work between the runs would wait
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
