@@ -4,6 +4,7 @@ The networks have real backbones and untrained regressors; what they say does no
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limner import batch as batch_module
 from limner.batch import estimate_photos
+from limner.body.model import BodyModel
 from limner.errors import (
     BodyModelError,
     BoxError,
@@ -22,11 +25,15 @@ from limner.errors import (
     PhotoError,
     WeightsError,
 )
+from limner.estimator import Estimator
+from limner.geometry.camera import photo_camera
 from limner.io.expose_file import read_expose_params
+from limner.io.image import Photo
 from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
 from limner.official_estimator import ExposeOptions
 from limner.pipeline import results
+from limner.pipeline.people import People, nobody
 
 PHOTOS = Path(results.__file__).parents[1] / "assets" / "photos"
 Run = Callable[..., int]
@@ -74,8 +81,9 @@ def test_a_broken_photo_is_reported_and_the_rest_goes_on(run: Run, grey: Path, t
     assert "c_text.jpg is no image that can be read" in shown and "nobody found" in shown and "5 photos" in shown
     person = {"overlay.png", "mesh.obj", "mesh.ply", "mesh.glb", "params.npz", "keypoints.json"}
     assert written(tmp_path / "out") == (
-        {"d_nobody", "d_nobody/overlay.png", "d_nobody/keypoints.json", "e_person", "e_person/person_0"}
-        | {f"e_person/{name}" for name in ("overlay.png", "sheet.png", "keypoints.json")}
+        {"d_nobody", "d_nobody/overlay.png", "d_nobody/keypoints.json", "d_nobody/result.json"}
+        | {"e_person", "e_person/person_0"}
+        | {f"e_person/{name}" for name in ("overlay.png", "sheet.png", "keypoints.json", "result.json")}
         | {f"e_person/person_0/{name}" for name in person}
     )
 
@@ -98,7 +106,7 @@ def test_results_fit_together(run: Run, tmp_path: Path):
 
 def test_nobody_is_an_empty_result(run: Run, grey: Path, tmp_path: Path, capsys):
     assert run([grey]) == 0
-    assert written(tmp_path / "out") == {"grey", "grey/overlay.png", "grey/keypoints.json"}
+    assert written(tmp_path / "out") == {"grey", "grey/overlay.png", "grey/keypoints.json", "grey/result.json"}
     assert read_keypoints(tmp_path / "out" / "grey" / "keypoints.json")["grey"].people == []
     assert "nobody found" in capsys.readouterr().out
 
@@ -106,7 +114,7 @@ def test_nobody_is_an_empty_result(run: Run, grey: Path, tmp_path: Path, capsys)
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (300, 1, 3)])
 def test_a_photo_of_one_pixel_or_line_shows_nobody(shape: tuple[int, ...], run: Run, tmp_path: Path):
     assert run([save(tmp_path / "tiny.png", np.full(shape, 200, np.uint8))]) == 0
-    assert written(tmp_path / "out") == {"tiny", "tiny/overlay.png", "tiny/keypoints.json"}
+    assert written(tmp_path / "out") == {"tiny", "tiny/overlay.png", "tiny/keypoints.json", "tiny/result.json"}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +187,7 @@ def test_a_failing_write_leaves_the_older_result(run: Run, grey: Path, tmp_path:
     monkeypatch.setattr(results, "_write_keypoints", full)
     assert run([grey]) == 1
     assert "the disk is full" in capsys.readouterr().out
-    assert written(tmp_path / "out") == {"grey", "grey/overlay.png", "grey/keypoints.json"}
+    assert written(tmp_path / "out") == {"grey", "grey/overlay.png", "grey/keypoints.json", "grey/result.json"}
     assert old.stat().st_mtime_ns == stamp
 
 
@@ -263,3 +271,135 @@ def test_own_weights_in_the_demos_format(run: Run, tmp_path: Path):
     stale.touch()
     assert run([photo], box=(90.0, 10.0, 420.0, 512.0), formats=("expose",)) == 1
     assert stale.exists()
+
+
+# --- many photos, with an estimator that finds nobody ------------------------------------------------------------
+
+
+class FindsNobody(Estimator):
+    """Stands for the networks, which take seconds; `looked` names the photos."""
+
+    def __init__(self, body: BodyModel):
+        self.body_model, self.converter = body, None
+        self.looked: list[str] = []
+
+    def __call__(self, photo: Photo, boxes: object = None, focal_px: float | None = None) -> People:
+        self.looked.append(photo.path.name)
+        return nobody(self.body_model, photo_camera(photo.width, photo.height, focal_px, 0))
+
+
+@pytest.fixture
+def finder(body: BodyModel, monkeypatch: pytest.MonkeyPatch) -> FindsNobody:
+    """In the place of the networks."""
+    found = FindsNobody(body)
+    monkeypatch.setattr(batch_module, "load_estimator", lambda *_: found)
+    monkeypatch.setenv("COLUMNS", "400")
+    return found
+
+
+def grey_photos(folder: Path, *names: str) -> Path:
+    for k, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (k, k, k)).save(folder / name, format="PNG")
+    return folder
+
+
+def test_nothing_is_left_out_in_silence(finder: FindsNobody, tmp_path: Path, capsys):
+    photos = grey_photos(tmp_path / "photos", "a.gif", "b.jfif", "c", "below/d.png")
+    for name in ("film.mp4", "raw.NEF", "notes.txt", ".DS_Store"):
+        (photos / name).write_bytes(b"nothing")
+    assert estimate_photos([photos], tmp_path / "out", batch=4) == 0
+    shown = capsys.readouterr().out
+    assert finder.looked == ["a.gif", "b.jfif", "c"] and "3 photos, 2 left out" in shown
+    assert "ffmpeg -i film.mp4" in shown and "raw.NEF" in shown and "raw file" in shown
+    assert "2 other files left out" in shown and "1 folder below left out" in shown
+    assert "--batch 4 had no effect" in shown and "say where with --box" in shown
+
+
+def test_folders_below_are_mirrored(finder: FindsNobody, tmp_path: Path, capsys):
+    photos = grey_photos(tmp_path / "photos", "a.png", "x/a.png", "x/y/a.png", "a/person_0.png")
+    out = photos / "out"
+    assert estimate_photos([photos], out, recursive=True) == 0
+    assert {p.parent.relative_to(out).as_posix() for p in out.rglob("result.json")} == {
+        "a_png", "x/a", "x/y/a", "a/person_0_",
+    }  # fmt: skip
+    assert "x/y/a.png" in capsys.readouterr().out
+    assert estimate_photos([photos], tmp_path / "again", recursive=True) == 0  # results are no photos
+    assert "4 photos" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_where_it_was(finder: FindsNobody, tmp_path: Path, capsys):
+    photos, out = grey_photos(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png"), tmp_path / "out"
+    (photos / "e.png").write_bytes(b"no picture")
+    assert estimate_photos([photos], out) == 1
+    (out / "b" / "overlay.png").unlink()
+    grey_photos(photos, "x", "c.png")
+    shutil.rmtree(out / "d")
+    finder.looked.clear()
+    capsys.readouterr()
+    assert estimate_photos([photos], out, resume=True) == 1
+    assert finder.looked == ["b.png", "c.png", "d.png", "x"]
+    shown = capsys.readouterr().out
+    assert "6 photos, 1 kept" in shown and "e.png is no image" in shown
+    finder.looked.clear()
+    assert estimate_photos([photos], out, resume=True) == 1 and finder.looked == []
+    assert estimate_photos([photos], out, resume=True, focal_px=900.0) == 1 and len(finder.looked) == 5
+    finder.looked.clear()
+    assert estimate_photos([photos], out) == 1 and len(finder.looked) == 5  # only when asked for
+    with pytest.raises(OutputError, match="--resume needs limner's own results"):
+        estimate_photos([photos], out, formats=("expose",), resume=True)
+
+
+def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
+    photos, out = grey_photos(tmp_path / "photos", "a.png"), tmp_path / "out"
+    for content in (
+        "",
+        "[]",
+        "{}",
+        '{"format": "limner-result", "version": 1}',
+        '{"format": "limner-result"',
+        "[" * 9999,
+    ):
+        assert estimate_photos([photos], out) == 0
+        (out / "a" / "result.json").write_text(content)
+        finder.looked.clear()
+        assert estimate_photos([photos], out, resume=True) == 0 and finder.looked == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["n" * 251, "n" * 247 + ".png", os.fsdecode(b"no utf-8 \xff.png"), "esc\x1b]0;title\x07\x1b[31m.png", "con.png"],
+)
+def test_a_name_of_any_kind_is_one_photo(name: str, finder: FindsNobody, tmp_path: Path, capsys):
+    photos = grey_photos(tmp_path / "photos", name, "a.png")
+    assert estimate_photos([photos], tmp_path / "out", resume=True) == 0
+    assert len(finder.looked) == 2 and len(list((tmp_path / "out").iterdir())) == 2
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\x07"} & set(shown) and shown.encode()
+    assert estimate_photos([photos], tmp_path / "out", resume=True) == 0 and len(finder.looked) == 2
+
+
+def test_leftovers_of_killed_runs_are_swept(finder: FindsNobody, tmp_path: Path):
+    left = tmp_path / "out" / f".limner-{'0' * 32}"
+    (left / "new").mkdir(parents=True)
+    (tmp_path / "out" / ".mine").touch()
+    assert estimate_photos([grey_photos(tmp_path / "photos", "a.png")], tmp_path / "out") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", ".mine"}
+
+
+def test_a_persons_folder_with_other_files_is_left_alone(run: Run, grey: Path, tmp_path: Path, capsys):
+    own = tmp_path / "out" / "grey" / "person_0" / "scene.blend"
+    own.parent.mkdir(parents=True)
+    own.write_text("work of a day")
+    assert run([grey]) == 1
+    assert "holds person_0/scene.blend, which limner did not write" in capsys.readouterr().out and own.exists()
+
+
+def test_keypoints_of_a_name_that_two_photos_share(finder: FindsNobody, tmp_path: Path, capsys):
+    photos = grey_photos(tmp_path / "photos", "x/a.png", "y/a.png", "b.png")
+    points = {"pose_keypoints_2d": [v for k in range(25) for v in (k / 25, k / 25, 0.9)]}
+    (tmp_path / "k").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "k" / f"{name}_keypoints.json").write_text(json.dumps({"people": [points]}))
+    assert estimate_photos([photos], tmp_path / "out", recursive=True, keypoints=tmp_path / "k") == 1
+    assert capsys.readouterr().out.count("several photos are called 'a'") == 2 and finder.looked == ["b.png"]

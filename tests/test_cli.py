@@ -51,16 +51,23 @@ def test_a_wrong_command_line_ends_with_exit_code_2(words: list[str], capsys, mo
 
 def test_commands_hand_over_what_was_typed(monkeypatch):
     seen: list[object] = []
-    monkeypatch.setattr("limner.batch.estimate_photos", lambda *given: seen.append(given) or 1)
+
+    def estimate(*given: object, **more: object) -> int:
+        seen.append((*given, more))
+        return 1
+
+    monkeypatch.setattr("limner.batch.estimate_photos", estimate)
     box = ["--box", "1", "2", "3", "4"]
     words = ["estimate", "a.jpg", "b", "--out", "o", *box, "--weights", "w", "--focal-px", "900", "--no-refine"]
     assert ended_with(words, monkeypatch) == 1  # the code of the function is the code of the command
     photos = (Path("a.jpg"), Path("b"))
-    rest = (None, ("limner",), 1, ExposeOptions())
+    rest = (None, ("limner",), 1, ExposeOptions(), {"recursive": False, "resume": False})
     assert seen == [(photos, Path("o"), (1.0, 2.0, 3.0, 4.0), None, "w", None, 900.0, False, *rest)]
     words = ["estimate", "a.jpg", "--boxes", "b.json", "--format", "expose", "limner", "--batch", "4"]
-    assert ended_with([*words, "--expose-mode", "clean", "--runtime", "onnx"], monkeypatch) == 1
-    assert seen[1][-4:] == (Path("b.json"), ("expose", "limner"), 4, ExposeOptions("clean", "onnx"))
+    words += ["--expose-mode", "clean", "--runtime", "onnx", "--resume", "--recursive"]
+    assert ended_with(words, monkeypatch) == 1
+    assert seen[1][-5:-1] == (Path("b.json"), ("expose", "limner"), 4, ExposeOptions("clean", "onnx"))
+    assert seen[1][-1] == {"recursive": True, "resume": True}
 
 
 def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
@@ -78,16 +85,16 @@ def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
 
 
 def test_errors_of_the_library_end_with_their_message(monkeypatch, capsys):
-    def refuse(*_: object) -> int:
-        raise PhotoError("a photo cannot be read. Take another one.")
+    def refuse(*_: object, **__: object) -> int:
+        raise PhotoError("a photo\x1b[31m\x9b \udcff cannot be read. Take another one.")
 
     monkeypatch.setattr("limner.batch.estimate_photos", refuse)
     assert ended_with(["estimate", "a.jpg"], monkeypatch) == 2
-    assert capsys.readouterr().err == "limner: a photo cannot be read. Take another one.\n"
+    assert capsys.readouterr().err == "limner: a photo\\x1b[31m\\x9b \\udcff cannot be read. Take another one.\n"
 
 
 def test_an_interrupt_is_no_traceback(monkeypatch):
-    def interrupt(*_: object) -> int:
+    def interrupt(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("limner.batch.estimate_photos", interrupt)

@@ -1,6 +1,7 @@
 """`limner fit`: keypoints alone and with photos, resumed, one bad photo alone, starts from disk."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -91,6 +92,16 @@ def test_keypoints_alone_resume_and_starts_from_disk(keypoints, tmp_path, capsys
     capsys.readouterr()
     assert fit_photos((), keypoints, out, start="mean") == 0
     assert "2 done before" in " ".join(capsys.readouterr().out.split())
+    changed = tmp_path / "changed"
+    shutil.copytree(keypoints, changed)
+    blank_alone = json.loads((changed / "p1.json").read_text())
+    blank_alone["people"] = blank_alone["people"][1:]
+    (changed / "p1.json").write_text(json.dumps(blank_alone))
+    shutil.rmtree(out / "p1")
+    assert fit_photos((), changed, out, start="mean") == 0
+    assert "1 done before" in " ".join(capsys.readouterr().out.split())
+    photos = json.loads((out / "fits.json").read_text())["photos"]
+    assert [len(photos[name]["people"]) for name in ("p0", "p1")] == [1, 1]
     again = tmp_path / "again"
     assert fit_photos((), keypoints, again, start=str(out)) == 0
     near = json.loads((again / "fits.json").read_text())["photos"]["p0"]["people"][0]
@@ -119,7 +130,7 @@ def test_each_bad_person_of_a_file_has_a_verdict_and_no_mesh(body, keypoints, tm
     (folder / "p1.json").write_text(json.dumps(content | {"photo": "p1.jpg", "people": []}))
     assert fit_photos((), folder, tmp_path / "out", start="mean") == 0
     photos = json.loads((tmp_path / "out" / "fits.json").read_text())["photos"]
-    assert photos["p1"] == {"people": []}
+    assert photos["p1"]["people"] == []
     for person, verdict in zip(photos["p0"]["people"], bad, strict=True):
         assert person["verdict"].startswith(verdict.strip()), person["verdict"]
         assert (person["folder"] is not None) == (verdict == "fitted")
@@ -149,6 +160,9 @@ def test_bad_people_of_photos_have_a_verdict(scene, keypoints, tmp_path, monkeyp
     for name in ("p0", "nobody"):
         write_image(photos / f"{name}.png", torch.full((3, 1000, 800), 90, dtype=torch.uint8))
 
+    (photos / "clip.mov").touch()
+    (photos / "notes.txt").touch()
+
     class Sees:
         def __call__(self, photo, boxes, focal_px):
             return SimpleNamespace(params=params[torch.zeros(len(boxes), dtype=torch.int64)])
@@ -157,11 +171,12 @@ def test_bad_people_of_photos_have_a_verdict(scene, keypoints, tmp_path, monkeyp
     narrow(monkeypatch, FitOptions(retry=False, doubtful=1.0, strange=1e9))
     assert fit_photos([photos], folder, tmp_path / "out", focal_px=1000.0) == 0
     said = json.loads((tmp_path / "out" / "fits.json").read_text())["photos"]
-    assert said["nobody"] == {"people": []}
+    assert said["nobody"]["people"] == []
     verdicts = [one["verdict"] for one in said["p0"]["people"]]
     assert [v.split(":")[0] for v in verdicts] == ["fitted", "fitted", "implausible", "not fitted", "not fitted"]
     assert [one["scores"]["swapped"] for one in said["p0"]["people"][:2]] == [0, 1]
     table = " ".join(capsys.readouterr().out.split())
+    assert "left out: a film," in table and "1 other file left out" in table
     assert "no keypoints" in table and "keypoints of 1 photos that were not given (elsewhere)" in table
 
 

@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from limner.estimator import Estimator
-from limner.io.image import list_photos, read_photo, write_image
+from limner.io.image import read_photo, write_image
+from limner.io.photo_list import list_photos
 from limner.render.overlay import fit, overlay, side_view, to_bytes
 
 ROOT = Path(__file__).parents[1]

@@ -1,5 +1,6 @@
 """limner's commands: each is one public function; heavy modules are imported when a command runs."""
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from limner.errors import LimnerError
+from limner.errors import LimnerError, shown
 
 
 def estimate(
@@ -27,14 +28,20 @@ def estimate(
     runtime: Literal["torch", "onnx"] = "torch",
     part: Literal["body", "hand", "face"] = "body",
     side: Literal["auto", "left", "right"] = "auto",
+    recursive: bool = False,
+    resume: bool = False,
 ) -> int:
     """Estimate everybody in photos: body, hands and face as one mesh.
+
+    Exit codes: 0 all photos went through (also those in which nobody was found), 1 some photo failed (the table says
+    why), 2 nothing could start.
 
     Args:
         photos: photos, or folders of photos.
         out: folder of the results, one folder a photo.
         box: x0 y0 x1 y1 of a person in photo pixels (several: 8, 12, ... numbers) instead of the detector.
-        keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder: people are where their points are.
+        keypoints: keypoint file or folder of limner, OpenPose, COCO(-WholeBody), MMPose, AlphaPose, MediaPipe or
+            Ultralytics: people are where their points are.
         weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors, and with or alone
             movenet.safetensors (`limner train person`); or `expose:PATH` for the official ExPose network: its
             model.ckpt, the folder of the download, or what `weights convert` wrote.
@@ -43,20 +50,25 @@ def estimate(
         refine: move the bodies onto the networks' own 2D points at the end (limner's networks only).
         boxes: JSON file of person boxes by photo, instead of the detector: see docs/official.md.
         format: limner (one folder a photo), expose (the official demo's files, one folder a person), or both.
-        batch: photos that go through the official network together.
+        batch: photos that go through the official network together; no effect with limner's own.
         expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
         runtime: official weights: what runs the networks; onnx needs the extra of that name.
         part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more
-            (smaller ones are often missed: give --box). Only --out, --box, --weights, --focal-px and --side apply.
+            (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side and
+            --recursive apply.
         side: which hand it is, with `--part hand`; auto goes by its looks.
+        recursive: photos in folders below, too; their results lie in folders of the same names.
+        resume: keep results in `out` that are whole and of the same photo and options.
     """
     if part != "body":
         from limner.part_photos import estimate_parts
 
-        others = (keypoints, body_model, boxes, format, batch, refine, expose_mode, runtime)
-        if others != (None, None, None, ("limner",), 1, True, "official", "torch"):
-            raise LimnerError(f"with --part {part} only --out, --box, --weights, --focal-px and --side apply.")
-        return estimate_parts(photos, out, part, side, box, weights, focal_px)
+        others = (keypoints, body_model, boxes, format, batch, refine, expose_mode, runtime, resume)
+        if others != (None, None, None, ("limner",), 1, True, "official", "torch", False):
+            raise LimnerError(
+                f"with --part {part} only --out, --box, --weights, --focal-px, --side and --recursive apply."
+            )
+        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive)
     if side != "auto":
         raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
     from limner.batch import estimate_photos
@@ -64,7 +76,20 @@ def estimate(
 
     expose = ExposeOptions(expose_mode, runtime)
     return estimate_photos(
-        photos, out, box, keypoints, weights, body_model, focal_px, refine, boxes, format, batch, expose
+        photos,
+        out,
+        box,
+        keypoints,
+        weights,
+        body_model,
+        focal_px,
+        refine,
+        boxes,
+        format,
+        batch,
+        expose,
+        recursive=recursive,
+        resume=resume,
     )
 
 
@@ -229,7 +254,7 @@ def weights(
     from limner.networks.official_load import convert_official
 
     written = convert_official(checkpoint, out, body_model, onnx)
-    print(f"{written.resolve()} ({written.stat().st_size / 1e6:.0f} MB): use it with --weights expose:{written}")
+    print(shown(f"{written.resolve()} ({written.stat().st_size / 1e6:.0f} MB): use it with --weights expose:{written}"))
     return 0
 
 
@@ -248,6 +273,7 @@ def curate(
     body_model: Path | None = None,
     focal_px: float | None = None,
     vposer: Path | None = None,
+    recursive: bool = False,
 ) -> int:
     """Make a curated set: fit everybody in photos and score the fits, for review. Started again, it goes on.
 
@@ -256,7 +282,7 @@ def curate(
         out: folder of the set.
         licence: licence of the photos, kept with each of them.
         provenance: CSV file with the columns file, licence, source: of each photo by its name.
-        keypoints: OpenPose, COCO-WholeBody or limner keypoint file or folder to fit to (default: the networks' points).
+        keypoints: as for `fit`: what to fit to (default: the networks' points).
         engine: local, or ray: many processes, on the machines of a Ray cluster.
         workers: processes of the ray engine (default: one a core of the cluster).
         batch: photos whose people are fitted together.
@@ -265,11 +291,24 @@ def curate(
         body_model: as for `estimate`.
         focal_px: as for `estimate`.
         vposer: as for `fit`.
+        recursive: photos in folders below, too.
     """
     from limner.curate.run import curate as run
 
     settings = weights, body_model, focal_px, vposer
-    return run(photos, out, licence, provenance, keypoints, engine, workers, batch, retry_failed, *settings)
+    return run(
+        photos,
+        out,
+        licence,
+        provenance,
+        keypoints,
+        engine,
+        workers,
+        batch,
+        retry_failed,
+        *settings,
+        recursive=recursive,
+    )
 
 
 def review(
@@ -339,7 +378,7 @@ def params(
     """
     from limner.pipeline.convert_params import convert_params
 
-    print(f"{out}: {convert_params(path, out, body_model, focal_px)}")
+    print(shown(f"{out}: {convert_params(path, out, body_model, focal_px)}"))
     return 0
 
 
@@ -355,12 +394,14 @@ def fit(
     focal_px: float | None = None,
     photo_size: tuple[int, int] | None = None,
     vposer: Path | None = None,
+    recursive: bool = False,
 ) -> int:
     """Fit bodies to given 2D keypoints by optimisation (SMPLify-X), many people at once.
 
     Args:
         photos: photos, or folders of photos; without, the keypoints alone are fitted.
-        keypoints: OpenPose, COCO(-WholeBody) or limner keypoint file, or a folder of them.
+        keypoints: keypoint file of limner, OpenPose, COCO(-WholeBody), MMPose, AlphaPose, MediaPipe or Ultralytics, or
+            a folder of them.
         out: folder of the results, one folder a photo, and fits.json with a verdict and scores for each person.
         start: `estimate` (limner's own), `mean` (typical poses), a folder that limner wrote, or a params.npz.
         video: the photos are frames of one clip, and the n-th person of each file is the same one.
@@ -369,10 +410,12 @@ def fit(
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
         photo_size: width and height of the photos, where neither photos nor keypoint files tell.
         vposer: your own VPoser 2 (its checkpoint, or the folder V02_05) as prior of the body's pose.
+        recursive: photos in folders below, too; their results lie in folders of the same names.
     """
     from limner.fit_photos import fit_photos
 
-    return fit_photos(photos, keypoints, out, start, video, weights, body_model, focal_px, photo_size, vposer)
+    given = photos, keypoints, out, start, video, weights, body_model, focal_px, photo_size, vposer
+    return fit_photos(*given, recursive=recursive)
 
 
 def experiments(
@@ -438,12 +481,15 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 def main() -> None:
     """The `limner` command; user errors end with one clear message and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal has no letters for
     try:
         code = tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="limner", description="One photo in, an expressive 3D person out."
         )
     except LimnerError as error:
-        print(f"limner: {error}", file=sys.stderr)
+        print(f"limner: {shown(str(error))}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         code = 130

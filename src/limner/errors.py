@@ -1,5 +1,9 @@
 """What can go wrong that the user can mend: every such error names the cure."""
 
+import re
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class LimnerError(Exception):
     """Base of all errors whose message is written for the user (what, got, expected, cure)."""
@@ -31,3 +35,9 @@ class OutputError(LimnerError):
 
 class DataSetError(LimnerError):
     """A public data set is missing, half there, or not in its published layout."""
+
+
+def shown(text: str) -> str:
+    """A text with file names in it, as a terminal may have it: control characters, marks that turn the direction of
+    writing, and bytes that are no UTF-8 become escapes such as \\x1b."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)

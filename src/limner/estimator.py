@@ -36,7 +36,7 @@ from limner.pipeline.people import People, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
-from limner.pipeline.unseen import with_unseen_at_ease
+from limner.pipeline.unseen import eased_limbs, with_unseen_at_ease
 from limner.threads import one_torch_thread
 
 
@@ -264,4 +264,5 @@ class Estimator:
             left_hand_trusted=hands["left"].trusted,
             right_hand_trusted=hands["right"].trusted,
             face_trusted=face.trusted,
+            eased=eased_limbs(coarse.look, *coarse.size_px),
         )

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.errors import KeypointFileError, LimnerError, PhotoError
+from limner.errors import KeypointFileError, LimnerError, PhotoError, shown
 from limner.estimator import Estimator
+from limner.evaluate.resume import fingerprint, stamp, weights_fingerprint
 from limner.fit.files import StartBodies, fits_entry, read_fits_file, start_of_folder, write_fits_file
 from limner.fit.fitter import Fitter
 from limner.fit.people import people_of_fits
@@ -26,10 +27,12 @@ from limner.fit.targets import fit_targets
 from limner.fit.video import fit_video
 from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
-from limner.io.image import Photo, list_photos, read_photo
-from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, read_keypoints
+from limner.io.image import Photo, read_photo
+from limner.io.keypoint_file import PhotoKeypoints, in_pixels, keypoints_of, read_keypoints, shared_stems
 from limner.io.motion_file import Motion, read_params, write_params
-from limner.pipeline.results import check_writable, motion, result_names, save_results
+from limner.io.photo_list import PhotoList, find_photos
+from limner.pipeline.result_names import result_names
+from limner.pipeline.results import check_writable, motion, save_results, sweep_results
 
 GREY = 200
 FITS_FILE = "fits.json"
@@ -39,12 +42,14 @@ NO_KEYPOINTS = "no keypoints"
 
 @dataclass(frozen=True)
 class Job:
-    """One photo to fit: its name in the results, its file (None: keypoints alone) and its keypoints."""
+    """One photo to fit: its name in the results, its file (None: keypoints alone), its keypoints, and why it cannot be
+    fitted, if so."""
 
     name: str
     file: Path | None
     keypoints: PhotoKeypoints
     size_px: tuple[int, int] | None
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,26 +115,38 @@ def fit_photos(
     focal_px: float | None = None,
     photo_size: tuple[int, int] | None = None,
     vposer: Path | None = None,
+    recursive: bool = False,
 ) -> int:
     """Fit everybody in keypoint files and write results to `out`; returns 0, or 1 if a photo failed.
 
     Without photos the keypoints alone are fitted (not from "estimate"); their photos' size is then in the files
     (limner's own) or `photo_size`. With `video` the photos are the frames of one clip, and the n-th person of every
-    file is the same. Photos that `out/fits.json` has already are skipped (not with `video`). `vposer`: an owner's, as
-    prior of the body instead of limner's. Raises LimnerError for what concerns all photos.
+    file is the same. Photos that `out/fits.json` has already, with the same keypoints and options, are skipped (not
+    with `video`). `vposer`: an owner's, as prior of the body instead of limner's. `recursive`: folders below those
+    given, too. Raises LimnerError for what concerns all photos.
     """
     if focal_px is not None and not 0 < focal_px < float("inf"):
         raise PhotoError(
             f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
         )
     points = read_keypoints(keypoints)
-    jobs = _jobs(photos, points, photo_size, start)
+    found = find_photos(photos, recursive, without=[out]) if photos else None
+    jobs = _jobs(found, points, photo_size, start)
     priors = owned_priors(vposer)
     model = BodyModel.load(body_model)
     check_writable(out)
-    done = {} if video else read_fits_file(out / FITS_FILE)
-    todo = [job for job in jobs if job.name not in done]
-    run = _Run(Fitter(model, priors=priors), model, Starts(start, weights, body_model, model), out, focal_px, done)
+    sweep_results(out, [job.name for job in jobs])
+    options = (
+        weights_fingerprint(weights) if start == "estimate" else "",
+        stamp(body_model and Path(body_model)),
+        stamp(vposer and Path(vposer)),
+        (start, focal_px),
+    )
+    made_of = {job.name: fingerprint(*options, *_facts_of(job)) for job in jobs}
+    before = read_fits_file(out / FITS_FILE)
+    todo = [job for job in jobs if video or before.get(job.name, {}).get("made_of") != made_of[job.name]]
+    starts = Starts(start, weights, body_model, model)
+    run = _Run(Fitter(model, priors=priors), model, starts, out, focal_px, made_of)
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = time.perf_counter()
@@ -137,32 +154,27 @@ def fit_photos(
         task = progress.add_task("fitting", total=len(todo))
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)
-    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun))
+    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun, found))
     for note in run.starts.notes:
         console.print(Text(note), soft_wrap=True)
-    unused = sorted(points.keys() - {job.file.stem if job.file else job.name for job in jobs})
+    unused = sorted(points.keys() - {job.file.stem for job in jobs if job.file}) if photos else []
     if unused:
         names = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")
         console.print(
-            Text(f"Left out: keypoints of {len(unused)} photos that were not given ({names})"), soft_wrap=True
+            Text(shown(f"Left out: keypoints of {len(unused)} photos that were not given ({names})")), soft_wrap=True
         )
-    console.print(Text(f"Results are in {out.resolve()}"), soft_wrap=True)
+    for remark in found.remarks() if found else []:
+        console.print(Text(remark), soft_wrap=True)
+    console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
     return 1 if any(row.failed for row in run.rows) else 0
 
 
 def _jobs(
-    photos: Sequence[Path], points: dict[str, PhotoKeypoints], photo_size: tuple[int, int] | None, start: str
+    found: PhotoList | None, points: dict[str, PhotoKeypoints], photo_size: tuple[int, int] | None, start: str
 ) -> list[Job]:
     """Every photo with its keypoints; without photos every keypoint record."""
-    if photos:
-        files = list_photos(photos)
-        jobs = []
-        for name, file in zip(result_names(files), files, strict=True):
-            found = points.get(file.stem)
-            jobs.append(Job(name, file, found or PhotoKeypoints(file.name, []), None))
-        if not any(job.keypoints.people for job in jobs):
-            keypoints_of(files[0], points)  # says what is wrong if no photo has keypoints
-        return jobs
+    if found is not None:
+        return _jobs_of_photos(found, points)
     if start == "estimate":
         raise PhotoError("fitting from limner's estimate needs the photos. Name them, or use --start mean.")
     unknown = [name for name, record in points.items() if (record.size_px or photo_size) is None]
@@ -171,17 +183,54 @@ def _jobs(
             f"the size of the photo {unknown[0]!r} is not in its keypoint file. Name the photos, or give --photo-size "
             "WIDTH HEIGHT."
         )
-    return [Job(name, None, record, record.size_px or photo_size) for name, record in points.items()]
+    names = result_names([Path(name).with_name(f"{name}.json") for name in points])
+    return [
+        Job(name, None, record, record.size_px or photo_size)
+        for name, record in zip(names, points.values(), strict=True)
+    ]
+
+
+def _jobs_of_photos(found: PhotoList, points: dict[str, PhotoKeypoints]) -> list[Job]:
+    shared = shared_stems(found.photos)
+    jobs = []
+    for name, file in zip(result_names(found.photos, found.below), found.photos, strict=True):
+        record, error = PhotoKeypoints(file.name, []), ""
+        if file.stem in points:
+            try:
+                record = keypoints_of(file, points, shared)
+            except KeypointFileError as refusal:
+                error = str(refusal)
+        jobs.append(Job(name, file, record, None, error))
+    if not any(job.keypoints.people or job.error for job in jobs):
+        keypoints_of(found.photos[0], points)  # says what is wrong if no photo has keypoints
+    return jobs
+
+
+def _facts_of(job: Job) -> tuple[object, ...]:
+    """What a photo's fit depends on beside the options."""
+    numbers = []
+    for person in job.keypoints.people:
+        box = None if person.box is None else person.box.tolist()
+        numbers.append((person.name_set, person.xy.tolist(), person.confidence.tolist(), box))
+    return stamp(job.file), job.size_px, job.keypoints.camera, numbers
 
 
 class _Run:
     """The state of one run: what is done and what the table will say."""
 
     def __init__(
-        self, fitter: Fitter, model: BodyModel, starts: Starts, out: Path, focal_px: float | None, done: dict[str, Any]
+        self,
+        fitter: Fitter,
+        model: BodyModel,
+        starts: Starts,
+        out: Path,
+        focal_px: float | None,
+        made_of: dict[str, str],
     ):
+        """`made_of`: of each photo's name a fingerprint of what its fit depends on."""
         self.fitter, self.model, self.starts, self.out = fitter, model, starts, out
-        self.focal_px, self.done = focal_px, done
+        self.focal_px, self.made_of = focal_px, made_of
+        self.done: dict[str, Any] = {}
         self.rows: list[Row] = []
         self.people_before = 0
 
@@ -222,11 +271,13 @@ class _Run:
     def _read(self, job: Job) -> Ready | None:
         """A photo, its targets and starts; None (and a row of the table) where that fails."""
         try:
+            if job.error:
+                raise KeypointFileError(job.error)
             photo = _photo_of(job)
             lens = job.keypoints.camera
             focal = self.focal_px or photo.focal_px or (lens[0] if lens else None)
-            camera = photo_camera(photo.width, photo.height, focal, len(job.keypoints.people))
-            targets = fit_targets(job.keypoints.people, camera)
+            people = in_pixels(job.keypoints, (photo.width, photo.height)).people
+            targets = fit_targets(people, photo_camera(photo.width, photo.height, focal, len(people)))
             starts = self.starts.of(photo, job, targets, self.people_before)
             self.people_before += len(targets)
         except LimnerError as error:
@@ -257,7 +308,7 @@ class _Run:
         except LimnerError as error:
             self.rows.append(Row(name, len(fits), 0, str(error), True))
             return
-        self.done[name] = fits_entry(fits)
+        self.done[name] = fits_entry(fits, self.made_of[name])
         self.rows.append(Row(name, len(fits), len(good), note, False))
 
     def _write_track(self, person: int, fits: Fits, targets: FitTargets, frames: list[Ready]) -> None:
@@ -311,7 +362,7 @@ def _person_or_nobody(targets: FitTargets, person: int) -> FitTargets:
     return FitTargets(torch.zeros(1, 144, 2), torch.zeros(1, 144), camera, torch.zeros(1, 4))
 
 
-def _table(rows: Sequence[Row], skipped: int, seconds: float) -> Table:
+def _table(rows: Sequence[Row], skipped: int, seconds: float, found: PhotoList | None) -> Table:
     people, fitted = sum(r.people for r in rows), sum(r.fitted for r in rows)
     before = f", {skipped} done before" if skipped else ""
     table = Table(title=f"{fitted} of {people} people fitted in {seconds:.1f} s{before}")
@@ -321,5 +372,7 @@ def _table(rows: Sequence[Row], skipped: int, seconds: float) -> Table:
     table.add_column("note", overflow="fold")
     for row in rows:
         style = "red" if row.failed else None
-        table.add_row(Text(row.name), str(row.people), str(row.fitted), Text(row.note), style=style)
+        table.add_row(Text(shown(row.name)), str(row.people), str(row.fitted), Text(shown(row.note)), style=style)
+    for one in found.left_out if found else []:
+        table.add_row(Text(shown(one.file.name)), "-", "-", Text(shown(f"left out: {one.reason}")), style="yellow")
     return table

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import multiprocessing
+import os
 import signal
 import sqlite3
 import time
@@ -112,6 +113,16 @@ def test_a_broken_photo_a_bug_and_a_copy_do_not_stop_the_rest(tmp_path: Path, ca
     assert "a_cut_off.jpg" in notes["a_cut_off.jpg"] and "ZeroDivisionError" in notes["broken_1.png"]
     assert "p01_1.png" in curated.photos_in_state("same")[0].note
     assert "a_cut_off.jpg" in capsys.readouterr().out
+
+
+def test_nothing_is_left_out_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = photos(tmp_path / "photos" / "below", [1])
+    (source / os.fsdecode(b"no utf-8 \xff.png")).write_bytes((source / "p00_1.png").read_bytes())
+    (source / "film\x1b[31m.mov").touch()
+    assert curate([source.parent], tmp_path / "set", make_worker=MakeFake(), recursive=True) == 1
+    shown = capsys.readouterr().out
+    assert "path is no UTF-8" in shown and "left out: a film" in shown and "\x1b" not in shown
+    assert CuratedSet.open(tmp_path / "set").photo_counts() == {"fitted": 1}
 
 
 def test_failed_photos_are_tried_again_on_request(tmp_path: Path):

@@ -6,8 +6,7 @@ import os
 import pytest
 
 from limner.errors import OutputError
-from limner.io import atomic
-from limner.io.atomic import atomic_write, put_back, replace_folder
+from limner.io.atomic import atomic_write
 
 
 def test_writes_and_replaces(tmp_path):
@@ -79,56 +78,3 @@ def test_follows_links_and_umask(tmp_path):
         os.umask(old_mask)
     assert link.is_symlink() and real.read_bytes() == b"new"
     assert real.stat().st_mode & 0o777 == 0o640
-
-
-def folder_with(path, content):
-    path.mkdir()
-    (path / "a.txt").write_text(content)
-    return path
-
-
-def contents(folder):
-    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_folder_takes_the_place_of_an_older_one(tmp_path):
-    for content in ("old", "new"):
-        replace_folder(folder_with(tmp_path / ".work", content), tmp_path / "out")
-        assert contents(tmp_path) == {"out/a.txt": content}
-
-
-@pytest.mark.parametrize("call", range(4))
-def test_killed_while_a_folder_is_replaced_a_whole_one_is_left(tmp_path, monkeypatch, call):
-    """Killed before each change of the disk: the older or the new folder is there whole, and the next run mends it."""
-    calls, kept = iter(range(9)), {"replace": os.replace, "rmtree": atomic.shutil.rmtree}
-
-    def dying(name):
-        def act(*arguments, **options):
-            if next(calls) == call:
-                raise KeyboardInterrupt
-            return kept[name](*arguments, **options)
-
-        return act
-
-    folder_with(tmp_path / "out", "old")
-    work = folder_with(tmp_path / ".work", "new")
-    with monkeypatch.context() as patch:
-        patch.setattr(atomic.os, "replace", dying("replace"))
-        patch.setattr(atomic.shutil, "rmtree", dying("rmtree"))
-        if call < 3:
-            with pytest.raises(KeyboardInterrupt):
-                replace_folder(work, tmp_path / "out")
-        else:
-            replace_folder(work, tmp_path / "out")
-    put_back(tmp_path / "out")
-    assert (tmp_path / "out" / "a.txt").read_text() == ("old" if call < 2 else "new")
-    assert not (tmp_path / ".out.old").exists()
-    replace_folder(folder_with(tmp_path / ".again", "newest"), tmp_path / "out")
-    assert (tmp_path / "out" / "a.txt").read_text() == "newest"
-
-
-def test_a_folder_that_cannot_take_the_place_leaves_the_older_one(tmp_path):
-    folder_with(tmp_path / "out", "old")
-    with pytest.raises(OSError):
-        replace_folder(tmp_path / "missing", tmp_path / "out")
-    assert contents(tmp_path) == {"out/a.txt": "old"}

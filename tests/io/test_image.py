@@ -11,7 +11,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from limner.errors import OutputError, PhotoError
-from limner.io.image import focal_from_exif, list_photos, read_photo, write_image
+from limner.io.image import focal_from_exif, read_photo, write_image
 from limner.io.image_limits import MAX_PIXELS
 
 
@@ -236,27 +236,26 @@ def test_write_errors(tmp_path):
         write_image(tmp_path / "file" / "a.png", pixels)
 
 
-# --- listing -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(99), r"It is a film, .*ffmpeg -i a\.mp4"),
+        ("b c.jpg", b"\x1aE\xdf\xa3" + bytes(99), r"It is a film, .*ffmpeg -i 'b c\.jpg'"),
+        ("a.CR2", b"II*\0\x10\0\0\0CR\x02\0" + bytes(99), "a camera's raw file"),
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), r"pip install 'limner\[heic\]'|damaged HEIC"),
+    ],
+)
+def test_what_is_no_photo_is_called_by_its_name(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PhotoError, match=message):
+        read_photo(tmp_path / name)
 
 
-def test_list_photos(tmp_path):
-    for name in ("b.JPG", "a.jpeg", "c.Png", "d.webp", "notes.txt", ".hidden.jpg", "e.tiff"):
-        (tmp_path / name).touch()
-    (tmp_path / "deeper.jpg").mkdir()
-    folder = [tmp_path / name for name in ("a.jpeg", "b.JPG", "c.Png", "d.webp", "e.tiff")]
-    assert list_photos(tmp_path) == folder
-    assert list_photos([tmp_path / "notes.txt", str(tmp_path)]) == [tmp_path / "notes.txt", *folder]
-    assert list_photos([tmp_path / "d.webp", tmp_path])[0] == tmp_path / "d.webp"
-    assert len(list_photos([tmp_path, tmp_path / "b.JPG"])) == 5
-
-
-def test_nothing_to_list(tmp_path):
-    with pytest.raises(PhotoError, match="holds nothing.*Give another folder"):
-        list_photos(tmp_path)
-    (tmp_path / "a.mov").touch()
-    with pytest.raises(PhotoError, match=r"holds \.mov.*\.jpg"):
-        list_photos([tmp_path])
-    with pytest.raises(PhotoError, match="does not exist"):
-        list_photos([tmp_path / "no.jpg"])
-    with pytest.raises(PhotoError, match="no photo given"):
-        list_photos([])
+def test_the_first_picture_of_an_animation(tmp_path):
+    first, second = (Image.new("RGB", (9, 9), colour) for colour in ("red", "blue"))
+    for ending in ("gif", "png", "webp"):
+        first.save(tmp_path / f"a.{ending}", save_all=True, append_images=[second], duration=100)
+        photo = read_photo(tmp_path / f"a.{ending}")
+        assert photo.animated and photo.pixels[0].float().mean() > 240
+    first.save(tmp_path / "still.gif")
+    assert not read_photo(tmp_path / "still.gif").animated

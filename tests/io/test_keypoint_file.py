@@ -10,9 +10,11 @@ from limner.errors import KeypointFileError, OutputError
 from limner.io.keypoint_file import (
     PersonKeypoints,
     PhotoKeypoints,
+    in_pixels,
     keypoints_of,
     person_box,
     read_keypoints,
+    shared_stems,
     write_keypoints,
 )
 
@@ -183,6 +185,118 @@ def test_write_errors(tmp_path):
         write_keypoints(tmp_path / "k.json", own(), KEYPOINT_SETS["coco17"])
 
 
+# --- other detectors -----------------------------------------------------------------------------------------------
+
+CORNERS = [[k, 2 * k + 1] for k in range(17)]
+
+
+def test_older_openpose_and_its_coco_points(tmp_path):
+    for key, value in (("pose_keypoints_2d", triples(18)), ("pose_keypoints", triples(18)), ("joints", triples(18))):
+        people = "bodies" if key == "joints" else "people"
+        (person,) = read_keypoints(save(tmp_path / "a.json", {people: [{key: value}]}))["a"].people
+        names = KEYPOINT_SETS["openpose135"]
+        where = {names[k]: int(x) for k, x in enumerate(person.xy[:, 0].tolist()) if person.confidence[k] > 0}
+        assert where == {
+            "nose": 0, "neck": 1, "right_shoulder": 2, "right_elbow": 3, "right_wrist": 4, "left_shoulder": 5,
+            "left_elbow": 6, "left_wrist": 7, "right_hip": 8, "right_knee": 9, "right_ankle": 10, "left_hip": 11,
+            "left_knee": 12, "left_ankle": 13, "right_eye": 14, "left_eye": 15, "right_ear": 16, "left_ear": 17,
+        }  # fmt: skip
+
+
+def test_mmpose(tmp_path):
+    scores = [0.25] * 17
+    instance = {"keypoints": CORNERS, "keypoint_scores": scores, "bbox": [[1, 2, 30, 40]], "bbox_score": 0.9}
+    bare = {"keypoints": CORNERS}
+    (one, two) = read_keypoints(save(tmp_path / "a.json", [instance, bare]))["a"].people
+    assert one.name_set == "coco17" and one.xy.tolist() == CORNERS and one.confidence.unique().tolist() == [0.25]
+    assert one.box.tolist() == [1, 2, 30, 40] and two.box is None and two.confidence.unique().tolist() == [1]
+    assert read_keypoints(save(tmp_path / "a.json", []))["a"].people == []
+    whole = {"keypoints": [[k, k] for k in range(133)], "keypoint_scores": [0.5] * 133}
+    for content in ([whole], [{"frame_id": 0, "instances": [whole]}]):
+        photos = read_keypoints(save(tmp_path / "results_b.json", {"meta_info": {}, "instance_info": content}))
+        assert photos["b"].people[0].name_set == "coco_wholebody133"
+    film = {"meta_info": {}, "instance_info": [{"frame_id": k, "instances": [bare] * k} for k in (0, 1)]}
+    photos = read_keypoints(save(tmp_path / "film.json", film))
+    assert {name: len(photo.people) for name, photo in photos.items()} == {"film_000000": 0, "film_000001": 1}
+
+
+def test_results_of_many_photos(tmp_path):
+    """AlphaPose calls photos by name, COCO by number; Halpe has a top of the head, which no body point is like."""
+    content = [
+        {"image_id": "x/a.jpg", "keypoints": triples(26), "box": [1, 2, 3, 4], "score": 2.5},
+        {"image_id": "b.jpg", "keypoints": triples(136)},
+        {"image_id": 139, "keypoints": triples(17)},
+        {"image_id": "b.jpg", "keypoints": triples(133)},
+    ]
+    photos = read_keypoints(save(tmp_path / "alphapose-results.json", content))
+    assert {name: len(photo.people) for name, photo in photos.items()} == {"a": 1, "b": 2, "000000000139": 1}
+    person = photos["a"].people[0]
+    names = KEYPOINT_SETS[person.name_set]
+    assert person.box.tolist() == [1, 2, 4, 6] and len(person.xy) == len(names) == 25
+    assert person.xy[names.index("neck"), 0] == 18 and person.xy[names.index("right_heel"), 0] == 25
+    assert len(photos["b"].people[0].xy) == len(KEYPOINT_SETS[photos["b"].people[0].name_set]) == 135
+    assert keypoints_of("000000000139.jpg", photos).people[0].name_set == "coco17"
+    numbered = {"000000000139": photos["000000000139"]}
+    with pytest.raises(KeypointFileError, match="call photos by number: name yours so"):
+        keypoints_of("a.jpg", numbered)
+
+
+def test_others_who_write_openposes_layout(tmp_path):
+    person = {"pose_keypoints_2d": triples(18)}
+    photos = read_keypoints(save(tmp_path / "all.json", {"a.jpg": {"people": [person]}, "b.jpg": {"people": []}}))
+    assert {name: len(photo.people) for name, photo in photos.items()} == {"a": 1, "b": 0}
+    drawn = [{"people": [person], "canvas_width": 640, "canvas_height": 480}]
+    assert read_keypoints(save(tmp_path / "c.json", drawn))["c"].size_px == (640, 480)
+
+
+def test_ultralytics(tmp_path):
+    x, y = zip(*CORNERS, strict=True)
+    keypoints = {"x": list(x), "y": list(y), "visible": [0.5] * 17}
+    content = [{"name": "person", "box": {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}, "keypoints": keypoints}]
+    (person,) = read_keypoints(save(tmp_path / "a.json", content))["a"].people
+    assert person.xy.tolist() == CORNERS and person.confidence.unique().tolist() == [0.5]
+
+
+def test_shares_of_the_photo_become_pixels(tmp_path):
+    numbers = [value for k in range(25) for value in (k / 25, k / 50, 0.5)]
+    photo = read_keypoints(save(tmp_path / "a.json", openpose({"pose_keypoints_2d": numbers})))["a"]
+    assert photo.shares
+    pixels = in_pixels(photo, (100, 200))
+    assert pixels.people[0].xy[5].tolist() == pytest.approx([20, 20]) and in_pixels(pixels, (9, 9)) is pixels
+    one_point = openpose({"pose_keypoints_2d": [0.5, 0.5, 0.9] + [0.0] * 72})
+    assert not read_keypoints(save(tmp_path / "a.json", one_point))["a"].shares
+
+
+@pytest.mark.parametrize("kind", ["list", "named", "protobuf", "several"])
+def test_mediapipe(kind, tmp_path):
+    pose = [{"x": k / 100, "y": k / 50, "z": 0.0, "visibility": 0.75} for k in range(33)]
+    hand = [{"x": k / 40, "y": 0.5, "z": 0.0} for k in range(21)]
+    content = {
+        "list": pose,
+        "named": {"pose_landmarks": pose, "left_hand_landmarks": hand, "face_landmarks": []},
+        "protobuf": {"poseLandmarks": {"landmark": pose}, "leftHandLandmarks": {"landmark": hand}},
+        "several": {"pose_landmarks": [pose, pose]},
+    }[kind]
+    photo = read_keypoints(save(tmp_path / "a.json", content))["a"]
+    assert photo.shares and len(photo.people) == (2 if kind == "several" else 1)
+    person = photo.people[0]
+    names = KEYPOINT_SETS[person.name_set]
+    found = {
+        name: round(100 * float(person.xy[names.index(name), 0]))
+        for name in ("left_wrist", "right_big_toe", "left_ankle", "right_heel")
+    }
+    assert found == {"left_wrist": 15, "right_big_toe": 32, "left_ankle": 27, "right_heel": 30}
+    assert bool(person.confidence[21:42].any()) == (kind in ("named", "protobuf")) and not person.confidence[42:].any()
+
+
+def test_keypoints_of_a_name_that_two_photos_have_are_nobodys(tmp_path):
+    photos = read_keypoints(save(tmp_path / "a.json", openpose(openpose_person())))
+    shared = shared_stems([tmp_path / "x" / "a.jpg", tmp_path / "y" / "a.png", tmp_path / "b.jpg"])
+    assert shared == {"a"}
+    with pytest.raises(KeypointFileError, match="several photos are called 'a'"):
+        keypoints_of("x/a.jpg", photos, shared)
+
+
 # --- boxes -------------------------------------------------------------------------------------------------------
 
 
@@ -208,10 +322,19 @@ def test_person_box():
         ("", "no whole JSON.*copy it again"),
         ('{"people": [', "no whole JSON"),
         ("[" * 100_000, "no whole JSON"),
-        ([{"image_id": 1, "keypoints": triples(17)}], "no keypoint file that is known.*join it"),
+        ([{"image_id": 1, "keypoints": triples(16)}], "entry 0: got 16 points, expected 17, 26, 133, 136"),
+        ([{"x": 0.1, "y": 0.2}] * 478, "MediaPipe's face mesh"),
+        ([{"x": 0.1, "y": 0.2}] * 21, "hand whose side is not told.*left_hand_landmarks"),
+        ({"pose_landmarks": [{"x": 0.1, "y": 0.2}] * 32}, "got 32 landmarks, expected 33"),
+        ({"part_candidates": []}, "no keypoint file that is known.*part candidates alone"),
+        ([{"keypoints": [[1, 2, 3]] * 17, "keypoint_scores": [1] * 17}], "three coordinates.*Give 2D"),
+        ([{"keypoints": [[1, 2]] * 17, "keypoint_scores": [1] * 16}], "other scores than the 17"),
+        ({"meta_info": {"keypoint_id2name": {"0": "root"}}, "instance_info": [{"instances": []}]}, "begin with 'root'"),
+        ({"meta_info": 3, "instance_info": [{"instances": []}]}, "looks like MMPose.*lacks or misplaces"),
+        (openpose({"pose_keypoints_2d": [-0.7, 0.2, 0.5] * 25}), "between -1 and 1.*--keypoint_scale 0"),
         ({"hello": 1}, "no keypoint file that is known.*Convert it"),
-        (openpose({"pose_keypoints": []}), "person 0: lacks pose_keypoints_2d.*OpenPose 1.2"),
-        (openpose(openpose_person(pose_keypoints_2d=triples(18))), "got 54 numbers, expected 75.*BODY_25"),
+        (openpose({"pose": []}), "person 0: lacks pose_keypoints_2d.*with OpenPose"),
+        (openpose(openpose_person(pose_keypoints_2d=triples(15))), "got 45 numbers, expected 75.*BODY_25"),
         (openpose(openpose_person(face_keypoints_2d=triples(68))), "face_keypoints_2d: got 204 numbers, expected 210"),
         (openpose(openpose_person(hand_left_keypoints_2d="x")), "hand_left_keypoints_2d: got str, expected 63"),
         (coco({"keypoints": triples(17), "bbox": [float("nan"), 0, 9, 9]}), "number 0 is nan, expected a finite"),

@@ -59,6 +59,15 @@ OPENPOSE25 = (
     "right_ear", "left_ear", *FEET6,
 )  # fmt: skip
 
+HALPE25 = (
+    *COCO17, "neck", "pelvis", "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe", "left_heel",
+    "right_heel",
+)  # fmt: skip
+"""Halpe's 26 body points but the top of the head."""
+
+MEDIAPIPE21 = (*COCO17, "left_big_toe", "left_heel", "right_big_toe", "right_heel")
+"""Those of MediaPipe's 33 pose points that are among the 144."""
+
 LSP12 = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist", "right_elbow",
     "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
@@ -70,6 +79,9 @@ KEYPOINT_SETS: dict[str, tuple[str, ...]] = {
     "coco_wholebody133": COCO17 + FEET6 + FACE68 + hand21("left") + hand21("right"),
     "openpose25": OPENPOSE25,
     "openpose135": OPENPOSE25 + hand21("left") + hand21("right") + FACE68,
+    "halpe25": HALPE25,
+    "halpe135": HALPE25 + FACE68 + hand21("left") + hand21("right"),
+    "mediapipe63": MEDIAPIPE21 + hand21("left") + hand21("right"),
     "lsp14": (*LSP12, "neck", "head"),
     "face68": FACE68,
     "left_hand21": hand21("left"),

@@ -12,10 +12,7 @@ The split of a photo follows from its content: it is the same in every export.
 import csv
 import io
 import json
-import os
-import shutil
 import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -41,7 +38,7 @@ from limner.curate.store import CuratedSet, PersonRow, PhotoRow
 from limner.data.curated import DESCRIPTION, FORMAT, VERSION
 from limner.errors import LimnerError, OutputError, PhotoError
 from limner.geometry.rotation import rotation_to_axis_angle
-from limner.io.atomic import replace_folder
+from limner.io.atomic_folder import atomic_folder, sweep
 from limner.io.image import read_photo_stream
 from limner.io.image_limits import open_image
 from limner.io.motion_file import smplx_numbers
@@ -87,22 +84,15 @@ def export(
     """
     if not 0 <= val_share <= 1 or not 0 <= min_quality <= 1:
         raise LimnerError(f"--val-share {val_share:g}, --min-quality {min_quality:g}: expected numbers from 0 to 1.")
-    out = Path(os.path.realpath(out))  # a link is followed, not replaced
     _check_replaceable(out)
     refused: list[str] = []
     curated = CuratedSet.open(folder)
     try:
         model = load_body(curated, body_model)
         chosen = curated.chosen(min_quality if include == "good" else None)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=_made(out.parent)))
-        try:
+        sweep(_made(out.parent), _is_ours)  # what a killed export has left
+        with atomic_folder(out) as work:
             described = _write_all(curated, chosen, model, work, layouts, val_share, refused)
-            work.chmod(0o755)
-            replace_folder(work, out)
-        except OSError as error:
-            raise OutputError(f"cannot write {out} ({error.strerror}). Free space, or give another --out.") from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     finally:
         curated.close()
     _report(described, out, refused)
@@ -334,6 +324,10 @@ def _description(sample: Sample, body: dict[str, str]) -> dict[str, Any]:
 def _check_replaceable(out: Path) -> None:
     if out.exists() and not (out / DESCRIPTION).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} exists and limner did not write it: it is left alone. Give another --out.")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in (DESCRIPTION, "provenance.csv", "shards", "curated_fits", "evidence")
 
 
 def _made(folder: Path) -> Path:

@@ -18,10 +18,11 @@ from limner.body.model import BodyModel
 from limner.curate.engine import Engine, MakeWorker, messages
 from limner.curate.store import CuratedSet, SetError, only_one_run
 from limner.curate.work import Item, Message, PhotoFailed, PhotoSeen, PhotosFitted, Settings
-from limner.errors import LimnerError
+from limner.errors import LimnerError, shown
 from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
-from limner.io.image import list_photos
+from limner.io.keypoint_file import shared_stems
+from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.convert_body import BodyConverter
 from limner.reading.json_file import parsed_json
 from limner.reading.told import told_as, whole_file
@@ -56,22 +57,25 @@ def curate(
     focal_px: float | None = None,
     vposer: Path | None = None,
     make_worker: MakeWorker | None = None,
+    recursive: bool = False,
 ) -> int:
     """Detect, estimate, fit and score everybody in photos; returns the exit code: 0, or 1 if a photo failed.
 
     What is done is kept at once: photos by photo what the networks saw, batch by batch the fits. Called again with the
     same `out`, finished work is not repeated, and new photos are added. make_worker: something else than limner's own
-    estimator and fitter. Raises LimnerError for what concerns all photos.
+    estimator and fitter. recursive: folders below those given, too. Raises LimnerError for what concerns all photos.
     """
     if batch < 1:
         raise LimnerError(f"--batch {batch}: expected at least one photo.")
-    files = [path.resolve() for path in list_photos(photos)]
+    found = find_photos(photos, recursive, without=[out])
+    files, unnamed = _storable([path.resolve() for path in found.photos])
     origins = {} if provenance is None else read_provenance(provenance)
     console = Console()
     with only_one_run(out):
         curated = CuratedSet.make(out)
         try:
-            settings = Settings(weights, body_model, keypoints, focal_px, vposer and vposer.expanduser().resolve())
+            prior = vposer and vposer.expanduser().resolve()
+            settings = Settings(weights, body_model, keypoints, focal_px, prior, shared_stems(files))
             _check_settings(curated, replace(settings, body_model=body_model and body_model.resolve()))
             curated.add_photos((file, *_origin(file, origins, licence)) for file in files)
             if retry_failed:
@@ -83,12 +87,25 @@ def curate(
                 task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
                 for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
                     _keep(curated, message, progress, task)
-            code = _report(curated, out, console)
+            code = _report(curated, out, console, found, unnamed)
             if (converter := BodyConverter.to(BodyModel.load(body_model))) is not None:
                 console.print(Text(converter.note), soft_wrap=True)
             return code
         finally:
             curated.close()
+
+
+def _storable(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Photos whose paths can be kept as text, and the others."""
+    good = [file for file in files if _is_text(str(file))]
+    return good, [file for file in files if file not in set(good)]
+
+
+def _is_text(path: str) -> bool:
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
 
 
 def read_provenance(path: Path) -> dict[str, Origin]:
@@ -210,7 +227,8 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def _report(curated: CuratedSet, out: Path, console: Console) -> int:
+def _report(curated: CuratedSet, out: Path, console: Console, found: PhotoList, unnamed: Sequence[Path]) -> int:
+    """Tell what the set holds, and what was left out of it; the exit code."""
     counts, people = curated.photo_counts(), curated.counts()
     names = {
         "fitted": "with people",
@@ -226,6 +244,13 @@ def _report(curated: CuratedSet, out: Path, console: Console) -> int:
             table.add_row(name, str(counts[state]), style="red" if state == "failed" else None)
     console.print(table)
     for photo in curated.photos_in_state("failed", SHOWN_FAILURES):
-        console.print(Text(f"{photo.path.name}: {photo.note}", style="red"), soft_wrap=True)
-    console.print(Text(f"Review the fits with: limner review {out}"), soft_wrap=True)
-    return 1 if counts.get("failed") else 0
+        console.print(Text(shown(f"{photo.path.name}: {photo.note}"), style="red"), soft_wrap=True)
+    for file in unnamed:
+        note = "its path is no UTF-8, so the set cannot keep it: rename it"
+        console.print(Text(shown(f"{file.name}: {note}"), style="red"), soft_wrap=True)
+    for one in found.left_out:
+        console.print(Text(shown(f"{one.file.name}: left out: {one.reason}"), style="yellow"), soft_wrap=True)
+    for remark in found.remarks():
+        console.print(Text(remark), soft_wrap=True)
+    console.print(Text(shown(f"Review the fits with: limner review {out}")), soft_wrap=True)
+    return 1 if counts.get("failed") or unnamed else 0

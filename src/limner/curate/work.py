@@ -23,7 +23,7 @@ from limner.fit.targets import fit_targets
 from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo, read_photo
-from limner.io.keypoint_file import PhotoKeypoints, keypoints_of, read_keypoints
+from limner.io.keypoint_file import PhotoKeypoints, in_pixels, keypoints_of, read_keypoints
 
 
 @runtime_checkable
@@ -42,13 +42,14 @@ class Worker(Protocol):
 @dataclass(frozen=True)
 class Settings:
     """How a worker is made; the same everywhere. keypoints: a keypoint file, or a folder with one a photo; vposer: an
-    owner's prior of body poses."""
+    owner's prior of body poses; shared: names of several photos, whose keypoints are nobody's."""
 
     weights: str = "limner"
     body_model: Path | None = None
     keypoints: Path | None = None
     focal_px: float | None = None
     vposer: Path | None = None
+    shared: frozenset[str] = frozenset()
 
     def __call__(self) -> Worker:
         return FitWorker(self)
@@ -77,7 +78,7 @@ class FitWorker:
         if self.settings.keypoints is None:
             return None
         points = read_keypoints_of(self.settings.keypoints, photo.path) if self.points is None else self.points
-        people = keypoints_of(photo.path, points).people
+        people = in_pixels(keypoints_of(photo.path, points, self.settings.shared), (photo.width, photo.height)).people
         focal_px = self.settings.focal_px or photo.focal_px
         targets = fit_targets(people, photo_camera(photo.width, photo.height, focal_px, len(people)))
         sides = targets.boxes[:, 2:] - targets.boxes[:, :2]

@@ -14,11 +14,13 @@ import torch
 from jaxtyping import Float
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.data.sources.agora import FULL_WIDTH, write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
+from limner.errors import shown
 from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import AnswerBook, read_answers
 from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
@@ -140,8 +142,8 @@ def _write(
     for table in tables:
         console.print(table.note, soft_wrap=True)
     for one in (one for scored in everything for one in scored.failed):
-        console.print(f"[red]left out[/red] {one.name}: {one.why}", soft_wrap=True)
-    console.print(f"Results are in {out.resolve()}", soft_wrap=True)
+        console.print(Text.assemble(("left out ", "red"), shown(f"{one.name}: {one.why}")), soft_wrap=True)
+    console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
 
 
 class _Watch:
@@ -302,8 +304,8 @@ def _write_people(path: Path, results: Sequence[Scored]) -> None:
     for result in results:
         for i, case in enumerate(result.cases):
             row = [float(result.values[name][i]) if name in result.values else float("nan") for name in names]
-            shown = ["" if value != value else f"{value:.4f}" for value in row]
-            writer.writerow([result.benchmark.name, case.name, case.group, *shown])
+            cells = ["" if value != value else f"{value:.4f}" for value in row]
+            writer.writerow([result.benchmark.name, case.name, case.group, *cells])
     with atomic_write(path) as file:
         file.write(text.getvalue().encode())
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from limner import __version__
 from limner.io.atomic import atomic_write
-from limner.io.image import PHOTO_ENDINGS
+from limner.io.photo_list import PHOTO_ENDINGS
 from limner.networks.weights import weights_folder
 from limner.reading.json_file import parsed_json
 from limner.reading.tensor_file import read_tensors

@@ -8,10 +8,11 @@ from pathlib import Path
 from jaxtyping import Float
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.errors import WeightsError
+from limner.errors import WeightsError, shown
 from limner.estimator import Estimator
 from limner.evaluate.metrics import Estimate
 from limner.evaluate.photo_sets import PhotoSet, read_photo_sets
@@ -71,8 +72,8 @@ def evaluate_photos(path: Path, out: Path, weights: str = "limner", limit: int |
             _write_sheets(one, estimator, out, partial(progress.advance, drawing))
     print_tables(tables, console)
     for bad_photo in skipped:
-        console.print(f"[red]left out[/red] {bad_photo.photo}: {bad_photo.why}", soft_wrap=True)
-    console.print(f"Results are in {out.resolve()}", soft_wrap=True)
+        console.print(Text.assemble(("left out ", "red"), shown(f"{bad_photo.photo}: {bad_photo.why}")), soft_wrap=True)
+    console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
 
 
 def evaluate_synthetic(path: Path, out: Path, weights: str = "limner", limit: int | None = None) -> None:
@@ -91,7 +92,7 @@ def evaluate_synthetic(path: Path, out: Path, weights: str = "limner", limit: in
     facts = {"data": path, "weights": weights, "limit": limit}
     write_tables(out, tables, f"limner on synthetic people never trained on (weights: {weights})", facts)
     print_tables(tables, console)
-    console.print(f"Results are in {out.resolve()}", soft_wrap=True)
+    console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
 
 
 def _check_own(weights: str) -> None:

@@ -1,13 +1,20 @@
 """How are verdicts and scores of fits stored, and how does a result on disk become a start?"""
 
+import getpass
+import hashlib
 import json
 import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
@@ -25,8 +32,11 @@ FORMAT, VERSION = "limner-fits", 1
 LEAST_IOU = 0.3
 
 
-def fits_entry(fits: Fits) -> dict[str, Any]:
-    """One photo's people: verdict, objective, scores (null where there is none), and the result folder, if any."""
+def fits_entry(fits: Fits, made_of: str) -> dict[str, Any]:
+    """One photo's people: verdict, objective, scores (null where there is none), and the result folder, if any.
+
+    `made_of`: a fingerprint of the photo, its keypoints and all options.
+    """
     people, folder = [], 0
     for k, verdict in enumerate(fits.verdict):
         good = bool(fits.fitted[k])
@@ -39,7 +49,7 @@ def fits_entry(fits: Fits) -> dict[str, Any]:
             }
         )
         folder += good
-    return {"people": people}
+    return {"made_of": made_of, "people": people}
 
 
 def _number(value: float) -> float | None:
@@ -47,10 +57,22 @@ def _number(value: float) -> float | None:
 
 
 def write_fits_file(path: Path, photos: dict[str, Any]) -> None:
-    """Write `fits.json`: {format, version, photos: {name: {people: [{verdict, objective, scores, folder}]}}}."""
-    content = {"format": FORMAT, "version": VERSION, "photos": photos}
-    with atomic_write(path) as file:
-        file.write(json.dumps(content, indent=1, allow_nan=False).encode())
+    """Write `fits.json`: {format, version, photos: {name: {made_of, people: [{verdict, objective, scores, folder}]}}}.
+
+    Entries that another run has written meanwhile are kept.
+    """
+    with _only_one_writer(path):
+        content = {"format": FORMAT, "version": VERSION, "photos": read_fits_file(path) | photos}
+        with atomic_write(path) as file:
+            file.write(json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+@contextmanager
+def _only_one_writer(path: Path) -> Iterator[None]:
+    """One writer of a file at a time, of this user on this machine; the lock lies elsewhere and leaves nothing here."""
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:24]
+    with FileLock(Path(tempfile.gettempdir()) / f"limner-{getpass.getuser()}-{digest}.lock"):
+        yield
 
 
 def read_fits_file(path: Path) -> dict[str, Any]:

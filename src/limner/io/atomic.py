@@ -1,8 +1,7 @@
-"""How are files and folders written so that nobody ever sees half of one, or numbers that no program can read?"""
+"""How is a file written so that nobody ever sees half of it, or numbers that no program can read?"""
 
 import errno
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,47 +51,6 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {_cure(error)}") from error
-
-
-def replace_folder(work: Path, target: Path) -> None:
-    """Put the finished folder `work` in the place of `target`, in whose parent folder it lies.
-
-    What stood there is renamed aside and removed only when `work` is in its place: killed at any moment, a whole
-    folder is left, at `target` or beside it as `.NAME.old`, which `put_back` returns. Raises OSError.
-    """
-    put_back(target)
-    aside = _aside(target)
-    if os.path.lexists(target):
-        os.replace(target, aside)
-    try:
-        os.replace(work, target)
-    except OSError:
-        put_back(target)
-        raise
-    with suppress(OSError):  # the new one stands: what cannot be removed now goes the next time
-        _remove(aside)
-
-
-def put_back(target: Path) -> None:
-    """Mend what a killed `replace_folder` left: the older folder returns where none took its place, else it goes."""
-    aside = _aside(target)
-    if not os.path.lexists(aside):
-        return
-    if os.path.lexists(target):
-        _remove(aside)
-    else:
-        os.replace(aside, target)
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.old")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        path.unlink()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """How do photos come in and pictures go out? Any common image file to upright 8-bit RGB, and back."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,8 @@ from limner.errors import OutputError, PhotoError
 from limner.io.atomic import atomic_write
 from limner.io.image_limits import Stream, open_image, open_photo_file
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
-"""What `list_photos` looks for, as far as the installed Pillow can read it (HEIC needs a plug-in)."""
-
 WRITTEN_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # the others' further pictures are pages or previews
 # PNG's level 3 packs photos as tightly as the usual 6, in half the time.
 WRITING: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 95, "subsampling": 0}}
 
@@ -32,11 +29,15 @@ PIXELS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo, upright: sRGB pixels, focal length in pixels where the file tells it, and where it came from."""
+    """One photo, upright: sRGB pixels, focal length in pixels where the file tells it, where it came from.
+
+    animated: the file is a film of several pictures, of which this is the first.
+    """
 
     pixels: UInt8[Tensor, "3 H W"]
     focal_px: float | None
     path: Path
+    animated: bool = False
 
     def __repr__(self) -> str:
         lens = "" if self.focal_px is None else f", focal length {self.focal_px:.0f} px"
@@ -74,11 +75,12 @@ def read_photo_stream(stream: Stream, name: Path) -> Photo:
 
 def photo_of_image(image: Image.Image, name: Path) -> Photo:
     """`read_photo` of an image that Pillow has opened; whatever is wrong with it is raised as Pillow raises it."""
+    animated = image.format in ANIMATED and bool(getattr(image, "is_animated", False))
     image.load()
     exif = _read_exif(image)
     turn = int(_number(exif.get(ExifTags.Base.Orientation)))
     focal_px = focal_from_exif(exif, *image.size)  # the same either way up
-    return Photo(_upright_planes(name, image, turn), focal_px, name)
+    return Photo(_upright_planes(name, image, turn), focal_px, name, animated)
 
 
 def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:
@@ -94,27 +96,6 @@ def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:
     image = Image.fromarray(np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0)))
     with atomic_write(file) as handle:
         image.save(handle, format=kind, **WRITING[kind])
-
-
-def list_photos(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The photo files that files and folders stand for, each once, in the order given.
-
-    A folder stands for the image files directly in it, sorted by name; hidden files are left out. A file stands for
-    itself, whatever its ending. Raises PhotoError for a missing path and for a folder without photos.
-    """
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not given:
-        raise PhotoError("no photo given: expected at least one image file or folder of images.")
-    found: dict[Path, None] = {}
-    for path in (Path(p).expanduser() for p in given):
-        found.update(dict.fromkeys(_photos_in(path) if path.is_dir() else [_existing(path)]))
-    return list(found)
-
-
-def readable_endings() -> tuple[str, ...]:
-    """Those of PHOTO_ENDINGS that the installed Pillow can read."""
-    known = Image.registered_extensions()
-    return tuple(ending for ending in PHOTO_ENDINGS if known.get(ending) in Image.OPEN)
 
 
 def focal_from_exif(exif: Image.Exif, width: int, height: int) -> float | None:
@@ -157,12 +138,6 @@ def _read_exif(image: Image.Image) -> Image.Exif:
         return exif
     except Exception:  # Pillow's parser raises nearly anything on broken EXIF
         return Image.Exif()
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise PhotoError(f"{path} does not exist. Check the spelling; relative paths start at {Path.cwd()}.")
-    return path
 
 
 def _upright_planes(name: Path, image: Image.Image, turn: int) -> UInt8[Tensor, "3 H W"]:
@@ -232,19 +207,3 @@ def _full_value(name: Path, image: Image.Image) -> float | None:
             f"it as an 8-bit PNG or JPEG first."
         )
     return full
-
-
-def _photos_in(folder: Path) -> list[Path]:
-    endings = readable_endings()
-    try:
-        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    except OSError as error:
-        raise PhotoError(f"cannot look into {folder} ({error.strerror}). Check its permissions.") from error
-    photos = [p for p in files if p.suffix.lower() in endings]
-    if not photos:
-        others = ", ".join(sorted({p.suffix or "no ending" for p in files})) or "nothing"
-        raise PhotoError(
-            f"no photo in the folder {folder} (it holds {others}): expected files ending in {' '.join(endings)}, not "
-            f"in folders below it. Give another folder, or the files themselves."
-        )
-    return photos

@@ -1,6 +1,7 @@
 """Which image files are decoded at all? Regular files of the formats that are meant, within limits that are checked
 before a decoder sees them: whatever a file says, it is read within 10 s and 3 GB, or refused with the limit named."""
 
+import importlib.util
 import os
 import re
 import stat
@@ -9,12 +10,14 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
 from PIL import Image, UnidentifiedImageError
 
 from limner.errors import PhotoError
+from limner.io.file_kind import HEIC_EXTRA, cure_for
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "HEIF")
 """Pillow's names of what is read; the rest of its formats is nobody's photo, and PostScript is a program."""
@@ -39,6 +42,7 @@ MAX_LAYERS, LEAST_PRECINCT, MAX_MARKERS = 100, 5, 100_000
 MAX_RUNS_BYTES, MAX_RUNS_PIXELS = 8_000_000, 16_000_000
 """Run-length bitmaps are unpacked in Python."""
 
+READ = "JPEG, PNG, WebP, BMP, TIFF, AVIF, GIF, JPEG 2000 or HEIC"
 _limit_lock = threading.Lock()
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
@@ -101,7 +105,7 @@ def open_image(stream: Stream, name: str | Path, formats: tuple[str, ...] = FORM
     except UnidentifiedImageError as error:
         raise PhotoError(
             f"{name} is no image that can be read ({size} bytes, ending {Path(name).suffix or 'none'}): expected "
-            f"JPEG, PNG, WebP, BMP, TIFF, AVIF, GIF, JPEG 2000 or HEIC. Convert it to JPEG or PNG."
+            f"{READ}. {_cure(Path(name))}"
         ) from error
     except Image.DecompressionBombError as error:
         raise PhotoError(
@@ -114,6 +118,24 @@ def open_image(stream: Stream, name: str | Path, formats: tuple[str, ...] = FORM
             f"{name} is damaged or cut off ({error}): expected a whole image. Copy or download it again, or save it "
             f"anew from an image editor."
         ) from error
+
+
+@cache
+def register_heif() -> bool:
+    """Teach Pillow HEIC if the package for it is installed; whether it is."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return True
+
+
+def _cure(file: Path) -> str:
+    known = cure_for(file)
+    if known == HEIC_EXTRA and register_heif():
+        return "It is damaged HEIC: copy or download it again."
+    return f"It is {known}." if known else "Convert it to JPEG or PNG."
 
 
 def _check_regular(path: Path, found: os.stat_result) -> None:
@@ -152,6 +174,7 @@ def _opened(stream: Stream, name: str | Path, formats: tuple[str, ...]) -> Itera
 def _known() -> dict[str, object]:
     """Formats that Pillow and its plug-ins can open here."""
     Image.init()
+    register_heif()
     return dict(Image.OPEN)
 
 

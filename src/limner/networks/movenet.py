@@ -13,6 +13,7 @@ from limner.networks.shipped import load_weights
 
 STRIDE = 4  # input pixels a cell of the output maps
 GRANULE = 32  # the sides of the input are multiples of it
+MOST_FINDS = 64  # people in one picture at most: the surest peaks
 CLEAREST = 8  # points that speak for a person
 
 # COCO's, the person's own left and right.
@@ -124,7 +125,7 @@ class MoveNet(nn.Module):
         return Maps(self.center(x).sigmoid(), self.size(x), self.offset(x), self.heat(x).sigmoid(), self.points(x))
 
 
-def decode(maps: Maps, row: int, threshold: float, most: int = 64) -> Finds:
+def decode(maps: Maps, row: int, threshold: float, most: int = MOST_FINDS) -> Finds:
     """People at the peaks of picture `row`'s centre map (CenterNet, Zhou et al. 2019), `most` at most.
 
     Everybody whose score reaches `threshold`; neighbouring peaks may be one person.

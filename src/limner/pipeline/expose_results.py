@@ -12,7 +12,8 @@ from limner.io.expose_file import ExposePerson, write_camera_ply, write_expose_p
 from limner.io.image import Photo, write_image
 from limner.networks.official_crops import BODY_MARGIN
 from limner.pipeline.people import People
-from limner.pipeline.results import result_folder
+from limner.pipeline.result_names import safe_name
+from limner.pipeline.results import LITTER, result_folder
 from limner.render.overlay import overlay
 
 
@@ -28,19 +29,22 @@ def save_expose_results(people: People, photo: Photo, body_model: BodyModel, out
 
     Each folder appears whole or not at all and replaces an older one. Raises OutputError.
     """
-    folders = []
-    for i in range(len(people)):
-        name = f"{photo.path.name}_{first + i:03d}"
-        folder = Path(out) / name
+    folders = demo_folders(photo.path, Path(out), first, len(people))
+    for i, folder in enumerate(folders):
+        name = folder.name
         with result_folder(folder, lambda path, name=name: _is_ours(path, name)) as work:  # type: ignore[misc]
             _write_person(people[i : i + 1], photo, body_model, work, name)
-        folders.append(folder)
     return folders
+
+
+def demo_folders(photo: Path, out: Path, first: int, count: int) -> list[Path]:
+    """The folders of a photo's people in the demo's way: the photo's file name, made safe, and a running number."""
+    return [out / f"{safe_name(photo.name)}_{first + i:03d}" for i in range(count)]
 
 
 def _is_ours(path: Path, name: str) -> bool:
     numbered = {f"{name}_params.npz", f"{name}.ply", f"body_{name}.ply"}
-    return path.name in numbered or (path.name.startswith("hd_") and path.suffix == ".png")
+    return path.name in numbered | LITTER or (path.name.startswith("hd_") and path.suffix == ".png")
 
 
 def _write_person(person: People, photo: Photo, body_model: BodyModel, folder: Path, name: str) -> None:

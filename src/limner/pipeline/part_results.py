@@ -12,7 +12,7 @@ from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypo
 from limner.io.mesh_file import write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.part_alone import PartAlone
-from limner.pipeline.results import result_folder
+from limner.pipeline.results import is_result_file, result_folder
 from limner.render.overlay import overlay
 
 
@@ -25,7 +25,7 @@ def save_parts(parts: Sequence[PartAlone], photo: Photo, own_body: BodyModel, fo
     own_body: limner's. Raises OutputError as `save_results` does.
     """
     folder = Path(folder)
-    with result_folder(folder, _is_ours) as work:
+    with result_folder(folder, is_result_file) as work:
         together, full = photo.pixels, max(photo.width, photo.height)
         for part in parts:
             together = overlay(together, part.vertices[None], part.faces, part.camera, longest_side=full)
@@ -39,12 +39,6 @@ def save_parts(parts: Sequence[PartAlone], photo: Photo, own_body: BodyModel, fo
             write_params(own / "params.npz", _motion(part, own_body, photo))
             write_keypoints(own / "keypoints.json", _keypoints(part, photo), KEYPOINT_SETS[part.keypoint_set])
     return folder
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether `save_parts` or `save_results` wrote it."""
-    files = {"overlay.png", "sheet.png", "keypoints.json", "result.json"}
-    return path.name in files or (path.is_dir() and path.name.startswith("person_"))
 
 
 def _motion(part: PartAlone, own_body: BodyModel, photo: Photo) -> Motion:

@@ -38,6 +38,7 @@ class People:
     body_square, left_hand_square, right_hand_square, face_square: where the networks looked
     left_hand_trusted, right_hand_trusted, face_trusted: whether that part network overruled the body network
     coarse        the body network's estimate alone, where the flow keeps it
+    eased         "P 4" limbs (`pipeline.unseen.EASED`) that the photo does not show and that stand at ease, if known
     """
 
     params: BodyParams
@@ -58,6 +59,7 @@ class People:
     right_hand_trusted: Bool[Tensor, "P"]
     face_trusted: Bool[Tensor, "P"]
     coarse: BodyParams | None = None
+    eased: Bool[Tensor, "P 4"] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)

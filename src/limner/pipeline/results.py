@@ -1,6 +1,6 @@
 """What is written for a photo: pictures to look at, meshes to open, numbers to compute with."""
 
-import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,24 +15,23 @@ from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import OutputError
 from limner.geometry.box import Squares
+from limner.io.atomic_folder import atomic_folder, sweep
 from limner.io.image import Photo, write_image
 from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
 from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.people import People
+from limner.pipeline.result_names import result_names as result_names
+from limner.pipeline.result_record import RECORD_FILE, MadeOf, ResultRecord, write_record
 from limner.render.overlay import clay, overlay
 from limner.render.sheet import sheet
 
 KEYPOINT_SET = "coco_wholebody133"
-RESULT_FILES = {"overlay.png", "sheet.png", "keypoints.json"}
+RESULT_FILES = {"overlay.png", "sheet.png", "keypoints.json", RECORD_FILE}
+PERSON = re.compile(r"person_\d+")
+PERSON_FILES = {"overlay.png", "mesh.glb", "mesh.obj", "mesh.ply", "params.npz", "keypoints.json"}
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 HAND_POINTS = {"left": 25, "right": 40}  # first finger joint among the 144
-
-
-def result_names(photos: Sequence[Path]) -> list[str]:
-    """A folder name a photo: its name without ending and leading dots, made unique where two photos share it."""
-    stems = [photo.stem.lstrip(".") or "photo" for photo in photos]  # the stem of `...jpg` is `..`, the folder above
-    names = [s if stems.count(s) == 1 else f"{s}_{p.suffix.lstrip('.')}" for s, p in zip(stems, photos, strict=True)]
-    return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" for i, n in enumerate(names)]
 
 
 def check_writable(folder: Path) -> None:
@@ -47,53 +46,66 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def save_results(people: People, photo: Photo, body_model: BodyModel, folder: str | Path) -> Path:
+def save_results(
+    people: People,
+    photo: Photo,
+    body_model: BodyModel,
+    folder: str | Path,
+    source: MadeOf | None = None,
+    note: str = "",
+) -> Path:
     """Write everything about a photo's people to `folder`, whole or not at all; an older result there is replaced.
 
     overlay.png     all people over the photo            sheet.png  crops, overlay and side view in one picture
     keypoints.json  COCO-WholeBody-133 of all people     person_N/  overlay.png, mesh.glb (rigged), mesh.obj, mesh.ply,
                                                                     params.npz, keypoints.json of one person
+    result.json     `source`, what the result was made of, and `note`, where that is known
     Raises OutputError for a folder that cannot be written, or that holds what limner did not write.
     """
     folder = Path(folder)
-    with result_folder(folder, _is_ours) as work:
+    with result_folder(folder, is_result_file) as work:
         _write_all(people, photo, body_model, work)
+        if source is not None:
+            write_record(work, ResultRecord(source, len(people), note))
     return folder
 
 
 @contextmanager
 def result_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """A hidden folder to write to, which takes the place of `folder` at the end; after an error all is as before.
+    """A folder to write to, which takes the place of `folder` at the end: see `limner.io.atomic_folder`.
 
     Raises OutputError where the old folder holds what is not ours, and where nothing can be written.
     """
     _check_replaceable(folder, is_ours)
     check_writable(folder.parent)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with atomic_folder(folder) as work:
         yield work
-        work.chmod(0o755)
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        os.replace(work, folder)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {folder} ({error.strerror}). Free some space, or give another --out."
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _check_replaceable(folder, is_ours)
 
 
-def _is_ours(path: Path) -> bool:
-    return path.name in RESULT_FILES or (path.is_dir() and path.name.startswith("person_"))
+def sweep_results(out: Path, names: Sequence[str]) -> None:
+    """Take away what killed runs left where results of these names will be; runs that go on now are left alone."""
+    for folder in {(out / name).parent for name in names}:
+        sweep(folder, is_result_file)
+
+
+def is_result_file(path: Path) -> bool:
+    """Whether a file or folder in a result folder is one of limner's, or one that systems strew about."""
+    if path.is_dir():
+        return PERSON.fullmatch(path.name) is not None and all(
+            inside.is_file() and inside.name in PERSON_FILES | LITTER for inside in path.iterdir()
+        )
+    return path.name in RESULT_FILES | LITTER
 
 
 def _check_replaceable(folder: Path, is_ours: Callable[[Path], bool]) -> None:
     """OutputError where an older result cannot be replaced because the folder is somebody else's."""
-    foreign = [path.name for path in (folder.iterdir() if folder.is_dir() else ()) if not is_ours(path)]
+    foreign = [path for path in (folder.iterdir() if folder.is_dir() else ()) if not is_ours(path)]
     if foreign:
+        inside = [path for path in foreign[0].rglob("*") if not path.is_dir() and path.name not in PERSON_FILES]
+        what = (inside or foreign)[0].relative_to(folder)
         raise OutputError(
-            f"{folder} exists and holds {foreign[0]}, which limner did not write: it is left alone. Move it, or give "
+            f"{folder} exists and holds {what}, which limner did not write: it is left alone. Move it, or give "
             f"another --out."
         )
 

@@ -29,6 +29,8 @@ LIMBS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )
 """(points, joints): when none of the points is visible, the joints stand at ease. For each side."""
 
+EASED = ("left_arm", "right_arm", "left_leg", "right_leg")
+
 
 def at_ease() -> Float[Tensor, "21 3 3"]:
     """Body pose of somebody who stands at ease."""
@@ -43,6 +45,16 @@ def visible_points(look: BodyLook, width: int, height: int) -> Bool[Tensor, "P 3
         return None
     points_px = look.crops.photo_from_unit(seen[..., :2])
     return inside(points_px, width, height) & (seen[..., 2] > MIN_VISIBILITY)
+
+
+def eased_limbs(look: BodyLook, width: int, height: int) -> Bool[Tensor, "P 4"] | None:
+    """Which limbs (EASED) the photo does not show, so that all or the end of them stands at ease; None as above."""
+    visible = visible_points(look, width, height)
+    if visible is None:
+        return None
+    ends = {"arm": ("wrist",), "leg": ("knee", "ankle")}
+    limbs = [name.split("_") for name in EASED]
+    return torch.stack([~_any(visible, side, ends[limb]) for side, limb in limbs], -1)
 
 
 def with_unseen_at_ease(model: BodyModel, params: BodyParams, look: BodyLook, width: int, height: int) -> BodyParams:

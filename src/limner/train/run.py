@@ -9,8 +9,10 @@ import matplotlib.figure
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from limner.body.model import BodyModel
+from limner.errors import shown
 from limner.io.atomic import atomic_write
 from limner.networks.weights import (
     DEPTH_FILE,
@@ -171,7 +173,7 @@ def run_person(
     with progress_bar() as progress:
 
         def complain(text: str) -> None:
-            progress.console.print(f"[red]left out[/red] {text}", soft_wrap=True)
+            progress.console.print(Text.assemble(("left out ", "red"), shown(text)), soft_wrap=True)
 
         report = reporter(progress, "person", options.steps)
         result = train_person(evidence, out, options, movenet_path(weights), report, complain)
@@ -203,8 +205,8 @@ def show_result(
     held_out: str | None = None,
     label: str = "held-out error (mm)",
 ) -> None:
-    shown = "  ".join(f"{key} {value:.4g}" for key, value in errors.items())
-    Console().print(f"{name}: {shown}")
+    values = "  ".join(f"{key} {value:.4g}" for key, value in errors.items())
+    Console().print(f"{name}: {values}")
     plot_log(out / f"{name}_log.csv", out / f"{name}_loss.png", losses, held_out, label)
 
 

@@ -1,0 +1,65 @@
+"""What is a photo's result folder called, so that two photos never share one, on any file system?"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from limner.errors import shown
+
+MOST_BYTES = 180
+"""Of a name: file systems take 255, and numbers and endings are put behind it."""
+MOST_OF_ENDING = 10
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
+_OWN = re.compile(r"(person_\d+|track_\d+\.npz|fits\.json|result\.json|keypoints\.json|overlay\.png|sheet\.png)")
+
+
+def result_names(photos: Sequence[Path], below: Sequence[Path] | None = None) -> list[str]:
+    """A folder name a photo, unique also where capitals or the way of writing accents make no difference.
+
+    The photo's name without ending, made safe; with the ending where photos share it, with a number where that is
+    taken. `below`: of each photo a folder that its own is put into; names are paths with slashes then.
+    """
+    folders = [[safe_name(part) for part in path.parts] for path in below or [Path()] * len(photos)]
+    stems = ["/".join([*parts, safe_name(photo.stem)]) for parts, photo in zip(folders, photos, strict=True)]
+    shared = Counter(map(_folded, stems))
+    taken = {_folded("/".join(parts[:depth])) for parts in folders for depth in range(1, len(parts) + 1)}
+    plain = [shared[_folded(stem)] == 1 and _folded(stem) not in taken for stem in stems]
+    taken |= {_folded(stem) for stem, alone in zip(stems, plain, strict=True) if alone}
+    names = []
+    for photo, stem, alone in zip(photos, stems, plain, strict=True):
+        ending = safe_name(photo.suffix[:MOST_OF_ENDING], "file")
+        names.append(stem if alone else _free(f"{stem}_{ending}", taken))
+        taken.add(_folded(names[-1]))
+    return names
+
+
+def safe_name(name: str, empty: str = "photo") -> str:
+    """A name that is one folder's on every system: no control or path characters, no dots or spaces at its ends, none
+    that Windows or limner keep for themselves, and at most MOST_BYTES long; `empty` where nothing is left."""
+    text = unicodedata.normalize("NFC", name)
+    text = "".join("_" if shown(letter) != letter else letter for letter in text)
+    text = _FORBIDDEN.sub("_", text).lstrip(". ").rstrip(". ") or empty
+    if len(text.encode()) > MOST_BYTES:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        text = f"{text.encode()[:MOST_BYTES].decode(errors='ignore').rstrip('. ')}_{digest}"
+    kept = text.casefold()
+    return f"{text}_" if _WINDOWS.fullmatch(kept) or _OWN.fullmatch(kept) else text
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number, free = 0, name
+    while _folded(free) in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _folded(name: str) -> str:
+    """Equal for names that some file system takes for the same."""
+    decomposed = unicodedata.normalize("NFD", str(PurePosixPath(name)))
+    return unicodedata.normalize("NFKD", decomposed.casefold())
