@@ -317,9 +317,9 @@ def write_table(page: Path, content: dict) -> None:
         lines.append(
             f"| {name} | {t['people']} | {t['batched']} | {t['twin']} | {t['batched_better']} | {t['batched_worse']} |"
         )
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     first, last = (text.index(mark) for mark in MARKS)
-    page.write_text(text[: first + len(MARKS[0])] + "\n" + "\n".join(lines) + "\n" + text[last:])
+    page.write_text(text[: first + len(MARKS[0])] + "\n" + "\n".join(lines) + "\n" + text[last:], encoding="utf-8")
 
 
 if __name__ == "__main__":

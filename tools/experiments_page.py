@@ -27,7 +27,7 @@ BACKBONES = ROOT / "bench" / "backbones.json"
 
 def read(data: Path = DATA, backbones: Path = BACKBONES) -> dict[str, Any]:
     """The committed numbers, with today's table of trained backbones."""
-    content: dict[str, Any] = json.loads(data.read_text())
+    content: dict[str, Any] = json.loads(data.read_text(encoding="utf-8"))
     if backbones.exists():
         content["trained_backbones"] = read_backbones(backbones)
     return content

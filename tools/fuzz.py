@@ -115,7 +115,8 @@ def child(pipe: Connection, known: dict[str, Reader], scratch: str) -> None:
     sys.addaudithook(WATCH.hear)
     WATCH.folder = scratch
     torch.set_num_threads(1)
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 for as long as the process lives
+    with nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
         while True:
             name, file = pipe.recv()
             WATCH.heard, WATCH.on = "", True
@@ -198,7 +199,7 @@ class Session:
 def _memory(process: int) -> int:
     """Bytes in memory; 0 where that cannot be told."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
 
@@ -206,7 +207,7 @@ def _memory(process: int) -> int:
 def _cpu(process: int) -> float:
     """Seconds of processor time; without /proc: time as it passes."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
         return time.monotonic()

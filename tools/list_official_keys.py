@@ -29,7 +29,7 @@ Names without a rule are reported as unknown when a file is read. Leftovers are 
 
 def read_names(path: Path) -> dict[str, int]:
     """Name of each tensor and how many numbers it has."""
-    rows = (line.split("\t") for line in path.read_text().splitlines() if line.strip())
+    rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return {row[0]: math.prod(ast.literal_eval(row[1])) for row in rows}
 
 

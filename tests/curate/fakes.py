@@ -93,7 +93,7 @@ class FakeWorker:
 
     def _note(self, what: str, which: str) -> None:
         if self.log is not None:
-            with open(self.log, "a") as file:
+            with open(self.log, "a", encoding="utf-8") as file:
                 file.write(f"{what} {which}\n")
 
 

@@ -255,7 +255,7 @@ def run_server(folder: Path, port: int, host: str) -> None:
     """`limner review` with fits that take a minute; what it prints goes into a file beside the set."""
     from limner.curate.review import serve
 
-    with open(folder / "printed", "w", buffering=1) as printed:
+    with open(folder / "printed", "w", encoding="utf-8", buffering=1) as printed:
         os.dup2(printed.fileno(), 1)
         bench = Bench(CuratedSet.open(folder), (fit := Endless()).model, fit)
         serve(bench, "", port, host)

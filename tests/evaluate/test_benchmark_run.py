@@ -105,7 +105,7 @@ def test_ehf_with_known_predictions(tmp_path: Path, ehf_set: Path):
     assert abs(float(by_hand) - off) < 0.05
     assert table["V2V all, mm"] == pytest.approx(1000 * float(by_hand) / 2, abs=0.01)
     assert table.get("PA-P2S from the scan mean, mm") is None and "the data set has no scans" in note(tmp_path / "out")
-    with open(tmp_path / "out" / "people.csv") as file:
+    with open(tmp_path / "out" / "people.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["case"] for row in rows] == ["01", "02"] and float(rows[0]["V2V all, mm"]) < 1e-3
     names = {path.name for path in (tmp_path / "out").iterdir()}

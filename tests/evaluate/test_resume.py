@@ -30,7 +30,7 @@ def test_a_ledger_remembers_whole_lines_of_the_same_run(tmp_path: Path):
     scan = Done("c", "k", {"c": {"error, mm": 2.0}}, distances=True)
     ledger.add(first)
     ledger.add(scan, torch.arange(5.0))
-    with open(tmp_path / "l" / "cases.jsonl", "a") as lines:
+    with open(tmp_path / "l" / "cases.jsonl", "a", encoding="utf-8") as lines:
         lines.write('{"name": "d", "ke')  # killed while it wrote
     again = Ledger(tmp_path / "l", "run")
     assert len(again) == 2 and again.find("a", "k") == first and again.find("d", "k") is None

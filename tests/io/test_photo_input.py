@@ -155,7 +155,7 @@ def test_closed_files_and_files_for_writing_are_refused(tmp_path: Path):
         as_photo(file)
     with pytest.raises(PhotoError, match="empty"), open(tmp_path / "b.png", "wb") as writing:
         as_photo(writing)
-    with pytest.raises(PhotoError, match="rb"), open(path) as text:
+    with pytest.raises(PhotoError, match="rb"), open(path, encoding="utf-8") as text:
         as_photo(text)
 
 

@@ -130,7 +130,7 @@ class Ledger:
             with atomic_write(self._tensor_file(done)) as file:
                 file.write(save({"distances_mm": distances_mm.contiguous()}))
         self._done[done.name] = done
-        with open(self.file, "a") as lines:
+        with open(self.file, "a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(done)) + "\n")
 
     def distances(self, done: Done) -> Float[Tensor, "_"] | None:

@@ -104,7 +104,7 @@ def cut_log(path: Path, done: int) -> None:
     """Take from a CSV log what was written after step `done`: a run that goes on from there writes it again."""
     if not path.exists():
         return
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         table = csv.DictReader(file)
         names, rows = table.fieldnames or (), list(table)
     kept = [row for row in rows if None not in row.values() and float(row["step"]) <= done]
@@ -126,6 +126,6 @@ def read_log(path: Path) -> list[dict[str, float]]:
     """The lines of a CSV log."""
     with (
         told_as(WeightsError, path, "Delete it and the checkpoint beside it to begin anew."),
-        path.open(newline="") as file,
+        path.open(encoding="utf-8", newline="") as file,
     ):
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -31,7 +31,7 @@ def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     lines = ["# a scan", "vt 0.1 0.2", "vt 0.3 0.4"]
     lines += [f"v {x:.8f} {y:.8f} {z:.8f}" for x, y, z in vertices]
     lines += [f"f {a + 1}/1 {b + 1}/2 {c + 1}/1" for a, b, c in faces]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_threedpw(folder: Path, joints: np.ndarray, sequence: str = "yard_00") -> np.ndarray:

@@ -34,7 +34,7 @@ def _read_obj(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:
     """Own reader: others cut vertices apart at texture seams."""
     vertices: list[list[float]] = []
     faces: list[list[int]] = []
-    with open(file, errors="replace") as lines:
+    with open(file, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             kind, _, rest = line.partition(" ")
             if kind == "v":
