@@ -28,7 +28,7 @@ LAYOUTS = {"v1.1": 16, "v1.0": 10, "26_directions": 16, "no_hands": 10, "chumpy.
 """Files that people have, and how many betas limner uses of them."""
 
 
-class Chumpy:
+class Ch:
     """Stands for chumpy's array in a pickle."""
 
     def __init__(self, x):
@@ -51,9 +51,9 @@ def files(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("chumpy", "chumpy.ch"):
             patch.setitem(sys.modules, name, types.ModuleType(name))
-        patch.setattr(Chumpy, "__module__", "chumpy.ch")
-        sys.modules["chumpy.ch"].Chumpy = Chumpy
-        content = other | {"posedirs": wide, "shapedirs": Chumpy(other["shapedirs"])}
+        patch.setattr(Ch, "__module__", "chumpy.ch")
+        sys.modules["chumpy.ch"].Ch = Ch
+        content = other | {"posedirs": wide, "shapedirs": Ch(other["shapedirs"])}
         (folder / "chumpy.pkl").write_bytes(pickle.dumps(content, protocol=2))
     return {name: folder / (name if name.endswith(".pkl") else f"{name}.npz") for name in LAYOUTS}
 
@@ -86,7 +86,7 @@ def share_of_box(people, own):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_by_the_command_line(layout, files, own, tmp_path, monkeypatch, capsys):
     written = []
-    monkeypatch.setattr(batch, "save_results", lambda *args: written.append(args[0]) or saved(*args))
+    monkeypatch.setattr(batch, "save_results", lambda *args: written.append(args[0]) or saved(*args[:4]))
     monkeypatch.setattr(sys, "argv", ["limner", "estimate", str(PHOTO), "--out", str(tmp_path), "--body-model",
                                       str(files[layout])])  # fmt: skip
     with pytest.raises(SystemExit) as ended:
@@ -110,7 +110,7 @@ def test_python_and_whole_results(files, own, tmp_path):
     people = ours(photo)
     model = ours.body_model
     assert people.vertices.shape[1] == len(model.v_template) != own.people.vertices.shape[1]
-    assert torch.equal(model(people.params).vertices, people.vertices)
+    assert torch.allclose(model(people.params).vertices, people.vertices, atol=1e-5)
     assert torch.allclose(people.camera.project(people.keypoints), people.keypoints_px, atol=1e-2)
     # the surface stands where limner's stands: all of the mesh lies near all of the other's, both ways
     between = torch.cdist(people.vertices[0, ::7], own.people.vertices[0, ::3])

@@ -217,6 +217,8 @@ class CuratedSet:
         with self._lock:
             try:
                 return self._connection.execute(query, values).fetchall()
+            except sqlite3.ProgrammingError:  # the set was closed: nothing is wrong with the file
+                raise
             except sqlite3.DatabaseError as error:
                 raise _own_error(self.folder, error) from error
 
