@@ -60,7 +60,19 @@ RUNS = (
     "os.putenv",
 )
 """Events of Python that no reading of numbers causes."""
-EXPECTED = ("limner", "numpy", "scipy", "torch", "PIL", "trimesh", "cv2", "safetensors", "olefile", "pillow_heif", "_pillow_heif")
+EXPECTED = (
+    "limner",
+    "numpy",
+    "scipy",
+    "torch",
+    "PIL",
+    "trimesh",
+    "cv2",
+    "safetensors",
+    "olefile",
+    "pillow_heif",
+    "_pillow_heif",
+)
 """Packages whose parts may be imported while a file is read; but not those of NEVER."""
 NEVER = (
     "numpy.f2py",

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -16,8 +17,8 @@ from limner.io.image_limits import Stream, open_image, open_photo_file
 
 WRITTEN_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # the others' further pictures are pages or previews
-# PNG's level 3 packs photos as tightly as the usual 6, in half the time.
-WRITING: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 95, "subsampling": 0}}
+PNG_LEVEL = 1
+"""A tenth larger than the usual level, in a fifth of the time."""
 
 _FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)  # 35 mm equivalence compares diagonals (CIPA DCG-001)
 _MM_PER_RESOLUTION_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # EXIF FocalPlaneResolutionUnit
@@ -93,9 +94,12 @@ def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:
     if kind is None:
         endings = ", ".join(WRITTEN_FORMATS)
         raise OutputError(f"cannot write {file}: ending {file.suffix!r}, expected one of {endings}. Rename it.")
-    image = Image.fromarray(np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0)))
+    rows = np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0))
     with atomic_write(file) as handle:
-        image.save(handle, format=kind, **WRITING[kind])
+        if kind == "PNG":  # OpenCV packs twice as fast as Pillow
+            handle.write(cv2.imencode(".png", rows[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes())
+        else:
+            Image.fromarray(rows).save(handle, format=kind, quality=95, subsampling=0)
 
 
 def focal_from_exif(exif: Image.Exif, width: int, height: int) -> float | None:

@@ -4,7 +4,6 @@ Files are y-up and right-handed in metres, as Blender, three.js and game engines
 before the camera, which is at the origin and looks along -z.
 """
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +32,21 @@ def write_obj(
     """
     check_finite(path, vertices=vertices)
     corners = faces.cpu().numpy() + 1
-    text = BytesIO()
-    text.write(b"# limner: metres, y up, the camera at the origin looking along -z\n")
-    np.savetxt(text, turn_points(Y_UP_FROM_CAMERA, vertices).cpu().numpy(), "v %.6f %.6f %.6f")
+    text = ["# limner: metres, y up, the camera at the origin looking along -z\n"]
+    text.append(_lines("v %.6f %.6f %.6f\n", turn_points(Y_UP_FROM_CAMERA, vertices).cpu().numpy()))
     if uv is None:
-        np.savetxt(text, corners, "f %d %d %d")
+        text.append(_lines("f %d %d %d\n", corners))
     else:
-        np.savetxt(text, uv.cpu().numpy(), "vt %.6f %.6f")
+        text.append(_lines("vt %.6f %.6f\n", uv.cpu().numpy()))
         uv_corners = corners if uv_faces is None else uv_faces.cpu().numpy() + 1
-        np.savetxt(text, np.stack([corners, uv_corners], -1).reshape(-1, 6), "f %d/%d %d/%d %d/%d")
+        text.append(_lines("f %d/%d %d/%d %d/%d\n", np.stack([corners, uv_corners], -1).reshape(-1, 6)))
     with atomic_write(path) as file:
-        file.write(text.getbuffer())
+        file.write("".join(text).encode())
+
+
+def _lines(line: str, rows: np.ndarray) -> str:
+    """A line of text for each row of numbers, formatted all at once (`savetxt` takes four times as long)."""
+    return (line * len(rows)) % tuple(rows.ravel().tolist())
 
 
 def write_ply(

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
 from limner.geometry.camera import Camera
-from limner.render.raster import Fragments, interpolate, rasterize
+from limner.render.raster import Fragments, rasterize, values_at
 from limner.render.shade import vertex_colors
 
 CLAY = (
@@ -21,6 +21,7 @@ CLAY = (
 
 INSIDE = 0.16  # brightness of surfaces seen from within the body
 
+SMOOTH = 0.01  # share of the depth by which samples of one surface may differ within a pixel
 SAMPLE_BUDGET = 8e5  # how many samples a picture is rendered with, within 2 x 2 to 4 x 4 a pixel
 
 
@@ -101,25 +102,45 @@ def paint(
     offsets = torch.arange(people, device=faces.device).view(-1, 1, 1) * number
     triangles = (faces + offsets).reshape(-1, 3)
     seen = rasterize(fine.reshape(1, -1, 3), triangles, height * samples, width * samples)
-    fine_image = interpolate(torch.cat([colors, torch.ones_like(colors[..., :1])], -1).view(1, -1, 4), seen)[0]
-    fine_image.view(-1, 4)[_seen_from_within(fine.reshape(-1, 3), seen), :3] *= INSIDE
-    # Mean over each pixel's samples (a sum of strided views is far faster than a reduction): colour times alpha, alpha.
-    total = fine_image.new_zeros(height, width, 4)
-    for i in range(samples):
-        for j in range(samples):
-            total += fine_image[i::samples, j::samples]
-    drawn = total.permute(2, 0, 1) * (opacity / samples**2)
+    drawn = _averaged(seen, colors.reshape(1, -1, 3), samples) * opacity
     result = canvas.clone()
     result[:, top:bottom, left:right] = drawn[:3] + (1 - drawn[3]) * canvas[:, top:bottom, left:right]
     return result
 
 
-def _seen_from_within(vertices_px: Float[Tensor, "V 3"], seen: Fragments) -> Int64[Tensor, "N"]:
-    """Flat indices of the pixels that show a triangle from behind: through the open mouth one looks into a hollow."""
-    x, y = vertices_px[:, 0][seen.faces], vertices_px[:, 1][seen.faces]
+def _averaged(seen: Fragments, colors: Float[Tensor, "1 V 3"], samples: int) -> Float[Tensor, "4 h w"]:
+    """Colour times alpha, and alpha, of pixels that are samples x samples of those seen.
+
+    Inside a surface one sample tells a pixel's colour; all are asked where an edge crosses the pixel: where not all of
+    them see something, or their depths differ by more than SMOOTH.
+    """
+    height, width = (side // samples for side in seen.shape[1:])
+    depth = seen.depth[0]
+    views = [depth[i::samples, j::samples] for i in range(samples) for j in range(samples)]
+    nearest, farthest = views[0], views[0]
+    for view in views[1:]:
+        nearest, farthest = torch.minimum(nearest, view), torch.maximum(farthest, view)
+    whole = (farthest - nearest) < SMOOTH * nearest  # not where something is infinitely far: inf - x, or nan
+    row = seen.covered_pixels.div(width * samples, rounding_mode="floor")
+    column = seen.covered_pixels - row * (width * samples)
+    pixel = row.div(samples, rounding_mode="floor") * width + column.div(samples, rounding_mode="floor")
+    inner = whole.view(-1).index_select(0, pixel)
+    middle = (row % samples == samples // 2) & (column % samples == samples // 2)
+    image = colors.new_zeros(height * width, 4)
+    for rows, share in ((inner & middle, 1.0), (~inner, 1 / samples**2)):
+        chosen = rows.nonzero()[:, 0]
+        fragments = seen.some(chosen)
+        shades = values_at(colors, fragments) * _brightness(fragments)[:, None]
+        shades = torch.cat([shades, torch.ones_like(shades[:, :1])], -1) * share
+        image.index_add_(0, pixel.index_select(0, chosen), shades)
+    return image.view(height, width, 4).permute(2, 0, 1)
+
+
+def _brightness(seen: Fragments) -> Float[Tensor, "N"]:
+    """Less for pixels that show a triangle from behind: through the open mouth one looks into a hollow."""
+    x, y = (seen.vertices_px[0, :, axis][seen.faces] for axis in (0, 1))
     turn = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
-    pixels = seen.covered_pixels
-    return pixels[turn.index_select(0, seen.face.view(-1).index_select(0, pixels)) > 0]
+    return torch.where(turn > 0, INSIDE, 1.0).to(x.dtype).index_select(0, seen.triangle)
 
 
 def _region(vertices_px: Tensor, height: int, width: int) -> tuple[int, int, int, int] | None:

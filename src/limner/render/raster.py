@@ -7,11 +7,11 @@ is computed from the edge's two end points only, always from the upper one, so t
 agree on it to the last bit: no holes and no pixel twice along shared edges.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 _EMPTY = 2**63 - 1  # z-buffer key of a pixel without a triangle: behind everything
@@ -20,32 +20,67 @@ _TRIANGLES_AT_ONCE = 2**17  # of a batch: a working set that fits a CPU's cache 
 
 @dataclass(frozen=True)
 class Fragments:
-    """What every pixel of B images sees.
+    """What the pixels of B images see; N of them see a triangle, and only of those more is kept.
 
-    face: index of the nearest triangle, -1 where there is none.
-    barycentric: weights of its three corners at the pixel centre, sum 1 (perspective-correct if so rasterised);
-        0 where there is none.
-    depth: camera depth in the unit of the vertices' z; +inf where there is none.
-    faces: the vertex indices of the triangles that `face` counts.
+    shape: B, H, W.
+    covered_pixels: flat indices (into B*H*W, ascending) of the pixels that see a triangle.
+    triangle: index of the nearest triangle of each of them.
+    distance: its camera depth there, in the unit of the vertices' z.
+    weights: of its three corners at the pixel centre, sum 1 (perspective-correct if so rasterised).
+    faces: the vertex indices of the triangles that `triangle` counts.
     """
 
-    face: Int64[Tensor, "B H W"]
-    barycentric: Float[Tensor, "B H W 3"]
-    depth: Float[Tensor, "B H W"]
+    shape: tuple[int, int, int]
+    covered_pixels: Int64[Tensor, "N"]
+    triangle: Int64[Tensor, "N"]
+    distance: Float[Tensor, "N"]
     faces: Int64[Tensor, "F 3"]
+    vertices_px: Float[Tensor, "B V 3"]
+    perspective: bool
+
+    @cached_property
+    def weights(self) -> Float[Tensor, "N 3"]:
+        """Where in its triangle each covered pixel's centre lies."""
+        return _weights(self)
+
+    @property
+    def samples(self) -> Int64[Tensor, "N"]:
+        """Which image each covered pixel belongs to."""
+        return self.covered_pixels.div(self.shape[1] * self.shape[2], rounding_mode="floor")
 
     @cached_property
     def covered(self) -> Bool[Tensor, "B H W"]:
         """True where a triangle is seen."""
-        return self.face >= 0
+        return self.image(torch.ones_like(self.covered_pixels, dtype=torch.bool), False)
 
     @cached_property
-    def covered_pixels(self) -> Int64[Tensor, "N"]:
-        """Flat indices (into B*H*W, ascending) of the covered pixels."""
-        return (self.face.view(-1) >= 0).nonzero().squeeze(1)
+    def face(self) -> Int64[Tensor, "B H W"]:
+        """Index of the nearest triangle, -1 where there is none."""
+        return self.image(self.triangle, -1)
+
+    @cached_property
+    def depth(self) -> Float[Tensor, "B H W"]:
+        """Camera depth; +inf where there is none."""
+        return self.image(self.distance, torch.inf)
+
+    @cached_property
+    def barycentric(self) -> Float[Tensor, "B H W 3"]:
+        """The weights as an image; 0 where nothing is seen."""
+        return self.image(self.weights, 0)
+
+    def image(self, values: Shaped[Tensor, "N *C"], elsewhere: float | int | bool) -> Shaped[Tensor, "B H W *C"]:
+        """Values of the covered pixels as an image, `elsewhere` where nothing is seen; differentiable in the values."""
+        batch, height, width = self.shape
+        empty = values.new_full((batch * height * width, *values.shape[1:]), elsewhere)
+        return empty.index_copy(0, self.covered_pixels, values).view(*self.shape, *values.shape[1:])
+
+    def some(self, rows: Int64[Tensor, "M"]) -> "Fragments":
+        """The same of some of the covered pixels."""
+        kept = {name: getattr(self, name).index_select(0, rows) for name in ("covered_pixels", "triangle", "distance")}
+        return replace(self, **kept)
 
     def __len__(self) -> int:
-        return self.face.shape[0]
+        return self.shape[0]
 
 
 @dataclass(frozen=True)
@@ -145,13 +180,15 @@ def interpolate(attributes: Float[Tensor, "#B V C"], fragments: Fragments) -> Fl
 
     Differentiable with respect to `attributes`.
     """
-    pixel = fragments.covered_pixels
-    face = fragments.face.view(-1).index_select(0, pixel)
+    return fragments.image(values_at(attributes, fragments), 0)
+
+
+def values_at(attributes: Float[Tensor, "#B V C"], fragments: Fragments) -> Float[Tensor, "N C"]:
+    """Vertex attributes at the covered pixels (a batch of 1 serves all images); differentiable in `attributes`."""
     offset: Tensor | int = 0
     if attributes.shape[0] > 1:
-        image_size = fragments.face[0].numel()
-        offset = pixel.div(image_size, rounding_mode="floor") * attributes.shape[1]
-    rows = [column.index_select(0, face) + offset for column in fragments.faces.unbind(1)]
+        offset = fragments.samples * attributes.shape[1]
+    rows = [column.index_select(0, fragments.triangle) + offset for column in fragments.faces.unbind(1)]
     return _weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments)
 
 
@@ -160,18 +197,15 @@ def interpolate_corners(attributes: Float[Tensor, "F 3 C"], fragments: Fragments
 
     Differentiable with respect to `attributes`.
     """
-    face = fragments.face.view(-1).index_select(0, fragments.covered_pixels)
-    rows = [face * 3 + corner for corner in range(3)]
-    return _weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments)
+    rows = [fragments.triangle * 3 + corner for corner in range(3)]
+    return fragments.image(_weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments), 0)
 
 
 def _weigh(values: Tensor, rows: list[Tensor], fragments: Fragments) -> Tensor:
-    """Image of the barycentric means of `values` at the three corners (their rows) of each covered pixel."""
-    pixel = fragments.covered_pixels
-    weights = fragments.barycentric.view(-1, 3).index_select(0, pixel).to(values.dtype)
+    """Barycentric means of `values` at the three corners (their rows) of each covered pixel."""
+    weights = fragments.weights.to(values.dtype)
     terms = [values.index_select(0, rows[i]) * weights[:, i, None] for i in range(3)]
-    image = values.new_zeros(fragments.face.numel(), values.shape[1])
-    return image.index_copy(0, pixel, terms[0] + terms[1] + terms[2]).view(*fragments.face.shape, values.shape[1])
+    return terms[0] + terms[1] + terms[2]
 
 
 def _triangles(
@@ -302,22 +336,25 @@ def _unpack(key: Tensor) -> tuple[Tensor, Tensor]:
 def _fragments(
     key: Tensor, vertices_px: Tensor, faces: Tensor, height: int, width: int, perspective: bool
 ) -> Fragments:
-    """Unpack the z-buffer and find where in its triangle each covered pixel centre lies."""
+    """Unpack the z-buffer."""
     pixel = (key != _EMPTY).nonzero().squeeze(1)
-    nearest_depth, nearest_face = _unpack(key.index_select(0, pixel))
+    depth, face = _unpack(key.index_select(0, pixel))
+    shape = (len(vertices_px), height, width)
+    return Fragments(shape, pixel, face, depth.to(vertices_px.dtype), faces, vertices_px, perspective)
+
+
+@torch.no_grad()
+def _weights(fragments: Fragments) -> Tensor:
+    """Where in its triangle each covered pixel centre lies."""
+    _, height, width = fragments.shape
+    pixel, vertices_px = fragments.covered_pixels, fragments.vertices_px
     row = pixel.div(width, rounding_mode="floor")
     sample = row.div(height, rounding_mode="floor")
     x_px, y_px = pixel - row * width + 0.5, row - sample * height + 0.5
-
-    corners = [column.index_select(0, nearest_face) + sample * vertices_px.shape[1] for column in faces.unbind(1)]
+    first = sample * vertices_px.shape[1]
+    corners = [column.index_select(0, fragments.triangle) + first for column in fragments.faces.unbind(1)]
     x, y, z = ([plane.reshape(-1).index_select(0, i) for i in corners] for plane in vertices_px.unbind(-1))
-    weights = _barycentric([a - x_px for a in x], [a - y_px for a in y], z if perspective else None)
-
-    face = torch.full_like(key, -1).index_copy_(0, pixel, nearest_face)
-    depth = vertices_px.new_full(key.shape, torch.inf).index_copy_(0, pixel, nearest_depth.to(z[0].dtype))
-    barycentric = vertices_px.new_zeros(len(key), 3).index_copy_(0, pixel, weights)
-    shape = (vertices_px.shape[0], height, width)
-    return Fragments(face.view(shape), barycentric.view(*shape, 3), depth.view(shape), faces)
+    return _barycentric([a - x_px for a in x], [a - y_px for a in y], z if fragments.perspective else None)
 
 
 def _barycentric(x: list[Tensor], y: list[Tensor], z: list[Tensor] | None) -> Tensor:

@@ -59,11 +59,9 @@ class Corners:
 
 def corners_of(fragments: Fragments) -> Corners:
     """The triangles behind the covered pixels, in the order of `covered_pixels`."""
-    pixel = fragments.covered_pixels
-    sample = pixel.div(fragments.face[0].numel(), rounding_mode="floor")
-    face = fragments.face.view(-1).index_select(0, pixel)
-    weight = fragments.barycentric.view(-1, 3).index_select(0, pixel)
-    return Corners(sample, fragments.faces.index_select(0, face).mT.contiguous(), weight.mT.contiguous(), face)
+    face = fragments.triangle
+    corners = fragments.faces.index_select(0, face).mT.contiguous()
+    return Corners(fragments.samples, corners, fragments.weights.mT.contiguous(), face)
 
 
 def crevices(fragments: Fragments, metre_px: Float[Tensor, "B"]) -> Float[Tensor, "B H W"]:
