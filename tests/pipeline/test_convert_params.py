@@ -132,6 +132,10 @@ def test_what_cannot_be_converted(person, body, tmp_path):
     motion = motion_from_expose(person)
     with pytest.raises(MotionFileError, match="no camera or no person box"):
         expose_from_motion(type(motion)(**{**vars(motion), "extras": {}}), body, "tea")
+    for size in (torch.tensor([0.0, 480.0]), torch.tensor([640.0, torch.nan])):
+        with pytest.raises(MotionFileError, match="expected positive numbers"):
+            odd = {**vars(motion), "extras": motion.extras | {"photo_size_px": size}}
+            expose_from_motion(type(motion)(**odd), body, "tea")
     (tmp_path / "text.npz").write_text("no archive")
     for name in ("text.npz", "none.npz"):
         with pytest.raises(ExposeFileError, match=r"damaged|does not exist"):

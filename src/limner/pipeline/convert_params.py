@@ -136,6 +136,13 @@ def expose_from_motion(motion: Motion, body_model: BodyModel, name: str) -> Expo
     else:
         row = extras["body_square_px"][:1]
         crop = Squares(row[:, :2], row[:, 2], torch.zeros(1))
+    # what a camera and a crop divide by
+    lengths = torch.cat([extras["photo_size_px"].flatten(), camera.focal_px, crop.size_px])
+    if not bool((torch.isfinite(lengths) & (lengths > 0)).all()) or round(width) < 1:
+        raise MotionFileError(
+            f"{name}: photo size, focal length and box are {[round(x, 3) for x in lengths.tolist()]}, expected "
+            "positive numbers. Estimate the photo again."
+        )
     weak: WeakCamera = weak_from_translation(motion.transl[:1], crop, camera)
     return ExposePerson(
         name=name,
