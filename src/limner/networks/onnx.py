@@ -26,7 +26,7 @@ from limner.threads import usable_threads
 Engine = Literal["onnx", "torch"]
 """What runs the networks: ONNX Runtime (the default on a CPU), or torch (the reference; to train, and on GPUs)."""
 
-CURE = "Install it with `pip install limner[onnx]`, or use the torch runtime."
+CURE = "Install `pip install limner[onnx]`, or use the torch runtime."
 
 
 class _Pooled(nn.Module):
@@ -145,7 +145,10 @@ def _session(model: bytes | Path, weights: dict[str, Tensor] | None = None) -> A
     try:
         import onnxruntime
     except ImportError as error:
-        raise WeightsError(f"the onnx runtime was asked for, but the package onnxruntime is missing. {CURE}") from error
+        raise WeightsError(
+            "the onnx runtime was asked for, but the package onnxruntime is missing. Install limner "
+            "again: it brings it."
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(usable_threads(), torch.get_num_threads())
     options.inter_op_num_threads = 1
