@@ -1,149 +1,100 @@
-"""How many threads does torch get here, and do they sleep while they wait? Decided once, at `import limner`.
+"""Threads of this process: how many it may use, and that they sleep while they wait.
 
-torch's OpenMP spins at the end of every parallel loop until the last thread is there. Where other work has the cores,
-that thread is late: a photo takes seconds instead of 0.3, nearly all of it spinning. Waiting threads that sleep cost
-nothing on a quiet machine. OpenMP reads its settings when it is loaded, so they have to stand in the environment before
-torch is imported; where torch was there first, `_calm` does what can still be done.
-
-Which OpenMP torch's wheels bring, and what it heeds: Linux GNU's libgomp (OMP_WAIT_POLICY), macOS LLVM's libomp and
-Windows Intel's libiomp5md (KMP_BLOCKTIME, milliseconds). What the user has set is left as it is.
+OpenMP's threads, which torch uses, turn round and round while they wait for each other. On a machine that is busy with
+other work the one they wait for does not run, and a photo takes a hundred times as long. They are told to sleep instead
+(OMP_WAIT_POLICY for GNU's OpenMP in torch on Linux, KMP_BLOCKTIME for LLVM's and Intel's on macOS and Windows). That is
+read when torch is loaded, so `import limner` says it; what the user has set stands.
 """
 
-import ctypes
 import math
 import os
 import sys
-import threading
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
-"""Who set one of these has decided how threads wait."""
-COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
-"""Who set one of these has decided how many threads there are."""
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 
 
-def settle() -> None:
-    """Make torch's threads sleep while they wait, and no more of them than this process may use.
+def prepare(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Say how OpenMP's threads wait, and how many there are where a container allows fewer than it shows; before torch.
 
-    Before torch is imported this only sets environment variables (which child processes inherit).
+    Does nothing to variables that are set, and nothing where torch has been loaded already.
     """
-    decided = _waiting_is_decided(os.environ)
-    prepare(os.environ, allowed_processors(), quota())
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "get_num_threads"):  # without it: torch is just being imported
-        _limit(torch)
-        if not decided:
-            _calm(torch)
+    if "torch" in sys.modules:
+        return
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    environment.setdefault("KMP_BLOCKTIME", "0")
+    quota = quota_cores()
+    if quota is not None and quota < visible_cores():
+        environment.setdefault("OMP_NUM_THREADS", str(quota))
 
 
-def prepare(environment: MutableMapping[str, str], processors: int, limit: float | None) -> None:
-    """Set what OpenMP reads when it is loaded, except what the user has set.
-
-    limit: processors' worth of time that a container grants, see `quota`. torch itself counts `processors`, but knows
-    of no quota.
-    """
-    if not _waiting_is_decided(environment):
-        environment["OMP_WAIT_POLICY"] = "PASSIVE"
-        environment["KMP_BLOCKTIME"] = "0"
-    if limit is not None and threads_for(processors, limit) < processors and not _count_is_decided(environment):
-        environment["OMP_NUM_THREADS"] = str(threads_for(processors, limit))
+def usable_threads(environment: MutableMapping[str, str] = os.environ) -> int:
+    """So many threads are worth having: cores of the affinity, at most the container's quota and OMP_NUM_THREADS."""
+    count = visible_cores()
+    quota = quota_cores()
+    if quota is not None:
+        count = min(count, quota)
+    asked = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, min(count, int(asked)) if asked.isdecimal() and int(asked) > 0 else count)
 
 
-def threads_for(processors: int, limit: float | None) -> int:
-    """Threads that can run at once: one a processor, and no more than a container's quota rounded up; at least 1."""
-    return max(1, processors if limit is None else min(processors, math.ceil(limit)))
-
-
-def allowed_processors() -> int:
-    """Processors this process may run on: its affinity, where the system has one."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+def visible_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
 
 
-def quota(root: Path = Path("/")) -> float | None:
-    """Processors' worth of time that this process's control groups grant; None without a limit.
+def quota_cores(root: Path = CGROUPS, own: Path = OWN_CGROUP) -> int | None:
+    """Cores that the container's processor time is worth, at least 1; None where it is not limited.
 
-    The least along the group's path counts: version 2 (cpu.max) and 1 (cpu.cfs_quota_us). root: where /proc and /sys
-    are.
+    Reads cpu.max of the process's cgroup and those above it (cgroup v2), or cpu.cfs_quota_us (v1).
     """
+    shares = [_share(folder) for folder in _cgroup_folders(root, own)]
+    limits = [share for share in shares if share is not None]
+    return max(1, math.ceil(min(limits))) if limits else None
+
+
+def _cgroup_folders(root: Path, own: Path) -> Iterator[Path]:
     try:
-        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None  # not Linux, or nothing may be read
-    limits: list[float] = []
-    for line in groups:
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if controllers == "":
-            mounts = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
-        elif "cpu" in controllers.split(","):
-            mounts = [root / "sys/fs/cgroup" / name for name in dict.fromkeys(("cpu", controllers))]
-        else:
-            continue
-        parts = [part for part in path.split("/") if part not in ("", "..")]
-        for mount in mounts:
-            folders = [mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
-            limits += [limit for folder in folders if (limit := _limit_of(folder)) is not None]
-    return min(limits, default=None)
-
-
-def _limit_of(group: Path) -> float | None:
-    """The quota of one control group."""
-    try:
-        if (group / "cpu.max").exists():
-            granted, period = (group / "cpu.max").read_text(encoding="utf-8").split()[:2]
-        else:
-            granted = (group / "cpu.cfs_quota_us").read_text(encoding="utf-8")
-            period = (group / "cpu.cfs_period_us").read_text(encoding="utf-8")
-        limit = float(granted) / float(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None  # "max", or no such file
-    return limit if limit > 0 else None  # version 1 writes -1 for no limit
-
-
-def _waiting_is_decided(environment: MutableMapping[str, str]) -> bool:
-    return any(name in environment for name in WAITING)
-
-
-def _count_is_decided(environment: MutableMapping[str, str]) -> bool:
-    return any(name in environment for name in COUNTS)
-
-
-def _limit(torch: Any) -> None:
-    """A quota's number of threads for a torch that is loaded with its own default: processors, or cores of two."""
-    processors = allowed_processors()
-    wanted = threads_for(processors, quota())
-    count = torch.get_num_threads()
-    if count > wanted and count in (processors, processors // 2) and not _count_is_decided(os.environ):
-        torch.set_num_threads(wanted)
-
-
-def _calm(torch: Any) -> None:
-    """Let an OpenMP that is already loaded wait with less spinning, as far as it can be told."""
-    library = Path(torch.__file__).parent / "lib"
-    for name in ("libomp.dylib", "libiomp5md.dll"):
-        if (library / name).exists():
-            try:
-                ctypes.CDLL(str(library / name)).kmp_set_blocktime(0)
-            except (AttributeError, OSError):
-                pass
-            return
-    try:
-        gomp = ctypes.CDLL(torch._C.__file__)
-        start, nothing = gomp.GOMP_parallel, gomp.omp_get_thread_num
-    except (AttributeError, OSError, TypeError):
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:  # no such thing on this system
         return
-    # libgomp has no call for it. But it spins 300 times less as soon as it has more threads than there are
-    # processors: a team that sleeps for ever makes it so. Teams belong to the thread that started them.
-    size = max(2, allowed_processors() - torch.get_num_threads() + 2)
-    started = threading.Event()
+    for line in lines:
+        _, controllers, name = (line.split(":", 2) + ["", ""])[:3]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / controllers if controllers else root
+        inside = base / name.lstrip("/")
+        # in a container the path may be the host's: then only the root is there
+        yield from (folder for folder in (inside, *inside.parents) if folder == base or base in folder.parents)
 
-    def hold() -> None:
-        start(ctypes.cast(nothing, ctypes.c_void_p), None, ctypes.c_uint(size), ctypes.c_uint(0))
-        started.set()
-        threading.Event().wait()
 
-    threading.Thread(target=hold, name="limner-calm", daemon=True).start()
-    started.wait()
+def _share(folder: Path) -> float | None:
+    """Cores that one cgroup's quota is worth; None where it has none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()[:2]
+        else:
+            quota, period = (
+                (folder / f"cpu.cfs_{name}_us").read_text(encoding="utf-8").strip() for name in ("quota", "period")
+            )
+        return int(quota) / int(period) if quota not in ("max", "-1") else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """torch works with one thread meanwhile: in many small operations others bring nothing, and each waits for all."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
