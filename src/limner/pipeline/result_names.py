@@ -25,17 +25,23 @@ def result_names(photos: Sequence[Path], below: Sequence[Path] | None = None) ->
     taken. `below`: of each photo a folder that its own is put into; names are paths with slashes then.
     """
     folders = [[safe_name(part) for part in path.parts] for path in below or [Path()] * len(photos)]
-    stems = ["/".join([*parts, safe_name(photo.stem)]) for parts, photo in zip(folders, photos, strict=True)]
+    named = [_stem_and_ending(photo.name) for photo in photos]
+    stems = ["/".join([*parts, safe_name(stem)]) for parts, (stem, _) in zip(folders, named, strict=True)]
     shared = Counter(map(_folded, stems))
     taken = {_folded("/".join(parts[:depth])) for parts in folders for depth in range(1, len(parts) + 1)}
     plain = [shared[_folded(stem)] == 1 and _folded(stem) not in taken for stem in stems]
     taken |= {_folded(stem) for stem, alone in zip(stems, plain, strict=True) if alone}
     names = []
-    for photo, stem, alone in zip(photos, stems, plain, strict=True):
-        ending = safe_name(photo.suffix[:MOST_OF_ENDING], "file")
-        names.append(stem if alone else _free(f"{stem}_{ending}", taken))
+    for (_, ending), stem, alone in zip(named, stems, plain, strict=True):
+        names.append(stem if alone else _free(f"{stem}_{safe_name(ending[:MOST_OF_ENDING], 'file')}", taken))
         taken.add(_folded(names[-1]))
     return names
+
+
+def _stem_and_ending(name: str) -> tuple[str, str]:
+    """What is before and after the last dot (Python's own idea of it, of names that begin with dots, has changed)."""
+    stem, dot, ending = name.rpartition(".")
+    return (stem, ending) if dot else (name, "")
 
 
 def safe_name(name: str, empty: str = "photo") -> str:
