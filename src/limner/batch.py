@@ -138,7 +138,7 @@ def estimate_photos(
         "formats": sorted(formats),
     }
     run = _Run(estimator, where, focal_px, Writer(out, estimator.body_model, formats), facts, resume)
-    size = max(1, batch) if isinstance(estimator, OfficialEstimator) else 1
+    size = max(1, batch)
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -146,19 +146,12 @@ def estimate_photos(
         for done in run.all(list(zip(found.photos, names, strict=True)), size):
             progress.advance(task, done)
     console.print(_table(run.outcomes, found))
-    for remark in (*found.remarks(), *_batch_remark(batch, estimator)):
-        console.print(Text(remark), soft_wrap=True)
-    if isinstance(estimator, Estimator) and estimator.converter is not None:
-        console.print(Text(estimator.converter.note), soft_wrap=True)
+    for remark in (*found.remarks(), estimator.note):
+        if remark:
+            console.print(Text(remark), soft_wrap=True)
     if any(outcome.folder for outcome in run.outcomes):
         console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
     return 1 if any(outcome.folder is None for outcome in run.outcomes) else 0
-
-
-def _batch_remark(batch: int, estimator: Estimator | OfficialEstimator) -> list[str]:
-    if batch <= 1 or isinstance(estimator, OfficialEstimator):
-        return []
-    return [f"--batch {batch} had no effect: limner's own networks take one photo at a time, with all its people."]
 
 
 def _given_boxes(box: tuple[float, ...]) -> Tensor | None:
@@ -275,10 +268,9 @@ class _Run:
         return Job(file, name, photo, boxes, made_of(file, self._options(self.where(file))))
 
     def _people(self, jobs: list[Job]) -> list[People]:
-        """The official network takes several photos at once; limner's own takes the people of one photo together."""
-        if isinstance(self.estimator, OfficialEstimator) and jobs:
-            return self.estimator.together([job.photo for job in jobs], [job.boxes for job in jobs], self.focal_px)
-        return [self.estimator(job.photo, job.boxes, self.focal_px) for job in jobs]
+        if not jobs:
+            return []
+        return self.estimator.together([job.photo for job in jobs], [job.boxes for job in jobs], self.focal_px)
 
 
 def _boxes_about(people: Sequence[PersonKeypoints]) -> Tensor:

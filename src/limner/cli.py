@@ -50,7 +50,7 @@ def estimate(
         refine: move the bodies onto the networks' own 2D points at the end (limner's networks only).
         boxes: JSON file of person boxes by photo, instead of the detector: see docs/official.md.
         format: limner (one folder a photo), expose (the official demo's files, one folder a person), or both.
-        batch: photos that go through the official network together; no effect with limner's own.
+        batch: photos that go through the networks together.
         expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
         runtime: official weights: what runs the networks; onnx needs the extra of that name.
         part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more

@@ -1,5 +1,6 @@
 """Photo in, people out: the whole product, top to bottom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -12,6 +13,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
 from limner.geometry.camera import Camera, check_focal, photo_camera
+from limner.io.image import Photo
 from limner.io.photo_input import P, PhotoLike, as_photo
 from limner.networks.face_net import FaceNet
 from limner.networks.hand_net import HandNet
@@ -128,8 +130,22 @@ class Estimator:
         if isinstance(photo, list | tuple):
             return [self(one, own, focal_px) for one, own in zip(photo, boxes_of_each(boxes, len(photo)), strict=True)]
         check_focal(focal_px)
-        photo = as_photo(photo)
-        boxes = None if boxes is None else as_boxes(boxes)
+        return self.together([as_photo(photo)], [None if boxes is None else as_boxes(boxes)], focal_px)[0]
+
+    @one_torch_thread()
+    @torch.no_grad()
+    def together(
+        self, photos: Sequence[Photo], boxes: Sequence[Float[Tensor, "_ 4"] | None], focal_px: float | None = None
+    ) -> list[People]:
+        """The people of several photos, one People a photo; boxes and errors as for one photo."""
+        return [self._people_of(photo, own, focal_px) for photo, own in zip(photos, boxes, strict=True)]
+
+    @property
+    def note(self) -> str:
+        """What a user should know of all results; mostly nothing."""
+        return "" if self.converter is None else self.converter.note
+
+    def _people_of(self, photo: Photo, boxes: Tensor | None, focal_px: float | None) -> People:
         pixels = photo.pixels
         height, width = pixels.shape[-2:]
         boxes, scores, looks = self._where_is_everyone(pixels, boxes)

@@ -83,6 +83,9 @@ class OfficialEstimator:
         """The body model that the checkpoint was trained with."""
         return self.network.body_model
 
+    note = ""
+    """Nothing that a user should know of all results."""
+
     @property
     def cropping(self) -> Cropping:
         """How crops are cut in this mode."""
