@@ -30,26 +30,37 @@ class Rows:
 
     def __getitem__(self: R, index: Index) -> R:
         """Some of the rows; a whole number gives that one, still as a row."""
-        rows = rows_of(index, len(self))  # type: ignore[arg-type]
-        return _made(lambda value: value[rows], self)
+        return pick(self, rows_of(index, len(self)))  # type: ignore[arg-type]
 
     def to(self: R, *args: torch.device | torch.dtype | str) -> R:
         """The record's tensors moved or cast, as `Tensor.to`, those that rows share too."""
-        moved = _made(lambda value: value.to(*args), self)
+
+        def moved(value: Any) -> Any:
+            return value.to(*args)
+
         shared = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("shared")}  # type: ignore[arg-type]
-        return replace(moved, **{k: v.to(*args) for k, v in shared.items() if isinstance(v, Tensor)})  # type: ignore[type-var]
+        tensors = {name: moved(value) for name, value in shared.items() if isinstance(value, Tensor)}
+        return replace(_made(moved, self), **tensors)  # type: ignore[type-var]
 
 
 def _made(change: Callable[..., Tensor], *records: R) -> R:
     """The record that a function makes of the tensors of records of one kind; what rows share is the first's."""
     first: Any = records[0]
+    made: Any
     if isinstance(first, Rows):
-        return replace(first, **{name: _made(change, *(getattr(r, name) for r in records)) for name in first.rows()})
-    if isinstance(first, tuple):
-        return tuple(_made(change, *column) for column in zip(*records, strict=True))  # type: ignore[return-value]
-    if isinstance(first, dict):
-        return {name: _made(change, *(r[name] for r in records)) for name in first}  # type: ignore[index, return-value]
-    return change(*records)  # type: ignore[return-value]
+        made = replace(first, **{name: _made(change, *(getattr(r, name) for r in records)) for name in first.rows()})
+    elif isinstance(first, tuple):
+        made = tuple(_made(change, *column) for column in zip(*records, strict=True))
+    elif isinstance(first, dict):
+        made = {name: _made(change, *(r[name] for r in records)) for name in first}  # type: ignore[index]
+    else:
+        made = change(*records)
+    return made
+
+
+def pick(record: R, index: slice | Tensor) -> R:
+    """Some of the rows, as tensors are indexed."""
+    return _made(lambda value: value[index], record)
 
 
 def join(parts: Sequence[R]) -> R:

@@ -13,6 +13,7 @@ from limner.fit import terms
 from limner.fit.points import KeypointLayer, Posed
 from limner.fit.prior import MixturePrior, PosePriors, Residual
 from limner.fit.proximity import ProximityPrior
+from limner.fit.terms import Contact
 from limner.fit.unknowns import BODY_TURNS, HAND_TURNS, Unknowns
 from limner.optimise.points import Reprojected, SeenPoints
 from limner.optimise.solver import Linearised
@@ -48,7 +49,7 @@ class FitLook(Rows):
     posed: Posed
     seen: Reprojected
     terms: tuple[Term, ...]
-    contact: terms.Contact | None
+    contact: Contact | None
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class FitProblem(Rows):
             at = terms.near_depth(state.transl, self.near.transl, self.near.depth_stiffness)
             yield Term(at, unknowns.translation)
 
-    def _add_penetration(self, normal: Tensor, gradient: Tensor, posed: Posed, contact: terms.Contact) -> None:
+    def _add_penetration(self, normal: Tensor, gradient: Tensor, posed: Posed, contact: Contact) -> None:
         shape = terms.capsules()
         person, pair = (contact.depth > 0).nonzero(as_tuple=True)
         touched, row = person.unique(return_inverse=True)

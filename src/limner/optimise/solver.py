@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limner.records import Rows, choose, put
+from limner.records import Rows, choose, pick, put
 
 State = TypeVar("State", bound=Rows | Tensor)
 """Where the items are: a row an item."""
@@ -125,8 +125,8 @@ def damped_least_squares(problem: Problem[State, Look], start: State, options: S
             break
         if going < 0.8 * len(busy):  # dropping a few is dearer than keeping them
             ends, keep = put(ends, rows, (here, value)), busy.nonzero()[:, 0]
-            problem, here, look = problem[keep], here[keep], look[keep]
-            rows, value, damping, idle, busy = rows[keep], value[keep], damping[keep], idle[keep], busy[keep]
+            problem, here, look = problem[keep], pick(here, keep), pick(look, keep)
+            rows, value, damping, idle, busy = pick((rows, value, damping, idle, busy), keep)
     return Solution(*put(ends, rows, (here, value)))
 
 
