@@ -39,16 +39,20 @@ class Rows:
             return value.to(*args)
 
         shared = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("shared")}  # type: ignore[arg-type]
-        tensors = {name: moved(value) for name, value in shared.items() if isinstance(value, Tensor)}
+        tensors = {name: moved(value) for name, value in shared.items() if isinstance(value, Tensor | Rows)}
         return replace(_made(moved, self), **tensors)  # type: ignore[type-var]
 
 
 def _made(change: Callable[..., Tensor], *records: R) -> R:
-    """The record that a function makes of the tensors of records of one kind; what rows share is the first's."""
+    """The record that a function makes of the tensors of records of one kind, without those that some of them lack;
+    what rows share is the first's."""
     first: Any = records[0]
     made: Any
     if isinstance(first, Rows):
-        made = replace(first, **{name: _made(change, *(getattr(r, name) for r in records)) for name in first.rows()})
+        columns = {name: [getattr(record, name) for record in records] for name in first.rows()}
+        made = replace(
+            first, **{k: None if any(value is None for value in v) else _made(change, *v) for k, v in columns.items()}
+        )
     elif isinstance(first, tuple):
         made = tuple(_made(change, *column) for column in zip(*records, strict=True))
     elif isinstance(first, dict):
@@ -64,7 +68,11 @@ def pick(record: R, index: slice | Tensor) -> R:
 
 
 def join(parts: Sequence[R]) -> R:
-    """The rows of several records of one kind, one after the other; at least one record."""
+    """The rows of several records of one kind, one after the other; at least one record.
+
+    A field that some of them lack (None) is left out of the result; records without rows do not count.
+    """
+    parts = [part for part in parts if len(part)] or parts[:1]  # type: ignore[arg-type]
     return _made(lambda *values: torch.cat(values), *parts)
 
 
