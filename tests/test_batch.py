@@ -26,12 +26,12 @@ from limner.errors import (
     WeightsError,
 )
 from limner.estimator import Estimator
+from limner.expose.demo_file import read_demo_params
+from limner.expose.estimator import ExposeOptions
 from limner.geometry.camera import photo_camera
-from limner.io.expose_file import read_expose_params
 from limner.io.image import Photo
 from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
-from limner.official_estimator import ExposeOptions
 from limner.pipeline import results
 from limner.pipeline.people import People, nobody
 
@@ -263,7 +263,7 @@ def test_own_weights_in_the_demos_format(run: Run, tmp_path: Path):
     for name in names:
         folder = tmp_path / "out" / name
         assert written(folder) == {f"{name}_params.npz", f"{name}.ply", "hd_imgs.png", "hd_overlay.png"}
-        person = read_expose_params(folder / f"{name}_params.npz")
+        person = read_demo_params(folder / f"{name}_params.npz")
         assert person.name == name and person.photo_size_px == (512, 512)
         seen = person.camera.project((person.joints + person.transl.float())[None])
         assert (seen - person.crop.photo_from_unit(person.proj_joints[None])).abs().max() < 0.01

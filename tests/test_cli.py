@@ -8,7 +8,7 @@ import pytest
 
 from limner.cli import COMMANDS, main
 from limner.errors import PhotoError
-from limner.official_estimator import ExposeOptions
+from limner.expose.estimator import ExposeOptions
 
 HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
 HELP = f"""
@@ -78,7 +78,7 @@ def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
         (tmp_path / "out.safetensors").write_bytes(bytes(2_000_000))
         return tmp_path / "out.safetensors"
 
-    monkeypatch.setattr("limner.networks.official_load.convert_official", convert)
+    monkeypatch.setattr("limner.expose.load.convert_checkpoint", convert)
     assert ended_with(["weights", "convert", "model.ckpt", "out.safetensors", "--onnx"], monkeypatch) == 0
     assert seen == [(Path("model.ckpt"), Path("out.safetensors"), None, True)]
     assert "out.safetensors (2 MB): use it with --weights expose:" in capsys.readouterr().out

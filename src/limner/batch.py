@@ -18,14 +18,14 @@ from limner.body.model import BodyModel
 from limner.errors import BoxError, LimnerError, OutputError, shown
 from limner.estimator import Estimator
 from limner.evaluate.resume import stamp, weights_fingerprint
+from limner.expose.estimator import EXPOSE_DEFAULTS, ExposeOptions, OfficialEstimator, load_estimator
+from limner.expose.results import demo_folders, save_demo_results
 from limner.geometry.box import check_boxes
 from limner.geometry.camera import check_focal
 from limner.io.box_file import boxes_of, read_boxes
 from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PersonKeypoints, in_pixels, keypoints_of, person_box, read_keypoints, shared_stems
 from limner.io.photo_list import PhotoList, find_photos
-from limner.official_estimator import EXPOSE_DEFAULTS, ExposeOptions, OfficialEstimator, load_estimator
-from limner.pipeline.expose_results import demo_folders, save_expose_results
 from limner.pipeline.people import People
 from limner.pipeline.photo_note import counted, photo_note
 from limner.pipeline.result_names import result_names
@@ -173,7 +173,7 @@ class Writer:
         folder = self.out
         source = self.numbered(job.source)
         if "expose" in self.formats:
-            save_expose_results(people, job.photo, self.body_model, self.out, self.first)
+            save_demo_results(people, job.photo, self.body_model, self.out, self.first)
         if "limner" in self.formats:
             folder = save_results(people, job.photo, self.body_model, self.out / job.name, source, note)
         self.first += len(people)

@@ -72,7 +72,7 @@ def estimate(
     if side != "auto":
         raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
     from limner.batch import estimate_photos
-    from limner.official_estimator import ExposeOptions
+    from limner.expose.estimator import ExposeOptions
 
     expose = ExposeOptions(expose_mode, runtime)
     return estimate_photos(
@@ -251,9 +251,9 @@ def weights(
         body_model: your SMPLX_NEUTRAL.npz, where the checkpoint lacks something of the body model.
         onnx: also write the networks for `estimate --runtime onnx` (needs the extra `onnx`).
     """
-    from limner.networks.official_load import convert_official
+    from limner.expose.load import convert_checkpoint
 
-    written = convert_official(checkpoint, out, body_model, onnx)
+    written = convert_checkpoint(checkpoint, out, body_model, onnx)
     print(shown(f"{written.resolve()} ({written.stat().st_size / 1e6:.0f} MB): use it with --weights expose:{written}"))
     return 0
 
@@ -376,7 +376,7 @@ def params(
         body_model: the SMPL-X file that the parameters belong to, for the way to the demo's format.
         focal_px: put the person into a photo's camera of this focal length, for the way from the demo's format.
     """
-    from limner.pipeline.convert_params import convert_params
+    from limner.expose.convert_params import convert_params
 
     print(shown(f"{out}: {convert_params(path, out, body_model, focal_px)}"))
     return 0

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from limner.errors import BoxError, LimnerError, WeightsError, shown
 from limner.estimator import Estimator
+from limner.expose.estimator import PREFIX
 from limner.geometry.camera import check_focal
 from limner.io.image import read_photo
 from limner.io.photo_list import find_photos
-from limner.official_estimator import PREFIX
 from limner.pipeline.part_alone import PartAlone, Side
 from limner.pipeline.part_results import save_parts
 from limner.pipeline.result_names import result_names

@@ -27,8 +27,8 @@ from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
 from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
+from limner.expose.estimator import OfficialEstimator
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
-from limner.official_estimator import OfficialEstimator
 from tests.conftest import random_people
 from tests.data.sources.tiny_sets import (
     write_agora,
@@ -42,7 +42,7 @@ from tests.data.sources.tiny_sets import (
 )
 from tests.evaluate.benchmarks.test_scan_metrics import LANDMARKS, bowl
 from tests.evaluate.tiny_smplx import posed, write_smplx
-from tests.test_official_estimator import Standin
+from tests.expose.test_estimator import Standin
 
 G = np.random.default_rng(0)
 

@@ -39,9 +39,9 @@ from limner.evaluate.sheets import Tile, contact_sheet
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
 from limner.evaluate.tally import mean_of
 from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
+from limner.expose.estimator import PREFIX, load_estimator
 from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
-from limner.official_estimator import PREFIX, load_estimator
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
 SEED = 0

@@ -17,10 +17,10 @@ from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.agora import MATCHED_JOINTS
 from limner.evaluate.benchmarks.record import Case
+from limner.expose.estimator import OfficialEstimator
 from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop, photo_camera
 from limner.io.image import Photo, read_photo
-from limner.official_estimator import OfficialEstimator
 from limner.pipeline.parts_alone import hand_mesh, look_at_face_boxes, look_at_hand_boxes
 from limner.pipeline.people import People
 
