@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from limner.expose.fold import FusedConv, can_fuse, folded, fused
+from limner.expose.fold import FusedConv, can_fuse, folded, folded_regressor, fused
 from limner.networks.hrnet import Exchange
+from limner.networks.regressor import IterativeRegressor
 from limner.networks.resnet import ResNet
 
 
@@ -86,3 +87,12 @@ def test_exchange_unit_folds():
     with torch.no_grad():
         for a, b in zip(folded(unit)(list(maps)), unit(list(maps)), strict=True):
             assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_folded_regressor_is_the_same_function():
+    torch.manual_seed(0)
+    regressor = IterativeRegressor(20, torch.randn(9), (16, 12), "none").eval()
+    torch.nn.init.normal_(regressor.output.weight, std=0.2)
+    features = torch.randn(4, 20)
+    for affine, plain in zip(folded_regressor(regressor)(features), regressor(features), strict=True):
+        assert torch.allclose(affine, plain, atol=1e-5)

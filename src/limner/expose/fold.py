@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from limner.expose.pointwise import PointwiseConv, suits
 from limner.expose.winograd import Room, WinogradConv, kernel, tile_for
 from limner.networks.layers import FastConv
+from limner.networks.regressor import IterativeRegressor
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -82,6 +83,46 @@ def _merged(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         "bias": nn.Parameter(bias, requires_grad=False),
     }
     return twin
+
+
+def folded_regressor(regressor: IterativeRegressor) -> "IterativeRegressor | AffineRegressor":
+    """The same function of the features as one affine map a stage, started from the mean, for inference.
+
+    Worked out in float64. A regressor with activations is not affine and stays as it is.
+    """
+    if regressor.activation != "none":
+        return regressor
+    after = torch.eye(regressor.from_features.out_features, dtype=torch.float64)
+    bias = regressor.from_features.bias.detach().double()
+    for layer in (*regressor.hidden, regressor.output):
+        weight = layer.weight.detach().double()
+        after, bias = weight @ after, weight @ bias + layer.bias.detach().double()
+    by_features = after @ regressor.from_features.weight.detach().double()
+    step = torch.eye(len(regressor.mean), dtype=torch.float64) + after @ regressor.from_state.weight.detach().double()
+    weight, constant = torch.zeros_like(by_features), regressor.mean.double()
+    weights, biases = [], []
+    for _ in range(regressor.stages):
+        weight, constant = step @ weight + by_features, step @ constant + bias
+        weights.append(weight)
+        biases.append(constant)
+    return AffineRegressor(torch.stack(weights).to(regressor.mean), torch.stack(biases).to(regressor.mean))
+
+
+class AffineRegressor(nn.Module):
+    """A folded linear regressor: vector of stage s = weight[s] features + bias[s]."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Float[Tensor, "S P F"], bias: Float[Tensor, "S P"]):
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, features: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B P"], ...]:
+        """The vectors after every stage, the last one is the result."""
+        stages = nn.functional.linear(features, self.weight.flatten(0, 1), self.bias.flatten())
+        return stages.unflatten(-1, self.bias.shape).unbind(1)
 
 
 def can_fuse() -> bool:

@@ -15,13 +15,13 @@ from limner.body.assets import BodyAssets, check_assets, read_body_assets
 from limner.errors import WeightsError
 from limner.expose.body_assets import assets_from_arrays, assets_to_arrays, checkpoint_assets
 from limner.expose.checkpoint import CURE, Checkpoint, read_checkpoint
-from limner.expose.fold import folded, fused
+from limner.expose.fold import AffineRegressor, folded, folded_regressor, fused
 from limner.expose.network import LAYOUTS, CropNet, ExposeNetwork
 from limner.expose.onnx_backbone import OnnxBackbone, onnx_model
 from limner.io.atomic import atomic_write
 from limner.networks.hrnet import HRNet
 from limner.networks.layers import bare_layers, fill
-from limner.networks.regressor import AffineRegressor, IterativeRegressor
+from limner.networks.regressor import IterativeRegressor
 from limner.networks.resnet import ResNet
 from limner.reading.json_file import parsed_json
 from limner.reading.tensor_file import read_tensors
@@ -112,26 +112,23 @@ def build_network(checkpoint: Checkpoint, users: BodyAssets | None = None) -> Ex
 
 def folded_network(network: ExposeNetwork) -> ExposeNetwork:
     """The same function: batch norms folded into the convolutions, the body regressor into one matrix a stage."""
-    return _with_nets(network, lambda net: CropNet(folded(net.backbone), _folded_regressor(net), net.layout))
 
+    def fold(_: str, net: CropNet) -> CropNet:
+        assert isinstance(net.regressor, IterativeRegressor)
+        return CropNet(folded(net.backbone), folded_regressor(net.regressor), net.layout)
 
-def _folded_regressor(net: CropNet) -> IterativeRegressor | AffineRegressor:
-    regressor = net.regressor
-    if isinstance(regressor, IterativeRegressor) and regressor.activation == "none":
-        return regressor.folded()
-    return regressor
+    return _with_nets(network, fold)
 
 
 def fused_network(network: ExposeNetwork) -> ExposeNetwork:
     """A folded network with fast convolutions (see `fused`), for CPUs; the first photo takes a little longer."""
-    return _with_nets(network, lambda net: CropNet(fused(net.backbone), net.regressor, net.layout))
+    return _with_nets(network, lambda _, net: CropNet(fused(net.backbone), net.regressor, net.layout))
 
 
 def onnx_network(network: ExposeNetwork, file: Path) -> ExposeNetwork:
     """A folded network whose backbones run under ONNX Runtime; models beside the converted `file` are used, if any."""
 
-    def exchange(net: CropNet) -> CropNet:
-        name = next(name for name, candidate in _nets(network).items() if candidate is net)
+    def exchange(name: str, net: CropNet) -> CropNet:
         stored, size = _onnx_path(file, name), net.backbone.crop_size
         model = stored if stored.is_file() else onnx_model(net.backbone, size)
         return CropNet(OnnxBackbone(model, size, net.backbone.num_features), net.regressor, net.layout)
@@ -139,12 +136,12 @@ def onnx_network(network: ExposeNetwork, file: Path) -> ExposeNetwork:
     return _with_nets(network, exchange)
 
 
-def _with_nets(network: ExposeNetwork, change: Callable[[CropNet], CropNet]) -> ExposeNetwork:
-    """The same body model, other networks."""
+def _with_nets(network: ExposeNetwork, change: Callable[[str, CropNet], CropNet]) -> ExposeNetwork:
+    """The same body model, other networks: each made by `change` of its name and what it was."""
     twin = copy.copy(network)
     twin._modules = dict(network._modules)
-    for name in ("body_net", "hand_net", "head_net"):
-        twin._modules[name] = change(getattr(network, name)).eval()
+    for name, net in _nets(network).items():
+        twin._modules[f"{name}_net"] = change(name, net).eval()
     return twin
 
 

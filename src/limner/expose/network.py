@@ -21,13 +21,13 @@ from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import absolute_rotation
 from limner.expose.body_assets import keypoint_assets
 from limner.expose.crops import OFFICIAL_CROPS, Cropping
+from limner.expose.fold import AffineRegressor
 from limner.expose.onnx_backbone import OnnxBackbone
 from limner.geometry.box import Squares, bounds_of, check_boxes, squares_around
 from limner.geometry.camera import WeakCamera
 from limner.geometry.rotation import mirror_rotation, rotation_to_6d
 from limner.networks.hrnet import HRNet
 from limner.networks.regressor import (
-    AffineRegressor,
     IterativeRegressor,
     ParamLayout,
     body_layout,
