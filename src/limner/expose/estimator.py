@@ -90,7 +90,7 @@ class OfficialEstimator:
         """What a user should know of all results: how to get the compiled loops, where they are missing."""
         if find_spec("llvmlite") is not None:
             return ""
-        return "The official network takes a third less time with its compiled loops: pip install limner[expose]"
+        return "The official network takes a third less time with its compiled loops: pip install 'limner[expose]'"
 
     @property
     def cropping(self) -> Cropping:
