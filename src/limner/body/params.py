@@ -1,6 +1,6 @@
 """What describes one person: SMPL-X parameters as rotation matrices."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limner.body.skeleton import BODY_JOINTS, NUM_BODY, NUM_HAND, mirrored_name
 from limner.geometry.rotation import mirror_rotation
-from limner.index import Index, rows_of
+from limner.records import Rows
 
 POSE_FIELDS = (
     "global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose",
@@ -17,7 +17,7 @@ POSE_FIELDS = (
 
 
 @dataclass(frozen=True)
-class BodyParams:
+class BodyParams(Rows):
     """SMPL-X parameters of B people; rotations are matrices relative to the parent joint.
 
     `global_orient` turns the y-up body into camera axes (x right, y down, z forward); `transl` is metres in the camera.
@@ -34,21 +34,9 @@ class BodyParams:
     expression: Float[Tensor, "B E"]
     transl: Float[Tensor, "B 3"]
 
-    def __len__(self) -> int:
-        return len(self.betas)
-
-    def __getitem__(self, index: Index) -> "BodyParams":
-        """Some of the people; a whole number gives one person, as BodyParams of length 1."""
-        rows = rows_of(index, len(self))
-        return BodyParams(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
     def __repr__(self) -> str:
         sizes = f"{self.betas.shape[-1]} betas, {self.expression.shape[-1]} expression coefficients"
         return f"BodyParams({len(self)} {'person' if len(self) == 1 else 'people'}, {sizes})"
-
-    def to(self, *args: torch.device | torch.dtype | str) -> "BodyParams":
-        """All tensors moved or cast, as `Tensor.to`."""
-        return BodyParams(**{f.name: getattr(self, f.name).to(*args) for f in fields(self)})
 
     def full_pose(self) -> Float[Tensor, "B 55 3 3"]:
         """All joint rotations in SMPL-X order."""

@@ -56,7 +56,7 @@ def photo_camera(width: int, height: int, focal_px: float | None, count: int) ->
 
 
 @dataclass(frozen=True)
-class WeakCamera:
+class WeakCamera(Rows):
     """Weak perspective of square crops: unit = scale * (xy + translation), in [-1, 1] of the crop.
 
     scale "B" (per metre), translation "B 2" metres, added BEFORE scaling (ExPose's convention).
