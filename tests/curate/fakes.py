@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from limner.scale.engine import Engine
 from PIL import Image
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.curate.engine import Engine
 from limner.curate.records import Judged, Seen
 from limner.curate.run import curate
 from limner.curate.score import judge

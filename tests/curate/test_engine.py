@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from limner.scale.engine import EngineError, messages
 
-from limner.curate.engine import EngineError, messages
 from limner.curate.run import curate
 from limner.curate.work import Item, PhotoFailed, PhotoSeen, PhotosFitted, work
 from tests.curate.fakes import FakeWorker, MakeFake, photos
