@@ -1,0 +1,90 @@
+"""`limner estimate`: everybody in photos as meshes."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from limner.errors import LimnerError
+
+
+def estimate(
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    out: Path = Path("out"),
+    box: tuple[float, ...] = (),
+    keypoints: Path | None = None,
+    weights: str = "limner",
+    body_model: Path | None = None,
+    focal_px: float | None = None,
+    refine: bool = True,
+    boxes: Path | None = None,
+    format: tuple[Literal["limner", "expose"], ...] = ("limner",),
+    batch: int = 1,
+    expose_mode: Literal["official", "clean"] = "official",
+    runtime: Literal["torch", "onnx"] = "torch",
+    part: Literal["body", "hand", "face"] = "body",
+    side: Literal["auto", "left", "right"] = "auto",
+    recursive: bool = False,
+    resume: bool = False,
+) -> int:
+    """Estimate everybody in photos: body, hands and face as one mesh.
+
+    Exit codes: 0 all photos went through (also those in which nobody was found), 1 some photo failed (the table says
+    why), 2 nothing could start.
+
+    Args:
+        photos: photos, or folders of photos.
+        out: folder of the results, one folder a photo.
+        box: x0 y0 x1 y1 of a person in photo pixels (several: 8, 12, ... numbers) instead of the detector.
+        keypoints: keypoint file or folder of limner, OpenPose, COCO(-WholeBody), MMPose, AlphaPose, MediaPipe or
+            Ultralytics: people are where their points are.
+        weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors, and with or alone
+            movenet.safetensors (`limner train person`); or `expose:PATH` for the official ExPose network: its
+            model.ckpt, the folder of the download, or what `weights convert` wrote.
+        body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
+        focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
+        refine: move the bodies onto the networks' own 2D points at the end (limner's networks only).
+        boxes: JSON file of person boxes by photo, instead of the detector: see docs/official.md.
+        format: limner (one folder a photo), expose (the official demo's files, one folder a person), or both.
+        batch: photos that go through the networks together.
+        expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
+        runtime: official weights: what runs the networks; onnx needs the extra of that name.
+        part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more
+            (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side and
+            --recursive apply.
+        side: which hand it is, with `--part hand`; auto goes by its looks.
+        recursive: photos in folders below, too; their results lie in folders of the same names.
+        resume: keep results in `out` that are whole and of the same photo and options.
+    """
+    if part != "body":
+        from limner.part_photos import estimate_parts
+
+        others = (keypoints, body_model, boxes, format, batch, refine, expose_mode, runtime, resume)
+        if others != (None, None, None, ("limner",), 1, True, "official", "torch", False):
+            raise LimnerError(
+                f"with --part {part} only --out, --box, --weights, --focal-px, --side and --recursive apply."
+            )
+        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive)
+    if side != "auto":
+        raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
+    from limner.batch import estimate_photos
+    from limner.official_estimator import ExposeOptions
+
+    expose = ExposeOptions(expose_mode, runtime)
+    return estimate_photos(
+        photos,
+        out,
+        box,
+        keypoints,
+        weights,
+        body_model,
+        focal_px,
+        refine,
+        boxes,
+        format,
+        batch,
+        expose,
+        recursive=recursive,
+        resume=resume,
+    )
