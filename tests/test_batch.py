@@ -34,7 +34,9 @@ from limner.io.motion_file import read_params
 from limner.official_estimator import ExposeOptions
 from limner.pipeline import results
 from limner.pipeline.people import People, nobody
+from limner.scale.photos import How
 
+RESUME = How(resume=True)
 PHOTOS = Path(results.__file__).parents[1] / "assets" / "photos"
 Run = Callable[..., int]
 
@@ -246,7 +248,7 @@ def test_a_box_file_says_where_people_are(run: Run, tmp_path: Path, capsys):
         save(folder / name, np.full((40, 40, 3), 90, np.uint8))
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps({"photos/a.png": [[20, 2, 110, 126]], "b.png": [], "c.png": [[50, 50, 60, 60]]}))
-    assert run([folder], boxes=file, batch=3) == 1
+    assert run([folder], boxes=file, how=How(batch=3)) == 1
     shown = capsys.readouterr().out
     assert "no boxes for the photo 'd.png'" in shown and "lies outside the photo of 40 x 40 px" in shown
     (person,) = read_keypoints(tmp_path / "out" / "a" / "keypoints.json")["a"].people
@@ -308,9 +310,9 @@ def test_nothing_is_left_out_in_silence(finder: FindsNobody, tmp_path: Path, cap
     photos = grey_photos(tmp_path / "photos", "a.gif", "b.jfif", "c", "below/d.png")
     for name in ("film.mp4", "raw.NEF", "notes.txt", ".DS_Store"):
         (photos / name).write_bytes(b"nothing")
-    assert estimate_photos([photos], tmp_path / "out", batch=4) == 0
+    assert estimate_photos([photos], tmp_path / "out", how=How(batch=4)) == 0
     shown = capsys.readouterr().out
-    assert finder.looked == ["a.gif", "b.jfif", "c"] and "3 photos, 2 left out" in shown
+    assert finder.looked == ["a.gif", "b.jfif", "c"] and "3 photos, 0 people, 2 left out" in shown
     assert "ffmpeg -i film.mp4" in shown and "raw.NEF" in shown and "raw file" in shown
     assert "2 other files left out" in shown and "1 folder below left out" in shown
     assert "say where with --box" in shown
@@ -337,17 +339,17 @@ def test_a_run_goes_on_where_it_was(finder: FindsNobody, tmp_path: Path, capsys)
     shutil.rmtree(out / "d")
     finder.looked.clear()
     capsys.readouterr()
-    assert estimate_photos([photos], out, resume=True) == 1
+    assert estimate_photos([photos], out, how=RESUME) == 1
     assert finder.looked == ["b.png", "c.png", "d.png", "x"]
     shown = capsys.readouterr().out
-    assert "6 photos, 1 kept" in shown and "e.png is no image" in shown
+    assert "6 photos, 0 people, 1 kept, 1 failed" in shown and "e.png is no image" in shown
     finder.looked.clear()
-    assert estimate_photos([photos], out, resume=True) == 1 and finder.looked == []
-    assert estimate_photos([photos], out, resume=True, focal_px=900.0) == 1 and len(finder.looked) == 5
+    assert estimate_photos([photos], out, how=RESUME) == 1 and finder.looked == []
+    assert estimate_photos([photos], out, how=RESUME, focal_px=900.0) == 1 and len(finder.looked) == 5
     finder.looked.clear()
     assert estimate_photos([photos], out) == 1 and len(finder.looked) == 5  # only when asked for
     with pytest.raises(OutputError, match="--resume needs limner's own results"):
-        estimate_photos([photos], out, formats=("expose",), resume=True)
+        estimate_photos([photos], out, formats=("expose",), how=RESUME)
 
 
 def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
@@ -363,7 +365,7 @@ def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
         assert estimate_photos([photos], out) == 0
         (out / "a" / "result.json").write_text(content)
         finder.looked.clear()
-        assert estimate_photos([photos], out, resume=True) == 0 and finder.looked == ["a.png"]
+        assert estimate_photos([photos], out, how=RESUME) == 0 and finder.looked == ["a.png"]
 
 
 @pytest.mark.parametrize(
@@ -372,11 +374,11 @@ def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
 )
 def test_a_name_of_any_kind_is_one_photo(name: str, finder: FindsNobody, tmp_path: Path, capsys):
     photos = grey_photos(tmp_path / "photos", name, "a.png")
-    assert estimate_photos([photos], tmp_path / "out", resume=True) == 0
+    assert estimate_photos([photos], tmp_path / "out", how=RESUME) == 0
     assert len(finder.looked) == 2 and len(list((tmp_path / "out").iterdir())) == 2
     shown = capsys.readouterr().out
     assert not {"\x1b", "\x07"} & set(shown) and shown.encode()
-    assert estimate_photos([photos], tmp_path / "out", resume=True) == 0 and len(finder.looked) == 2
+    assert estimate_photos([photos], tmp_path / "out", how=RESUME) == 0 and len(finder.looked) == 2
 
 
 def test_leftovers_of_killed_runs_are_swept(finder: FindsNobody, tmp_path: Path):

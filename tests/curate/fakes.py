@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from limner.scale.engine import Engine
 from PIL import Image
 
 from limner.body.model import BodyModel
@@ -20,6 +19,7 @@ from limner.fit.records import FITTED, Fits, FitTargets
 from limner.geometry.box import bounds_of
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo
+from limner.scale.engine import Engine
 
 
 def standing(model: BodyModel, count: int, depth: float = 4.0) -> BodyParams:

@@ -27,6 +27,8 @@ def estimate(
     side: Literal["auto", "left", "right"] = "auto",
     recursive: bool = False,
     resume: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 0,
 ) -> int:
     """Estimate everybody in photos: body, hands and face as one mesh.
 
@@ -51,40 +53,32 @@ def estimate(
         expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
         runtime: official weights: what runs the networks; onnx needs the extra of that name.
         part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more
-            (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side and
-            --recursive apply.
+            (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side,
+            --recursive, --engine and --workers apply.
         side: which hand it is, with `--part hand`; auto goes by its looks.
         recursive: photos in folders below, too; their results lie in folders of the same names.
         resume: keep results in `out` that are whole and of the same photo and options.
+        engine: who works: processes of this machine (local), or those of a Ray cluster on many (ray).
+        workers: processes at once (default: one a core, of one thread; in this process where photos are few).
     """
+    from limner.scale.photos import How
+
+    how = How(batch, resume, engine, workers)
     if part != "body":
         from limner.part_photos import estimate_parts
 
         others = (keypoints, body_model, boxes, format, batch, refine, expose_mode, runtime, resume)
         if others != (None, None, None, ("limner",), 1, True, "official", "torch", False):
             raise LimnerError(
-                f"with --part {part} only --out, --box, --weights, --focal-px, --side and --recursive apply."
+                f"with --part {part} only --out, --box, --weights, --focal-px, --side, --recursive, --engine and "
+                "--workers apply."
             )
-        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive)
+        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive, how)
     if side != "auto":
         raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
     from limner.batch import estimate_photos
     from limner.official_estimator import ExposeOptions
 
     expose = ExposeOptions(expose_mode, runtime)
-    return estimate_photos(
-        photos,
-        out,
-        box,
-        keypoints,
-        weights,
-        body_model,
-        focal_px,
-        refine,
-        boxes,
-        format,
-        batch,
-        expose,
-        recursive=recursive,
-        resume=resume,
-    )
+    where = box, keypoints, weights, body_model, focal_px, refine, boxes
+    return estimate_photos(photos, out, *where, format, expose, recursive, how)

@@ -1,14 +1,14 @@
 """Blocks of work and who does them: this process, one process a core, or actors of a Ray cluster.
 
-Whoever does them, the blocks are the same, and so is what comes of each of their items; only the order in which it comes
-differs. The process that asks for the work holds a few blocks at a time and draws the next when somebody is free, so a
-list of any length is never in memory. A worker that is killed costs the item it worked on, not the run.
+Whoever does them, the blocks are the same, and so is what comes of each of their items; only the order in which it
+comes differs. The process that asks for the work holds a few blocks at a time and draws the next when somebody is free,
+so a list of any length is never in memory. A worker that is killed costs the item it worked on, not the run.
 """
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from limner.errors import LimnerError
 from limner.threads import usable_threads
@@ -27,6 +27,7 @@ class EngineError(LimnerError):
     """The engine asked for is not there, or does not start."""
 
 
+@runtime_checkable
 class Task(Protocol[Item, Message]):
     """What is done with blocks of items; it is sent to each process that works, so it can be pickled."""
 
@@ -45,14 +46,15 @@ class Task(Protocol[Item, Message]):
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker tells: it is ready; a LimnerError kept it from starting; a message of the block in hand, or its end;
-    or that the worker is dead, and why."""
+    """What a worker tells: it is ready; a LimnerError kept it from starting; a message of the block in hand, or its
+    end; or that the worker is dead, and why."""
 
     worker: int
     kind: Literal["ready", "refused", "message", "end", "died"]
     content: Any = None
 
 
+@runtime_checkable
 class Crew(Protocol):
     """Workers that can be hired, given blocks, and listened to; each does its blocks in the order given."""
 

@@ -1,11 +1,11 @@
-"""Estimates of many photos: each is read, estimated and written by one worker; one broken photo is its own error alone."""
+"""Estimates of many photos: each is read, estimated and written by one worker; a broken one is its own error alone."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 from torch import Tensor
@@ -28,6 +28,7 @@ Found = TypeVar("Found", bound=Sized)
 Shown = TypeVar("Shown", bound=Sized, contravariant=True)
 
 
+@runtime_checkable
 class Estimates(Protocol[Found]):
     """Finds whom it is made for in photos."""
 
@@ -46,6 +47,7 @@ class Estimates(Protocol[Found]):
         ...
 
 
+@runtime_checkable
 class Recipe(Protocol[Found]):
     """How an estimator is made, in each process that works: can be pickled."""
 
@@ -78,6 +80,7 @@ class Job:
     source: MadeOf
 
 
+@runtime_checkable
 class Writer(Protocol[Shown]):
     """Writes results into the folder `out`: can be pickled.
 
@@ -138,8 +141,8 @@ def run_photos(
     if writer.numbered:
         if how.engine != "local" or workers > 1:
             raise EngineError(
-                "people are numbered through all photos in the demo's files, so one process writes them: leave --engine "
-                "and --workers out, or --format expose."
+                "people are numbered through all photos in the demo's files, so one process writes them: leave out "
+                "--engine and --workers, or --format expose."
             )
         workers = 1
     sweep_results(writer.out, names)
@@ -192,7 +195,7 @@ class PhotoTask(Generic[Found]):
 
     def lost(self, item: Item, why: str) -> Outcome:
         """The process died."""
-        note = f"the process that worked on this photo {why}. Try it again alone; if memory is short, with fewer --workers."
+        note = f"the process that worked on this photo {why}. Try it again; if memory is short, with fewer --workers."
         return Outcome(item.number, 0, 0.0, note, failed=True)
 
 

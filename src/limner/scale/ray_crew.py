@@ -87,7 +87,7 @@ class _Actor:
 def _import_ray() -> Any:
     try:
         import ray
-        import ray.exceptions
+        import ray.exceptions  # noqa: F401
     except ImportError as error:
         raise EngineError(
             "--engine ray needs Ray, which is not installed. Install it with: pip install 'limner[ray]', or leave "
