@@ -87,6 +87,14 @@ def _share(folder: Path) -> float | None:
         return None
 
 
+def use_one_thread() -> None:
+    """This process computes with one thread from now on: it is one of many. Before anything heavy is loaded."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    import torch
+
+    torch.set_num_threads(1)  # where the user's script, which a new process reads again, has loaded it already
+
+
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """torch works with one thread meanwhile: in many small operations others bring nothing, and each waits for all."""

@@ -11,7 +11,6 @@ from PIL import Image
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.curate.engine import Engine
 from limner.curate.records import Judged, Seen
 from limner.curate.run import curate
 from limner.curate.score import judge
@@ -20,6 +19,7 @@ from limner.fit.records import FITTED, Fits, FitTargets
 from limner.geometry.box import bounds_of
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo
+from limner.scale.engine import Engine
 
 
 def standing(model: BodyModel, count: int, depth: float = 4.0) -> BodyParams:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from limner.curate.engine import EngineError, messages
 from limner.curate.run import curate
 from limner.curate.work import Item, PhotoFailed, PhotoSeen, PhotosFitted, work
+from limner.scale.engine import EngineError, messages
 from tests.curate.fakes import FakeWorker, MakeFake, photos
 from tests.curate.test_run import contents, unlike
 

@@ -114,10 +114,10 @@ def test_ehf_with_known_predictions(tmp_path: Path, ehf_set: Path):
 
 def test_ehf_with_the_official_network(tmp_path: Path, ehf_set: Path, monkeypatch: pytest.MonkeyPatch):
     def load(weights: str, body_model: Path | None) -> OfficialEstimator:
-        assert weights == "expose:model.ckpt"
+        assert weights == "model.ckpt"
         return OfficialEstimator(Standin(BodyModel.load(ehf_set / "models/SMPLX_NEUTRAL.npz", 10, 10)))
 
-    monkeypatch.setattr(benchmark_run, "load_estimator", load)
+    monkeypatch.setattr(OfficialEstimator, "load", load)
     assert evaluate_benchmark("ehf", ehf_set, tmp_path / "out", "expose:model.ckpt") == 0
     table = read_table(tmp_path / "out")
     assert all(1 < table[f"{metric}, mm"] < 5000 for metric in ("PA-V2V all", "MPJPE-14"))  # people of chance

@@ -69,7 +69,7 @@ def results(download, parity, tmp_path_factory) -> Path:
     """What the command line makes of the four photos, in both formats, as one batch."""
     out = tmp_path_factory.mktemp("results")
     where = ["--boxes", parity / "boxes.json", "--body-model", download / "SMPLX_NEUTRAL.npz"]
-    limner("estimate", parity / "images_1", *where, "--weights", f"expose:{download}",
+    limner("expose", parity / "images_1", *where, "--weights", download,
            "--format", "expose", "limner", "--batch", 4, "--out", out)  # fmt: skip
     return out
 
@@ -104,8 +104,8 @@ def test_numbers_of_the_original(results, golden):
 def test_converted_weights_and_single_photos_give_the_same(download, parity, golden, tmp_path):
     converted = tmp_path / "expose.safetensors"
     limner("weights", "convert", download / "checkpoints/model.ckpt", converted)
-    where = ["--boxes", parity / "boxes.json", "--weights", f"expose:{converted}", "--format", "expose"]
-    limner("estimate", parity / "images_1/image_0.png", *where, "--out", tmp_path / "out")
+    where = ["--boxes", parity / "boxes.json", "--weights", converted, "--format", "expose"]
+    limner("expose", parity / "images_1/image_0.png", *where, "--out", tmp_path / "out")
     assert failures(tmp_path / "out", golden, range(1)) == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"image_0.png_000"}
     converted.unlink()

@@ -166,7 +166,7 @@ def read_demo_params(path: str | Path) -> DemoPerson:
     missing = sorted(needed - arrays.keys())
     if missing:
         raise DemoFileError(
-            f"{file} lacks {', '.join(missing)}: expected <name>_params.npz of the ExPose demo, or of `limner estimate "
+            f"{file} lacks {', '.join(missing)}: expected <name>_params.npz of the ExPose demo, or of `limner expose "
             "--format expose`. limner's own params.npz is read by limner.io.motion_file.read_params."
         )
     with told_as(DemoFileError, file, "Its arrays have unusual shapes or numbers. Write it again."):

@@ -1,7 +1,6 @@
 """Photos in, people out, by the official ExPose network: its own way number for number, or a cleaner one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
@@ -15,8 +14,7 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, NUM_BODY
-from limner.errors import PhotoError, WeightsError
-from limner.estimator import Estimator
+from limner.errors import PhotoError
 from limner.expose.crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.expose.load import load_network
 from limner.expose.network import DEMO_FOCAL_PX, ExposeNetwork, ExposePeople
@@ -37,19 +35,11 @@ from limner.pipeline.people import People, nobody
 from limner.records import join
 
 PREFIX = "expose:"
-"""`--weights expose:PATH` means the official checkpoint at PATH."""
+"""`limner evaluate --weights expose:PATH` means the official checkpoint at PATH."""
 Mode = Literal["official", "clean"]
 
 
-@dataclass(frozen=True)
-class ExposeOptions:
-    """How official weights run: see `OfficialEstimator` for `mode`, `load_network` for `runtime`."""
-
-    mode: Mode = "official"
-    runtime: Literal["torch", "onnx"] = "torch"
-
-
-EXPOSE_DEFAULTS = ExposeOptions()
+Runtime = Literal["torch", "onnx"]
 
 
 class OfficialEstimator:
@@ -73,7 +63,7 @@ class OfficialEstimator:
         checkpoint: str | Path,
         body_model: str | Path | None = None,
         mode: Mode = "official",
-        runtime: Literal["torch", "onnx"] = "torch",
+        runtime: Runtime = "torch",
     ) -> "OfficialEstimator":
         """From the official .ckpt, the folder of the official download, or a converted .safetensors.
 
@@ -219,25 +209,3 @@ class OfficialEstimator:
             face_trusted=always,
             coarse=coarse,
         )
-
-
-def load_estimator(
-    weights: str,
-    body_model: str | Path | None = None,
-    refined: bool = True,
-    expose: ExposeOptions = EXPOSE_DEFAULTS,
-) -> Estimator | OfficialEstimator:
-    """limner's own networks, or the official one for `expose:PATH`. Raises WeightsError and BodyModelError."""
-    if weights.startswith(PREFIX):
-        return OfficialEstimator.load(weights.removeprefix(PREFIX), body_model, expose.mode, expose.runtime)
-    if Path(weights).suffix in (".ckpt", ".safetensors"):
-        raise WeightsError(
-            f"--weights {weights} is a file, expected `limner` or a folder of weights. If it is an official ExPose "
-            f"checkpoint, or what `limner weights convert` made of one, give --weights {PREFIX}{weights}."
-        )
-    if expose != EXPOSE_DEFAULTS:
-        raise WeightsError(
-            f"--expose-mode and --runtime are for official weights, got --weights {weights}. Leave them out, or give "
-            f"--weights {PREFIX}PATH/TO/model.ckpt."
-        )
-    return Estimator.load(weights, body_model, refined)
