@@ -187,7 +187,7 @@ class Estimator:
         """
         frames = Frames(tuple(photo.pixels.to(self.device) for photo in photos))
         found = self.detect(frames, boxes)
-        cameras = join([photo_camera(p.width, p.height, focal_px or p.focal_px, 1).to(self.device) for p in photos])
+        cameras = join([photo_camera(p.width, p.height, focal_px or p.focal_px, 1, self.device) for p in photos])
         if len(found):
             coarse = self.flow.coarse(self.observe_bodies(frames, found), cameras[found.frame])
             parts = self.attend(frames, coarse, coarse.refined)
@@ -293,5 +293,5 @@ class Estimator:
         where = where_is_part(net, frames) if boxes is None else as_boxes(boxes).to(self.device)
         if boxes is not None:
             check_boxes(where, read.width, read.height)
-        camera = photo_camera(read.width, read.height, focal_px or read.focal_px, len(where))
-        return frames, where, camera.to(self.device)
+        focal = focal_px or read.focal_px
+        return frames, where, photo_camera(read.width, read.height, focal, len(where), self.device)

@@ -89,19 +89,26 @@ class BodyParams(Rows):
         return self.replace(body_pose=torch.cat([before, rotation[:, None], after], 1))
 
 
-def rest_params(count: int, num_betas: int, num_expression: int, dtype: torch.dtype = torch.float32) -> BodyParams:
+def rest_params(
+    count: int,
+    num_betas: int,
+    num_expression: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> BodyParams:
     """T-pose, mean shape, neutral face, standing upright in front of the camera at its origin."""
-    eye = torch.eye(3, dtype=dtype)
+    like = torch.zeros(0, dtype=dtype, device=device)
+    eye = torch.diag(like.new_tensor([1.0, 1.0, 1.0]))
     one = eye.expand(count, 3, 3)
     return BodyParams(
-        global_orient=torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype)).expand(count, 3, 3),
+        global_orient=torch.diag(like.new_tensor([1.0, -1.0, -1.0])).expand(count, 3, 3),
         body_pose=eye.expand(count, NUM_BODY, 3, 3),
         jaw_pose=one,
         leye_pose=one,
         reye_pose=one,
         left_hand_pose=eye.expand(count, NUM_HAND, 3, 3),
         right_hand_pose=eye.expand(count, NUM_HAND, 3, 3),
-        betas=torch.zeros(count, num_betas, dtype=dtype),
-        expression=torch.zeros(count, num_expression, dtype=dtype),
-        transl=torch.zeros(count, 3, dtype=dtype),
+        betas=like.new_zeros(count, num_betas),
+        expression=like.new_zeros(count, num_expression),
+        transl=like.new_zeros(count, 3),
     )

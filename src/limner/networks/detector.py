@@ -214,19 +214,19 @@ def search(movenet: nn.Module, frames: Frames, which: Sequence[int], size: int, 
 
     which: numbers of the frames. Those that MoveNet sees in one size go through it together.
     """
+    device = frames.size_px.device
     alike: dict[tuple[int, int, int], list[tuple[int, Squares]]] = {}
     for number in which:
         height, width = frames.pixels[number].shape[1:]
-        tiles = square_tiles(width, height)
+        tiles = square_tiles(width, height, device)
         side = float(tiles.size_px[0])
         own = min(size, GRANULE * math.ceil(2 * side / GRANULE))
         # below or beside the frame a square is black: not shown to the network
         shown_y, shown_x = (GRANULE * math.ceil(min(length * own / side, own) / GRANULE) for length in (height, width))
         alike.setdefault((own, shown_y, shown_x), []).append((number, tiles))
-    device = frames.size_px.device
     found = [nowhere(device)]
     for (own, shown_y, shown_x), some in alike.items():
-        tiles = join([squares for _, squares in some]).to(device)
+        tiles = join([squares for _, squares in some])
         frame = torch.tensor([number for number, squares in some for _ in range(len(squares))], device=device)
         maps = movenet(frames.crop(frame, tiles, own).pixels[:, :, :shown_y, :shown_x])
         for i in range(len(tiles)):
@@ -276,7 +276,7 @@ def stretched(boxes: Float[Tensor, "N 4"], pose: PoseObservations, least_heat: f
     return torch.cat([torch.minimum(boxes[:, :2], low), torch.maximum(boxes[:, 2:], high)], -1)
 
 
-def square_tiles(width: int, height: int, overlap: float = 0.3) -> Squares:
+def square_tiles(width: int, height: int, device: torch.device | None = None, overlap: float = 0.3) -> Squares:
     """Squares from the top left corner that cover the photo: one, or several that overlap in photos longer than 2:1.
 
     In strips that would need more than MOST_TILES of them they are larger: who is small there is not found.
@@ -285,8 +285,8 @@ def square_tiles(width: int, height: int, overlap: float = 0.3) -> Squares:
     least = longer / (1 + (MOST_TILES - 1) * (1 - overlap))
     side = float(min(longer, max(2 * min(width, height), least)))
     xs, ys = (_tile_starts(length, side, overlap) for length in (width, height))
-    centers = torch.tensor([(x + side / 2, y + side / 2) for y in ys for x in xs])
-    return Squares(centers, torch.full((len(centers),), side), torch.zeros(len(centers)))
+    centers = torch.tensor([(x + side / 2, y + side / 2) for y in ys for x in xs], device=device)
+    return Squares(centers, torch.full_like(centers[:, 0], side), torch.zeros_like(centers[:, 0]))
 
 
 def _tile_starts(length: int, side: float, overlap: float) -> list[float]:

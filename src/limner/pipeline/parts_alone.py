@@ -99,7 +99,7 @@ def where_is_part(net: PartNet[Any], frames: Frames) -> Float[Tensor, "1 4"]:
     """
     height, width = frames.pixels[0].shape[-2:]
     whole = torch.tensor([[0.0, 0.0, width, height]], device=frames.size_px.device)
-    boxes = torch.cat([whole, *(_windows(width, height, share).to(whole) for share in WINDOW_SHARES)])
+    boxes = torch.cat([whole, *(_windows(width, height, share, whole) for share in WINDOW_SHARES)])
     squares = squares_around(boxes, FIRST_MARGIN)
     focus = hand_squares if net.part == "hand" else face_squares
     for quarter in range(4):
@@ -124,18 +124,19 @@ def _same_place(squares: Squares) -> Bool[Tensor, "N N"]:
     return near & (ratio < SAME_RATIO) & (ratio > 1 / SAME_RATIO)
 
 
-def _windows(width: int, height: int, share: float) -> Float[Tensor, "N 4"]:
+def _windows(width: int, height: int, share: float, like: Tensor) -> Float[Tensor, "N 4"]:
     """Boxes whose first look is a window of that share of the photo's shorter side, overlapping by half."""
     side = share * min(width, height)
-    x, y = (_middles(full, side) for full in (width, height))
+    x, y = (_middles(full, side, like) for full in (width, height))
     middle = torch.cartesian_prod(x, y)
     half = side / 2 / FIRST_MARGIN
     return torch.cat([middle - half, middle + half], 1)
 
 
-def _middles(full: int, side: float) -> Float[Tensor, "n"]:
+def _middles(full: int, side: float, like: Tensor) -> Float[Tensor, "n"]:
     """Where the middles of windows along one side of the photo are."""
-    return torch.linspace(side / 2, full - side / 2, max(1, round((full - side) / (side / 2)) + 1))
+    count = max(1, round((full - side) / (side / 2)) + 1)
+    return torch.linspace(side / 2, full - side / 2, count, device=like.device)
 
 
 def which_are_left(

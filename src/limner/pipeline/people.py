@@ -239,8 +239,8 @@ def nobody(model: BodyModel, camera: Camera) -> People:
     params = model.rest(0)
     mesh = model(params)
     keypoints = model.keypoints144(mesh, params)
-    square = Squares(torch.zeros(0, 2), torch.zeros(0), torch.zeros(0))
-    none = torch.zeros(0, dtype=torch.bool)
+    empty = camera.focal_px[:0]
+    square, none = Squares(empty.view(0, 2), empty, empty), empty.bool()
     return People(
         params=params,
         vertices=mesh.vertices,
@@ -250,8 +250,8 @@ def nobody(model: BodyModel, camera: Camera) -> People:
         keypoints_px=keypoints[..., :2],
         confidence=keypoints[..., 0],
         camera=camera,
-        boxes=torch.zeros(0, 4),
-        scores=torch.zeros(0),
+        boxes=empty.view(0, 4),
+        scores=empty,
         body_square=square,
         left_hand_square=square,
         right_hand_square=square,

@@ -55,7 +55,7 @@ def _eased(people: People) -> list[str]:
     if people.eased is None:
         return []
     kinds = {"arm": [name.endswith("arm") for name in LIMB_NAMES], "leg": [name.endswith("leg") for name in LIMB_NAMES]}
-    counts = {name: int(people.eased[:, torch.tensor(chosen)].sum()) for name, chosen in kinds.items()}
+    counts = {name: int(people.eased[:, chosen].sum()) for name, chosen in kinds.items()}
     limbs = [counted(count, name) for name, count in counts.items() if count]
     return [f"{' and '.join(limbs)} unseen, put at ease"] if limbs else []
 
