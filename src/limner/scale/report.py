@@ -119,9 +119,8 @@ class Report:
         """Print it all; the exit code: 0, or 1 if a photo failed."""
         console.print(self._table())
         if len(self._rows) < self.failed + self.noted:
-            console.print(
-                Text(f"{counted(self.failed, 'photo')} failed, {self.noted} with a note: the first are shown")
-            )
+            first = f"The first of {self.failed} that failed, and of {self.noted} with a note."
+            console.print(Text(first), soft_wrap=True)
         tell_left_out(console, self.found)
         for remark in self.remarks:
             console.print(Text(remark), soft_wrap=True)
