@@ -109,10 +109,11 @@ def test_a_long_run_tells_counts_and_the_first_of_those_who_failed(
     assert "6 photos, 0 people, 3 failed, 3 left out" in " ".join(shown.split())
     assert "bad1" in shown and "bad2" in shown and "bad3" not in shown and "b.png" in shown and "c.png" not in shown
     assert "The first of 3 that failed, and of 3 with a note." in shown and "film1" in shown and "film2" not in shown
-    lines = [json.loads(line) for line in (tmp_path / "out" / "outcomes.jsonl").read_text(encoding="utf-8").splitlines()]
+    outcomes = tmp_path / "out" / "outcomes.jsonl"
+    lines = [json.loads(line) for line in outcomes.read_text(encoding="utf-8").splitlines()]
     assert [line["folder"] for line in lines] == ["a", "b", None, None, None, "c"]
     assert lines[2] == {"photo": "bad1.png", "folder": None, "people": 0, "seconds": 0.0, "note": "this photo is bad"}
-    (tmp_path / "out" / "outcomes.jsonl").unlink()
-    (tmp_path / "out" / "outcomes.jsonl").mkdir()
+    outcomes.unlink()
+    outcomes.mkdir()
     with pytest.raises(OutputError, match="cannot write"):
         run(source, tmp_path / "out", tmp_path / "log", How())
