@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -31,6 +30,7 @@ from limner.pipeline.photo_note import counted, photo_note
 from limner.pipeline.result_names import result_names
 from limner.pipeline.result_record import MadeOf, ResultRecord, made_of, read_record
 from limner.pipeline.results import check_writable, save_results, sweep_results
+from limner.progress import progress_bar
 
 Format = Literal["limner", "expose"]
 
@@ -140,8 +140,7 @@ def estimate_photos(
     run = _Run(estimator, where, focal_px, Writer(out, estimator.body_model, formats), facts, resume)
     size = max(1, batch)
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("estimating", total=len(names))
         for done in run.all(list(zip(found.photos, names, strict=True)), size):
             progress.advance(task, done)

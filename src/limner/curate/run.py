@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +24,7 @@ from limner.fit.vposer import owned_priors
 from limner.io.keypoint_file import shared_stems
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.convert_body import BodyConverter
+from limner.progress import progress_bar
 from limner.reading.json_file import parsed_json
 from limner.reading.told import told_as, whole_file
 
@@ -82,7 +83,7 @@ def curate(
                 curated.retry_failed()
             todo = curated.unfinished()
             make = make_worker or settings
-            with _progress(console) as progress:
+            with progress_bar(console) as progress:
                 done = sum(curated.photo_counts().values()) - len(todo)
                 task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
                 for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
@@ -220,11 +221,6 @@ def _keep(curated: CuratedSet, message: Message, progress: Progress, task: TaskI
     elif isinstance(message, PhotosFitted):
         curated.save_fits(message.photos, message.judged)
         progress.advance(task, len(message.photos))
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _report(curated: CuratedSet, out: Path, console: Console, found: PhotoList, unnamed: Sequence[Path]) -> int:

@@ -19,7 +19,7 @@ from limner.io.atomic import atomic_write
 from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
 
-HARVEST = "Delete it, and make it again with `limner harvest`."
+HARVEST = "Delete it, and make it again with `limner render crops`."
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.data.evidence import Evidence
+from limner.data.held_out import read_evidence
 from limner.errors import LimnerError
 from limner.geometry.camera import camera_from_crop
 from limner.geometry.rotation import mirror_rotation
@@ -31,7 +32,6 @@ from limner.pipeline.parts import SIDES, face_start, hand_start, select
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
-from limner.train.stages import read_evidence
 
 SAME_PERSON_MM = 1.0
 HAND_POINTS = {side: list(indices_of(hand21(side))) for side in SIDES}

@@ -1,4 +1,4 @@
-"""Many people posed once and seen from many sides: posing is what simulating reports would spend its time on."""
+"""A pool of people posed once and seen from many sides: posing is what simulating reports would spend its time on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Onlookers:
+class PosedViews:
     """B people before a camera each: parameters, chosen points and the 144 keypoints in camera axes, metres."""
 
     params: BodyParams
@@ -27,7 +27,7 @@ class Onlookers:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class PosePool:
     """N people that look along +z of a y-up world; points and keypoints relative to the pelvis, metres."""
 
     params: BodyParams
@@ -47,7 +47,7 @@ class Crowd:
         model: BodyModel,
         points: Callable[[BodyParams], Float[Tensor, "B K 3"]],
         generator: Generator,
-    ) -> "Crowd":
+    ) -> "PosePool":
         """`count` sampled people; `points` tells which points of posed people are wanted."""
         parts = []
         for start in range(0, count, CHUNK):
@@ -65,7 +65,7 @@ class Crowd:
             torch.cat([part.keypoints for part in parts]),
         )
 
-    def seen(self, count: int, generator: Generator) -> Onlookers:
+    def seen(self, count: int, generator: Generator) -> PosedViews:
         """`count` of them, with new headings, before random lenses, not always in the middle of their photo."""
         rows = torch.randint(len(self), (count,), generator=generator)
         turn = views(count, generator) @ about_y(headings(count, generator))
@@ -77,7 +77,7 @@ class Crowd:
         params = self.params[rows]
         params = params.replace(global_orient=turn @ params.global_orient, transl=transl)
         place = (self.pelvis[rows] + transl)[:, None]
-        return Onlookers(
+        return PosedViews(
             params,
             Camera(focal, torch.full((count, 2), 512.0)),
             self.points[rows] @ turn.mT + place,
