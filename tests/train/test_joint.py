@@ -6,9 +6,9 @@ import torch
 from limner.data.evidence import Evidence
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
-from limner.networks.weights import PARTS, NetSpec, build_net, networks_of
+from limner.networks.weights import PARTS, NetSpec, Networks, build_net
 from limner.train.joint import JointOptions, joint_loss, joint_set, train_joint
-from limner.train.replay import HarvestedPeople, answers
+from limner.train.replay import HarvestedPeople, predicted
 from tests.conftest import random_people
 
 COUNT = 6
@@ -47,9 +47,9 @@ def rendered(body, loaded):
 
 def test_the_merged_hand_teaches_the_body_too(body, loaded, rendered):
     """A hand hangs on the body's arm: its place in the photo's axes depends on hand and head networks' start."""
-    networks = networks_of({part: net for part, (_, net) in loaded.items()})
+    networks = Networks(**{part: net for part, (_, net) in loaded.items()})
     batch = joint_set(rendered, body)
-    loss, terms = joint_loss(body.keypoints_only(), answers(networks, rendered).merged, batch)
+    loss, terms = joint_loss(body.keypoints_only(), predicted(networks, rendered).merged, batch)
     loss.backward()
     assert set(terms) == {"merged_body", "merged_hand", "merged_face"} and min(terms.values()) > 0
     for _, net in loaded.values():

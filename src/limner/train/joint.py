@@ -10,13 +10,13 @@ from torch import Generator, Tensor, nn
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
-from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, networks_of, write_net
+from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, write_net
 from limner.pipeline.predicted import PredictedPoints
 from limner.records import Rows
 from limner.train.checkpoint import append_row
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.rendered import keypoints_of, rendered_target, well_seen
-from limner.train.replay import HarvestedPeople, answers, face_from_head, shown_hand
+from limner.train.replay import HarvestedPeople, face_from_head, predicted, shown_hand
 from limner.train.steps import Progress, train_steps
 from limner.train.target import Target
 
@@ -99,7 +99,7 @@ def train_joint(
     train, held = joint_set(training, model), joint_set(held_out, model)
     specs = {part: spec for part, (spec, _) in loaded.items()}
     nets = {part: net for part, (_, net) in loaded.items()}
-    networks = networks_of(nets)
+    networks = Networks(**nets)
     points = {part: PredictedPoints(part, model, specs[part].layout()) for part in PARTS}
     learned = nn.ModuleDict({part: nets[part].regressor for part in PARTS})
     optimiser = torch.optim.AdamW(learned.parameters(), options.learning_rate, weight_decay=options.weight_decay)
@@ -108,9 +108,13 @@ def train_joint(
 
     def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         batch = train[torch.randint(len(train), (options.batch_size,), generator=generator)]
-        said = answers(networks, batch.people)
-        vectors = {"body": said.look.estimate.vectors, "hand": said.hand.vectors, "face": said.face.vectors}
-        loss, _ = joint_loss(small, said.merged, batch)
+        made = predicted(networks, batch.people)
+        vectors = {
+            "body": made.estimate.vectors,
+            "hand": made.parts.right_hand.estimate.vectors,
+            "face": made.parts.face.estimate.vectors,
+        }
+        loss, _ = joint_loss(small, made.merged, batch)
         loss = options.merged_weight * loss
         for part in PARTS:
             rows = batch.shown[part].nonzero()[:, 0]
@@ -135,6 +139,6 @@ def judged(networks: Networks, model: BodyModel, held_out: JointSet) -> dict[str
     """Held-out errors of the merged person, mm."""
     for net in (networks.body, networks.hand, networks.face):
         net.eval()
-    merged = answers(networks, held_out.people).merged
+    merged = predicted(networks, held_out.people).merged
     _, terms = joint_loss(model, merged, held_out)
     return {f"held_out_{name.removeprefix('merged_')}_mm": 1000 * value for name, value in terms.items()}

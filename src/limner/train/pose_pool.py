@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.geometry.camera import Camera
+from limner.records import Rows, join
 from limner.synth.poses import about_y, without_heading
 from limner.synth.sampler import PersonSampler, headings, views
 
@@ -27,16 +28,13 @@ class PosedViews:
 
 
 @dataclass(frozen=True)
-class PosePool:
+class PosePool(Rows):
     """N people that look along +z of a y-up world; points and keypoints relative to the pelvis, metres."""
 
     params: BodyParams
     pelvis: Float[Tensor, "N 3"]
     points: Float[Tensor, "N K 3"]
     keypoints: Float[Tensor, "N 144 3"]
-
-    def __len__(self) -> int:
-        return len(self.params)
 
     @classmethod
     @torch.no_grad()
@@ -57,13 +55,7 @@ class PosePool:
             pelvis = model.rest_joints(params)[:, 0]
             marks = model.keypoints144(model(params), params)
             parts.append(cls(params, pelvis, points(params) - pelvis[:, None], marks - pelvis[:, None]))
-        names = BodyParams.__dataclass_fields__
-        return cls(
-            BodyParams(**{name: torch.cat([getattr(part.params, name) for part in parts]) for name in names}),
-            torch.cat([part.pelvis for part in parts]),
-            torch.cat([part.points for part in parts]),
-            torch.cat([part.keypoints for part in parts]),
-        )
+        return join(parts)
 
     def seen(self, count: int, generator: Generator) -> PosedViews:
         """`count` of them, with new headings, before random lenses, not always in the middle of their photo."""
