@@ -42,7 +42,7 @@ def estimate(
         keypoints: keypoint file or folder of limner, OpenPose, COCO(-WholeBody), MMPose, AlphaPose, MediaPipe or
             Ultralytics: people are where their points are.
         weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors, and with or alone
-            movenet.safetensors (`limner train person`); or `expose:PATH` for the official ExPose network: its
+            movenet.safetensors (`limner train detector`); or `expose:PATH` for the official ExPose network: its
             model.ckpt, the folder of the download, or what `weights convert` wrote.
         body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).

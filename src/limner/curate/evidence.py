@@ -1,4 +1,4 @@
-"""What do the frozen backbones see of curated people? Shards like those of `limner harvest`, with the fits as truth."""
+"""Feature shards of curated people, like those of `limner render crops`, with the fits as targets."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ NAMED = {*POSE_POINTS, *hand21("left"), *hand21("right"), *FACE68}
 
 @dataclass
 class EvidenceShards:
-    """Writes `{part}_curated_NNNNN.safetensors` into a folder; `limner train --evidence` reads them beside others."""
+    """Writes `{part}_curated_NNNNN.safetensors` into a folder; `limner train regressor` reads them beside others."""
 
     folder: Path
     model: BodyModel
