@@ -32,7 +32,7 @@ from limner.io.motion_file import Motion, read_params, write_params
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.result_names import result_names
 from limner.pipeline.results import check_writable, motion, save_results, sweep_results
-from limner.scale.report import progress
+from limner.progress import progress_bar
 
 GREY = 200
 FITS_FILE = "fits.json"
@@ -149,9 +149,10 @@ def fit_photos(
     run = _Run(Fitter(model, priors=priors), model, starts, out, focal_px, made_of)
     console = Console()
     begun = time.perf_counter()
-    with progress(console, "fitting", len(todo)) as advance:
+    with progress_bar(console) as progress:
+        task = progress.add_task("fitting", total=len(todo))
         for rows in run.video(todo) if video else run.batches(todo):
-            advance(rows)
+            progress.advance(task, rows)
     console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun, found))
     for note in run.starts.notes:
         console.print(Text(note), soft_wrap=True)

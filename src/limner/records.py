@@ -14,7 +14,7 @@ R = TypeVar("R", bound="Rows")
 
 @dataclass(frozen=True)
 class Rows:
-    """A record of tensors, tuples of tensors and records, all with as many rows; a field may be None.
+    """A record of tensors and records, tuples and dicts of them, all with as many rows; a field may be None.
 
     Fields that all rows share are declared with `field(metadata={"shared": True})`.
     """
@@ -25,7 +25,8 @@ class Rows:
         return {name: value for name, value in values.items() if value is not None}
 
     def __len__(self) -> int:
-        return len(next(iter(self.rows().values())))
+        first = next(iter(self.rows().values()))
+        return len(next(iter(first.values())) if isinstance(first, dict) else first)
 
     def __getitem__(self: R, index: Index) -> R:
         """Some of the rows; a whole number gives that one, still as a row."""
@@ -39,8 +40,12 @@ class Rows:
 
 
 def _changed(record: R, change: Callable[[Any], Any]) -> R:
-    rows = record.rows().items()
-    return replace(record, **{name: tuple(map(change, v)) if isinstance(v, tuple) else change(v) for name, v in rows})
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: change(one) for key, one in value.items()}
+        return tuple(map(change, value)) if isinstance(value, tuple) else change(value)
+
+    return replace(record, **{name: changed(value) for name, value in record.rows().items()})
 
 
 def join(parts: Sequence[R]) -> R:
@@ -55,6 +60,8 @@ def join(parts: Sequence[R]) -> R:
 
 
 def _joined(values: list[Any]) -> Any:
+    if isinstance(values[0], dict):
+        return {key: _joined([value[key] for value in values]) for key in values[0]}
     if isinstance(values[0], tuple):
         return tuple(_joined(list(column)) for column in zip(*values, strict=True))
     return torch.cat(values) if isinstance(values[0], Tensor) else join(values)

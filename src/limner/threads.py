@@ -88,11 +88,10 @@ def _share(folder: Path) -> float | None:
 
 
 def use_one_thread() -> None:
-    """This process computes with one thread from now on: it is one of many. Before anything heavy is loaded."""
+    """This process, one of many, computes with one thread from now on."""
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
-    import torch
-
-    torch.set_num_threads(1)  # where the user's script, which a new process reads again, has loaded it already
+    if "torch" in sys.modules:  # loaded by the user's script, which a new process reads again
+        sys.modules["torch"].set_num_threads(1)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def curate_export(
         out: folder of the data set; must not exist, or be one that was exported before.
         include: who is in it: accepted by a reviewer, or also who is open and of good quality.
         min_quality: what good quality is, 0 to 1.
-        layouts: shards (webdataset), expose (curated_fits), evidence (what `limner train` reads).
+        layouts: shards (webdataset), expose (curated_fits), evidence (what `limner train regressor` reads).
         val_share: share of the photos that goes into the validation split.
         body_model: where the body of the set lies now, if not where it was.
     """

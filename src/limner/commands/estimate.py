@@ -39,10 +39,10 @@ def estimate(
         keypoints: keypoint file or folder of limner, OpenPose, COCO(-WholeBody), MMPose, AlphaPose, MediaPipe or
             Ultralytics: people are where their points are.
         weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors, and with or alone
-            movenet.safetensors (`limner train person`).
+            movenet.safetensors (`limner train detector`).
         body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
-        refine: move the bodies onto the networks' own 2D points at the end .
+        refine: move the bodies onto the networks' own 2D points at the end.
         boxes: JSON file of person boxes by photo, instead of the detector: see docs/official.md.
         batch: photos that go through the networks together.
         part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more

@@ -24,8 +24,8 @@ def evaluate(
     """Measure limner, or another system's outputs, on labelled photos, synthetic people or a public benchmark.
 
     Args:
-        what: photos (COCO-WholeBody annotations in sub-folders), synthetic (a folder made by `limner harvest`), or a
-            public data set in its published layout (docs/evaluation.md).
+        what: photos (COCO-WholeBody annotations in sub-folders), synthetic (a folder made by `limner render crops`), or
+            a public data set in its published layout (docs/evaluation.md).
         path: the data.
         out: folder for tables, numbers and pictures.
         weights: as for `estimate`; official ones for benchmarks of bodies and hands only.

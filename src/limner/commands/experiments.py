@@ -28,7 +28,7 @@ def experiments(
         photos: labelled photos, as for `evaluate photos`; without, synthetic people only.
         photo_limit: at most this many people of each set of photos.
         weights: as for `estimate`; limner's networks only.
-        tuned: folder of weights from after end-to-end fine-tuning (`train whole`), to compare `weights` with.
+        tuned: folder of weights from after end-to-end fine-tuning (`train joint`), to compare `weights` with.
         backbones: JSON of trained backbones (bench/backbones.json), for the page.
     """
     from limner.experiments.run import Plan, run_experiments

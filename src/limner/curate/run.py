@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -23,10 +24,11 @@ from limner.fit.vposer import owned_priors
 from limner.io.keypoint_file import shared_stems
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.convert_body import BodyConverter
+from limner.progress import progress_bar
 from limner.reading.json_file import parsed_json
 from limner.reading.told import told_as, whole_file
 from limner.scale.engine import Engine, messages
-from limner.scale.report import MOST_SHOWN, progress, tell_left_out
+from limner.scale.report import MOST_SHOWN, tell_left_out
 
 BATCH = 16
 """Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""
@@ -82,7 +84,9 @@ def curate(
                 curated.retry_failed()
             todo = curated.unfinished()
             done = sum(curated.photo_counts().values()) - len(todo)
-            with progress(console, "curating", done + len(todo), done) as advance:
+            with progress_bar(console) as progress:
+                bar = progress.add_task("curating", total=done + len(todo), completed=done)
+                advance = partial(progress.advance, bar)
                 batches = _batches(curated, todo, batch, advance)
                 task = Curation(make_worker or settings)
                 with closing(messages(task, batches, len(todo), engine, workers)) as told:

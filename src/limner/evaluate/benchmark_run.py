@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
@@ -43,6 +42,7 @@ from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
 from limner.expose.estimator import PREFIX, OfficialEstimator
 from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
+from limner.progress import progress_bar
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
 SEED = 0
@@ -155,8 +155,7 @@ class _Watch:
     ):
         """`submitting`: SMPL-X, by which limner answered."""
         self.ledger, self.system, self.submitting = ledger, system, submitting
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, transient=True)
+        self.progress = progress_bar(console)
         self.task = self.progress.add_task(benchmark.name, total=len(units_of(benchmark)))
         if len(ledger):
             console.print(f"{benchmark.name}: {len(ledger)} were scored earlier by the same weights or files; going on")

@@ -41,7 +41,7 @@ BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resn
 DEPTH_FILE = "depth.safetensors"
 """A depth branch of one's own, beside the body.safetensors that was trained with it."""
 MOVENET_FILE = "movenet.safetensors"
-"""A person finder of one's own (`limner train person`), beside the part networks or alone."""
+"""A detector of one's own (`limner train detector`), beside the part networks or alone."""
 MOST_SIZE = 8192
 """Numbers of a hidden layer, of coefficients or of stages that a weights file may ask for."""
 NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}

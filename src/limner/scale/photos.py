@@ -19,8 +19,9 @@ from limner.io.photo_list import PhotoList
 from limner.pipeline.result_names import result_names
 from limner.pipeline.result_record import MadeOf, ResultRecord, made_of, read_record
 from limner.pipeline.results import check_writable, sweep_results
+from limner.progress import progress_bar
 from limner.scale.engine import Engine, EngineError, messages
-from limner.scale.report import Outcome, Report, progress
+from limner.scale.report import Outcome, Report
 from limner.scale.where import Where
 
 Found = TypeVar("Found", bound=Sized)
@@ -153,12 +154,13 @@ def run_photos(
     try:
         with (
             Report(found, writer.out, names, writer.whom) as report,
-            progress(console, "estimating", len(names)) as advance,
+            progress_bar(console) as progress,
             closing(messages(task, blocks, len(names), how.engine, workers)) as outcomes,
         ):
+            bar = progress.add_task("estimating", total=len(names))
             for outcome in outcomes:
                 report.add(outcome)
-                advance(1)
+                progress.advance(bar)
     finally:
         sweep_results(writer.out, names)  # what killed workers left
     return report.tell(console)

@@ -1,15 +1,13 @@
-"""What a run over many photos tells: one line of progress, and at the end what became of them."""
+"""What a run over many photos tells at its end: what became of them."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -21,15 +19,6 @@ MOST_ROWS = 100
 """Runs over more photos show no row for each, but `MOST_SHOWN` of those that failed, and of those with a note."""
 MOST_SHOWN = 20
 OUTCOMES_FILE = "outcomes.jsonl"
-
-
-@contextmanager
-def progress(console: Console, doing: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A line that shows how many photos are done; what it gives is called with how many more are."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(doing, total=total, completed=done)
-        yield lambda more: bar.advance(task, more)
 
 
 def tell_left_out(console: Console, found: PhotoList) -> None:
@@ -119,9 +108,8 @@ class Report:
         """Print it all; the exit code: 0, or 1 if a photo failed."""
         console.print(self._table())
         if len(self._rows) < self.failed + self.noted:
-            console.print(
-                Text(f"{counted(self.failed, 'photo')} failed, {self.noted} with a note: the first are shown")
-            )
+            first = f"The first of {self.failed} that failed, and of {self.noted} with a note."
+            console.print(Text(first), soft_wrap=True)
         tell_left_out(console, self.found)
         for remark in self.remarks:
             console.print(Text(remark), soft_wrap=True)

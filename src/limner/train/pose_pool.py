@@ -1,4 +1,4 @@
-"""Many people posed once and seen from many sides: posing is what simulating reports would spend its time on."""
+"""A pool of people posed once and seen from many sides: posing is what simulating reports would spend its time on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.geometry.camera import Camera
+from limner.records import Rows, join
 from limner.synth.poses import about_y, without_heading
 from limner.synth.sampler import PersonSampler, headings, views
 
@@ -17,7 +18,7 @@ CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Onlookers:
+class PosedViews:
     """B people before a camera each: parameters, chosen points and the 144 keypoints in camera axes, metres."""
 
     params: BodyParams
@@ -27,16 +28,13 @@ class Onlookers:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class PosePool(Rows):
     """N people that look along +z of a y-up world; points and keypoints relative to the pelvis, metres."""
 
     params: BodyParams
     pelvis: Float[Tensor, "N 3"]
     points: Float[Tensor, "N K 3"]
     keypoints: Float[Tensor, "N 144 3"]
-
-    def __len__(self) -> int:
-        return len(self.params)
 
     @classmethod
     @torch.no_grad()
@@ -47,7 +45,7 @@ class Crowd:
         model: BodyModel,
         points: Callable[[BodyParams], Float[Tensor, "B K 3"]],
         generator: Generator,
-    ) -> "Crowd":
+    ) -> "PosePool":
         """`count` sampled people; `points` tells which points of posed people are wanted."""
         parts = []
         for start in range(0, count, CHUNK):
@@ -57,15 +55,9 @@ class Crowd:
             pelvis = model.rest_joints(params)[:, 0]
             marks = model.keypoints144(model(params), params)
             parts.append(cls(params, pelvis, points(params) - pelvis[:, None], marks - pelvis[:, None]))
-        names = BodyParams.__dataclass_fields__
-        return cls(
-            BodyParams(**{name: torch.cat([getattr(part.params, name) for part in parts]) for name in names}),
-            torch.cat([part.pelvis for part in parts]),
-            torch.cat([part.points for part in parts]),
-            torch.cat([part.keypoints for part in parts]),
-        )
+        return join(parts)
 
-    def seen(self, count: int, generator: Generator) -> Onlookers:
+    def seen(self, count: int, generator: Generator) -> PosedViews:
         """`count` of them, with new headings, before random lenses, not always in the middle of their photo."""
         rows = torch.randint(len(self), (count,), generator=generator)
         turn = views(count, generator) @ about_y(headings(count, generator))
@@ -77,7 +69,7 @@ class Crowd:
         params = self.params[rows]
         params = params.replace(global_orient=turn @ params.global_orient, transl=transl)
         place = (self.pelvis[rows] + transl)[:, None]
-        return Onlookers(
+        return PosedViews(
             params,
             Camera(focal, torch.full((count, 2), 512.0)),
             self.points[rows] @ turn.mT + place,

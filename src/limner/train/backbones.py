@@ -1,4 +1,4 @@
-"""How does a backbone learn? From pictures, end to end with its regressor: from scratch, or on from what it knows."""
+"""Training of a backbone from pictures, end to end with its regressor: from scratch, or on from what it knows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +11,28 @@ from torch import Generator, Tensor, nn
 from limner.body.model import BodyModel
 from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import Evidence, read_shards
+from limner.data.held_out import split_shards
 from limner.errors import LimnerError
 from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.weights import NetSpec, Part, PartNet, build_net, write_net
 from limner.pipeline.predicted import PredictedPoints
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment, nowhere
-from limner.train.loop import RenderedSet, Start, evaluate_regressor
 from limner.train.losses import PART_WEIGHTS, part_loss
+from limner.train.regressors import Start, evaluate_regressor, mean_vector, simulated_start
 from limner.train.relative import RelativeAdamW
-from limner.train.stages import mean_vector, rendered_truth, simulated_start, split_shards, well_seen
+from limner.train.rendered import rendered_target, well_seen
 from limner.train.steps import Progress, train_steps
+from limner.train.target import Examples
 
 Init = Literal["scratch", "tuned", "frozen"]
 """A backbone from random numbers; on from its shipped weights; or as shipped, and only the regressor learns."""
-LOOK = 32  # pictures a backbone sees at once where nothing is learned
+CHUNK = 32  # pictures a backbone sees at once where nothing is learned
 KEYPOINT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
-class ImageOptions:
+class BackboneOptions:
     """Numbers of one run; `relative_rate`: of a tuned backbone (`RelativeAdamW`)."""
 
     steps: int = 2000
@@ -46,11 +48,11 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one part with their truth; `points`: where the backbone's keypoints are ("N 0 2": it has none)."""
+    """Pictures of one part with their target; `points`: where the backbone's keypoints are ("N 0 2": it has none)."""
 
     crops: CropPictures
     rows: Tensor
-    seen: RenderedSet
+    seen: Examples
     points: Float[Tensor, "N K 2"]
 
     def __len__(self) -> int:
@@ -62,15 +64,15 @@ class Pictures:
 
 
 def read_pictures(part: Part, shards: list[Path], model: BodyModel, attachment: FittedAttachment) -> Pictures:
-    """Pictures in which the part is to be seen, with the truth and what BlazePose reports."""
+    """Pictures in which the part is to be seen, with the target and what BlazePose reports."""
     evidence = read_shards(shards)
-    truth = rendered_truth(part, model, evidence)
-    rows = well_seen(part, truth, evidence.presence).nonzero()[:, 0]
+    target = rendered_target(part, model, evidence)
+    rows = well_seen(part, target, evidence.presence).nonzero()[:, 0]
     points = torch.zeros(len(rows), 0, 2)
     if part == "body":
         points = torch.cat([_points(model, evidence[r], attachment) for r in rows.split(256)])
     crops = CropPictures([crops_path(path) for path in shards])
-    return Pictures(crops, rows, RenderedSet(evidence.pooled[rows], truth[rows]), points)
+    return Pictures(crops, rows, Examples(evidence.pooled[rows], target[rows]), points)
 
 
 def _points(model: BodyModel, evidence: Evidence, attachment: FittedAttachment) -> Float[Tensor, "B K 2"]:
@@ -78,13 +80,13 @@ def _points(model: BodyModel, evidence: Evidence, attachment: FittedAttachment) 
     return evidence.squares.unit_from_photo(evidence.camera.project(points))
 
 
-def train_on_images(
+def train_backbone(
     spec: NetSpec,
     init: Init,
     evidence: Path,
     model: BodyModel,
     folder: Path,
-    options: ImageOptions,
+    options: BackboneOptions,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Train backbone and regressor on kept crops; writes {part}.safetensors, a checkpoint and {part}_log.csv.
@@ -116,13 +118,13 @@ def train_on_images(
 
     def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         index = torch.randint(len(training), (options.batch_size,), generator=generator)
-        truth = training.seen.truth[index]
-        begin = start(truth, generator).to(device)
+        target = training.seen.target[index]
+        begin = start(target, generator).to(device)
         # a frozen backbone's report was kept with the crop
         shown = training.seen.pooled[index] if init == "frozen" else recoloured(training.pixels(index), generator)
         with accelerator.autocast():
             features, vectors = learner(shown.to(device), begin)
-        loss, terms = part_loss(vectors, truth.to(device), layout, points, PART_WEIGHTS[part])
+        loss, terms = part_loss(vectors, target.to(device), layout, points, PART_WEIGHTS[part])
         return loss + keypoint_loss(features, training.points[index].to(device)), terms
 
     def write() -> None:
@@ -140,14 +142,14 @@ class _Learner(nn.Module):
         self.net, self.frozen = net, init == "frozen"
 
     def forward(self, shown: Tensor, start: Tensor) -> tuple[Features, tuple[Tensor, ...]]:
-        """`shown`: pictures, or what a frozen backbone said of them."""
+        """`shown`: pictures, or what a frozen backbone reported of them."""
         features = Features(shown) if self.frozen else self.net.backbone(shown)
         return features, self.net.regressor(self.net.standardise(features.pooled), start)
 
 
-def _first_net(spec: NetSpec, init: Init, training: Pictures, options: ImageOptions) -> PartNet:
+def _first_net(spec: NetSpec, init: Init, training: Pictures, options: BackboneOptions) -> PartNet:
     torch.manual_seed(options.seed)
-    net = build_net(spec, mean_vector(spec.layout(), spec.part, training.seen.truth))
+    net = build_net(spec, mean_vector(spec.layout(), spec.part, training.seen.target))
     assert isinstance(net.backbone, nn.Module)
     if init == "scratch":
         for module in net.backbone.modules():
@@ -155,14 +157,14 @@ def _first_net(spec: NetSpec, init: Init, training: Pictures, options: ImageOpti
                 module.reset_parameters()
     if init == "frozen":
         net.backbone.requires_grad_(False)
-    rows = torch.arange(min(8 * LOOK, len(training)))
+    rows = torch.arange(min(8 * CHUNK, len(training)))
     pooled = pooled_features(net, training, rows)
     net.standardise.mean.copy_(pooled.mean(0))
     net.standardise.std.copy_(pooled.std(0).clamp_min(1e-2))
     return net
 
 
-def _optimiser(net: PartNet, init: Init, options: ImageOptions) -> torch.optim.Optimizer:
+def _optimiser(net: PartNet, init: Init, options: BackboneOptions) -> torch.optim.Optimizer:
     """A tuned backbone learns by relative steps, the rest as usual."""
     assert isinstance(net.backbone, nn.Module)
     if init == "tuned":
@@ -206,10 +208,10 @@ def keypoint_loss(features: Features, points: Float[Tensor, "B K 2"]) -> Float[T
 
 @torch.no_grad()
 def pooled_features(net: PartNet, pictures: Pictures, rows: Tensor) -> Float[Tensor, "B F"]:
-    """What the backbone says of some pictures."""
+    """What the backbone reports of some pictures."""
     was = net.training
     net.eval()
-    pooled = torch.cat([net.backbone(pictures.pixels(some)).pooled for some in rows.split(LOOK)])
+    pooled = torch.cat([net.backbone(pictures.pixels(some)).pooled for some in rows.split(CHUNK)])
     net.train(was)
     return pooled
 
@@ -217,4 +219,4 @@ def pooled_features(net: PartNet, pictures: Pictures, rows: Tensor) -> Float[Ten
 def judged(net: PartNet, spec: NetSpec, held_out: Pictures, points: PredictedPoints, start: Start) -> dict[str, float]:
     """Held-out errors of backbone and regressor together."""
     pooled = pooled_features(net, held_out, torch.arange(len(held_out)))
-    return evaluate_regressor(net, spec.layout(), RenderedSet(pooled, held_out.seen.truth), points, start)
+    return evaluate_regressor(net, spec.layout(), Examples(pooled, held_out.seen.target), points, start)

@@ -1,4 +1,4 @@
-"""How do whole photos with labelled people come about without a camera? Rendered groups in COCO's keypoint layout."""
+"""Rendered photos of nobody, one or several people, labelled in COCO's keypoint layout."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ Content = dict[str, list[dict[str, Any]]]
 """`images` and `annotations` in COCO's layout."""
 
 
-def harvest_photos(
+def render_photos(
     synthetic: SyntheticPeople,
     folder: Path,
     shards: int,
@@ -129,11 +129,11 @@ def gathered(folder: Path) -> dict[str, Any]:
     """One annotation file of all shards that are there."""
     shards = []
     for file in sorted((folder / "labels").glob("*.json")):
-        with told_as(DataSetError, file, "Delete it and its photos, and harvest again."):
+        with told_as(DataSetError, file, "Delete it and its photos, and render again."):
             shard = read_json(file)
             shards.append({key: list(shard[key]) for key in ("images", "annotations")})
     parts = {key: [entry for shard in shards for entry in shard[key]] for key in ("images", "annotations")}
-    return {"info": {"description": "rendered by limner harvest"}, "categories": [CATEGORY], **parts}
+    return {"info": {"description": "rendered by limner"}, "categories": [CATEGORY], **parts}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
-"""Targets say what decoding reads, mirrored people give mirrored targets, and the loss asks only what is known."""
+"""MapTargets say what decoding reads, mirrored people give mirrored targets, and the loss asks only what is known."""
 
 from dataclasses import replace
 
 import torch
 
 from limner.networks.movenet import STRIDE, Maps, decode
-from limner.train.centers import CenterWeights, Labels, Targets, center_loss, focal_loss, peak_width, targets_of
-from limner.train.person_photos import MIRRORED
+from limner.train.center_maps import CenterWeights, Labels, MapTargets, center_loss, focal_loss, peak_width, targets_of
+from limner.train.detector_photos import MIRRORED
 
 WIDTH, HEIGHT = 128, 96
 
@@ -19,7 +19,7 @@ def two_people(seed: int = 0) -> Labels:
     return Labels(boxes, points, torch.ones(2, 17, dtype=torch.bool), torch.zeros(0, 4))
 
 
-def perfect(targets: Targets) -> Maps:
+def perfect(targets: MapTargets) -> Maps:
     """Maps that say just what is asked."""
     batch, _, height, width = targets.center.shape
     size, offset, points = (torch.zeros(batch, n, height, width) for n in (2, 2, 34))

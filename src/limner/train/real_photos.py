@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors.torch import save
-from torch import Generator, Tensor
+from torch import Tensor
 
 from limner.errors import DataSetError, LimnerError
 from limner.geometry.box import bounds_of
@@ -26,6 +26,7 @@ from limner.reading.npz_file import read_npz
 from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
 from limner.reading.zip_file import open_zip
+from limner.records import Rows
 
 LIMB_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
@@ -41,24 +42,16 @@ COLUMNS = ("limb_ratio", "coco_vis17", "shard", "name", "coco17")
 
 
 @dataclass(frozen=True)
-class Real2D:
+class Real2D(Rows):
     """N real crops: the backbone's report "N F", twelve joints in [-1, 1] of the crop "N 12 2", labelled "N 12"."""
 
     pooled: Float[Tensor, "N F"]
     joints: Float[Tensor, "N 12 2"]
     labelled: Float[Tensor, "N 12"]
 
-    def __len__(self) -> int:
-        return len(self.pooled)
-
-    def some(self, count: int, generator: Generator) -> "Real2D":
-        """A batch."""
-        rows = torch.randint(len(self), (count,), generator=generator)
-        return Real2D(self.pooled[rows], self.joints[rows], self.labelled[rows])
-
 
 @torch.no_grad()
-def look_at_real(folder: Path, net: PartNet[BodyEstimate], cache: Path, limit: int | None = None) -> Real2D:
+def observe_real(folder: Path, net: PartNet[BodyEstimate], cache: Path, limit: int | None = None) -> Real2D:
     """Crops of `annotations.npz` and `crops_*.zip` as the body network's backbone sees them; kept in `cache`.
 
     Labels with doubtful proportions, or of people that the backbone does not see, are left out. Raises LimnerError if
@@ -77,11 +70,11 @@ def look_at_real(folder: Path, net: PartNet[BodyEstimate], cache: Path, limit: i
         with ExitStack() as stack:
             shards = sorted(set(table["shard"][rows].tolist()))
             archives = {k: stack.enter_context(_crops(folder / f"crops_{k}.zip")) for k in shards}
-            seen = [_look(net, archives[int(table["shard"][i])], table, int(i)) for i in rows]
-        kept = [look for look in seen if look is not None]
+            seen = [_observe(net, archives[int(table["shard"][i])], table, int(i)) for i in rows]
+        kept = [one for one in seen if one is not None]
         names = ("pooled", "joints", "labelled")
         with atomic_write(cache) as file:
-            file.write(save({name: torch.cat([look[k] for look in kept]) for k, name in enumerate(names)}))
+            file.write(save({name: torch.cat([one[k] for one in kept]) for k, name in enumerate(names)}))
     with told_as(DataSetError, cache, "Delete it: it is made again."):
         return Real2D(**read_tensors(cache)[0])
 
@@ -92,7 +85,7 @@ def _crops(file: Path) -> Iterator[ZipFile]:
         yield archive
 
 
-def _look(
+def _observe(
     net: PartNet[BodyEstimate], archive: ZipFile, table: dict[str, np.ndarray], row: int
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     name = str(table["name"][row])

@@ -1,9 +1,7 @@
-"""What should a part network say about a crop? The person's truth in the crop's own axes and coordinates."""
+"""Targets of the part networks: people in the axes and coordinates of the crop that shows them."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -16,14 +14,15 @@ from limner.geometry.camera import Camera, camera_from_crop
 from limner.geometry.rotation import mirror_rotation
 from limner.networks.weights import Part
 from limner.pipeline.predicted import BODY_POINTS
+from limner.records import Rows, choose
 
 FACE_POINTS = FACE68[17:]
 """Inner face landmarks: the contour is a place in the image, not on the skin."""
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Truth of N crops of one part in crop axes (x right, y down, z away), mirrored where the crop is.
+class Target(Rows):
+    """What a part network should predict of N crops: in crop axes (x right, y down, z away), mirrored where these are.
 
     rotations   by block of the part's parameter layout, "N n 3 3"
     numbers     betas and expression by block name
@@ -38,26 +37,16 @@ class Truth:
     points2d: Float[Tensor, "N J 2"]
     visible: Bool[Tensor, "N J"]
 
-    def __len__(self) -> int:
-        return len(self.points3d)
 
-    def __getitem__(self, index: slice | Tensor) -> "Truth":
-        rows: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            rows[f.name] = {k: v[index] for k, v in value.items()} if isinstance(value, dict) else value[index]
-        return Truth(**rows)
+@dataclass(frozen=True)
+class Examples(Rows):
+    """N crops of one part: what a frozen backbone reports of them, seen or simulated, and the target."""
 
-    def to(self, device: torch.device) -> "Truth":
-        """All tensors on another device."""
-        rows: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            rows[f.name] = {k: v.to(device) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
-        return Truth(**rows)
+    pooled: Float[Tensor, "N F"]
+    target: Target
 
 
-def part_truth(
+def part_target(
     part: Part,
     keypoints: Float[Tensor, "N 144 3"],
     params: BodyParams,
@@ -65,8 +54,8 @@ def part_truth(
     squares: Squares,
     mirrored: Bool[Tensor, "N"],
     visible: Bool[Tensor, "N 144"],
-) -> Truth:
-    """The truth of crops of one part. For hands, mirrored crops show the left hand, the others the right one.
+) -> Target:
+    """Targets of crops of one part. For hands, mirrored crops show the left hand, the others the right one.
 
     `keypoints`: of these people in camera axes, `transl` included.
     """
@@ -77,7 +66,7 @@ def part_truth(
         return _face(params, keypoints, in_crop, camera, squares, visible)
     right = _hand(params, "right", keypoints, in_crop, camera, squares, visible)
     left = _mirrored(_hand(params, "left", keypoints, in_crop, camera, squares, visible))
-    return _choose(mirrored, left, right)
+    return choose(mirrored, left, right)
 
 
 def _points(
@@ -89,9 +78,9 @@ def _points(
 
 def _body(
     params: BodyParams, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares, visible: Tensor
-) -> Truth:
+) -> Target:
     points3d, points2d = _points(BODY_POINTS, keypoints[:, 0], keypoints, in_crop, camera, squares)
-    return Truth(
+    return Target(
         rotations={
             "global_orient": (in_crop @ params.global_orient)[:, None],
             "body_pose": params.body_pose,
@@ -114,12 +103,12 @@ def _hand(
     camera: Camera,
     squares: Squares,
     visible: Tensor,
-) -> Truth:
+) -> Target:
     names = hand21(side)
     root = keypoints[:, indices_of(names)[0]]
     points3d, points2d = _points(names, root, keypoints, in_crop, camera, squares)
     wrist = in_crop @ absolute_rotation(params.full_pose(), chain_to_root(f"{side}_wrist"))
-    return Truth(
+    return Target(
         rotations={"wrist_pose": wrist[:, None], "hand_pose": getattr(params, f"{side}_hand_pose")},
         numbers={"betas": params.betas},
         points3d=points3d,
@@ -130,11 +119,11 @@ def _hand(
 
 def _face(
     params: BodyParams, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares, visible: Tensor
-) -> Truth:
+) -> Target:
     root = keypoints[:, list(indices_of(("head",)))][:, 0]
     points3d, points2d = _points(FACE_POINTS, root, keypoints, in_crop, camera, squares)
     head = in_crop @ absolute_rotation(params.full_pose(), chain_to_root("head"))
-    return Truth(
+    return Target(
         rotations={"neck_pose": head[:, None], "jaw_pose": params.jaw_pose[:, None]},
         numbers={"betas": params.betas, "expression": params.expression},
         points3d=points3d,
@@ -143,25 +132,12 @@ def _face(
     )
 
 
-def _mirrored(truth: Truth) -> Truth:
-    flip3 = truth.points3d.new_tensor([-1.0, 1.0, 1.0])
-    return Truth(
-        rotations={k: mirror_rotation(v) for k, v in truth.rotations.items()},
-        numbers=truth.numbers,
-        points3d=truth.points3d * flip3,
-        points2d=truth.points2d * flip3[:2],
-        visible=truth.visible,
-    )
-
-
-def _choose(condition: Bool[Tensor, "N"], yes: Truth, no: Truth) -> Truth:
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return Truth(
-        rotations={k: pick(yes.rotations[k], no.rotations[k]) for k in yes.rotations},
-        numbers={k: pick(yes.numbers[k], no.numbers[k]) for k in yes.numbers},
-        points3d=pick(yes.points3d, no.points3d),
-        points2d=pick(yes.points2d, no.points2d),
-        visible=pick(yes.visible, no.visible),
+def _mirrored(target: Target) -> Target:
+    flip3 = target.points3d.new_tensor([-1.0, 1.0, 1.0])
+    return Target(
+        rotations={k: mirror_rotation(v) for k, v in target.rotations.items()},
+        numbers=target.numbers,
+        points3d=target.points3d * flip3,
+        points2d=target.points2d * flip3[:2],
+        visible=target.visible,
     )

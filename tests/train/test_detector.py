@@ -20,20 +20,20 @@ from limner.geometry.warp import crop
 from limner.io.image import write_image
 from limner.networks.movenet import MoveNet
 from limner.networks.weights import load_networks, movenet_path, weights_paths
-from limner.train.centers import CenterWeights, center_loss, targets_of
-from limner.train.person import (
-    PersonOptions,
+from limner.train.center_maps import CenterWeights, center_loss, targets_of
+from limner.train.detector import (
+    DetectorOptions,
     judged,
     level_scores,
     read_split,
-    train_person,
+    train_detector,
     trained_parts,
     write_movenet,
 )
-from limner.train.person_photos import MIRRORED, CutOptions, cut_square, draw_batch, keep_photo, labels_in
+from limner.train.detector_photos import MIRRORED, CutOptions, cut_square, draw_batch, keep_photo, labels_in
 from tests.networks.figures import as_photo, blank, draw_person
 
-OPTIONS = PersonOptions(4, batch_size=3, size=64, learning_rate=3e-3, looks=(96,), log_every=4, save_every=2)
+OPTIONS = DetectorOptions(4, batch_size=3, size=64, learning_rate=3e-3, sizes_px=(96,), log_every=4, save_every=2)
 
 
 def photo_of(tmp_path: Path, boxes: torch.Tensor, points: torch.Tensor, size: tuple[int, int]) -> LabelledPhoto:
@@ -104,9 +104,9 @@ def as_half(image: dict[str, Any], people: list[dict[str, Any]]) -> None:
 def test_learns_and_goes_on_bit_by_bit(folder: Path, tmp_path: Path, one_thread: None):
     folder = relabelled(folder, tmp_path / "halves", as_half)
     told: list[str] = []
-    result = train_person(folder, tmp_path / "whole", OPTIONS, complain=told.append)
+    result = train_detector(folder, tmp_path / "whole", OPTIONS, complain=told.append)
     assert len(told) == 1 and "6.png" in told[0]
-    with (tmp_path / "whole" / "person_log.csv").open(newline="") as file:
+    with (tmp_path / "whole" / "detector_log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows[:2]] == ["0", "4"]
     assert float(rows[0]["held_out_found"]) == result["held_out_found_before"]
@@ -119,8 +119,8 @@ def test_learns_and_goes_on_bit_by_bit(folder: Path, tmp_path: Path, one_thread:
             raise Cut
 
     with pytest.raises(Cut):
-        train_person(folder, tmp_path / "cut", OPTIONS, progress=cut)
-    train_person(folder, tmp_path / "cut", OPTIONS)
+        train_detector(folder, tmp_path / "cut", OPTIONS, progress=cut)
+    train_detector(folder, tmp_path / "cut", OPTIONS)
     net = MoveNet.load()
     shipped = {name: value.half() for name, value in net.state_dict().items()}
     whole, again = (load_file(tmp_path / run / "movenet.safetensors") for run in ("whole", "cut"))
@@ -132,7 +132,7 @@ def test_learns_and_goes_on_bit_by_bit(folder: Path, tmp_path: Path, one_thread:
     assert loss_on(folder, net) < 0.6 * before
     with safe_open(tmp_path / "whole" / "movenet.safetensors", "pt") as file:
         assert (
-            file.metadata()["licence"].startswith("Apache-2.0") and "limner train person" in file.metadata()["origin"]
+            file.metadata()["licence"].startswith("Apache-2.0") and "limner train detector" in file.metadata()["origin"]
         )
 
 
@@ -147,7 +147,7 @@ def test_its_file_goes_with_the_shipped_networks_and_is_checked(tmp_path: Path):
     finder = Estimator.load(tmp_path, engine="torch").detector
     assert torch.allclose(finder.movenet.size[1].bias, net.size[1].bias, atol=1e-2)
     with pytest.raises(LimnerError, match="both the start and the result"):
-        train_person(tmp_path, tmp_path, OPTIONS, path)
+        train_detector(tmp_path, tmp_path, OPTIONS, path)
     (tmp_path / "body.safetensors").write_bytes(b"")
     with pytest.raises(WeightsError):
         load_networks(tmp_path)
@@ -235,7 +235,7 @@ def test_the_same_seed_draws_the_same_and_squares_stay_in_the_photo(folder: Path
 def test_held_out_people_are_counted_and_crowds_forgiven(folder: Path):
     training, _ = read_split(folder, 0.15)
     somebody = [next(photo for photo in training if len(photo.labels.boxes))]
-    net, options = MoveNet.load(), replace(OPTIONS, looks=(192,))
+    net, options = MoveNet.load(), replace(OPTIONS, sizes_px=(192,))
     score = judged(net, somebody, options)
     assert score["held_out_found"] == score["held_out_right"] == 100 and score["held_out_points"] < 15
     empty = torch.zeros(0, 17, 2)
@@ -248,7 +248,7 @@ def test_held_out_people_are_counted_and_crowds_forgiven(folder: Path):
 
 def test_scores_that_sank_are_levelled(folder: Path):
     training, _ = read_split(folder, 0.15)
-    net, options = MoveNet.load(), replace(OPTIONS, looks=(192,))
+    net, options = MoveNet.load(), replace(OPTIONS, sizes_px=(192,))
     assert level_scores(net, training, options) == 0.0, "the threshold is a good one as it is"
     with torch.no_grad():
         net.center[1].bias -= 6.0

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from limner.data.evidence import write_shard
+from limner.data.held_out import HELD_OUT_SHARDS, read_evidence
 from limner.errors import LimnerError
 from limner.networks.weights import NetSpec, load_net
 from limner.train.calibrate import nowhere
-from limner.train.loop import TrainOptions
-from limner.train.stages import HELD_OUT_SHARDS, Recipe, read_evidence, train_part
+from limner.train.regressors import Recipe, RegressorOptions, train_part
 from tests.train.test_simulate import Rig
 
 STEPS = 90
@@ -24,7 +24,7 @@ def shards(body, tmp_path_factory):
 
 
 def recipe(shards):
-    options = TrainOptions(STEPS, 64, crowd=192, log_every=30, save_every=30, learning_rate=3e-3)
+    options = RegressorOptions(STEPS, 64, pool_size=192, log_every=30, save_every=30, learning_rate=3e-3)
     return Recipe("hand", shards, None, NetSpec("hand", hidden=(128, 128), dropout=0.0), options)
 
 
@@ -57,5 +57,5 @@ def test_first_shards_are_held_out(body, shards, tmp_path):
 
 
 def test_nothing_to_train_on_names_the_cure(tmp_path):
-    with pytest.raises(LimnerError, match="limner harvest"):
+    with pytest.raises(LimnerError, match="limner render"):
         read_evidence(tmp_path, "face")

@@ -14,7 +14,7 @@ from limner.networks.part_net import PartNet
 from limner.networks.regressor import IterativeRegressor
 from limner.networks.weights import NetSpec
 from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
-from limner.train.real import LIMB_JOINTS, MOST_OFF, PREDICTED, Real2D, look_at_real, real_loss
+from limner.train.real_photos import LIMB_JOINTS, MOST_OFF, PREDICTED, Real2D, observe_real, real_loss
 
 
 class SeesLight(torch.nn.Module):
@@ -59,18 +59,18 @@ def write_set(folder, dark: int) -> np.ndarray:
 
 def test_labels_follow_their_crops(net, tmp_path):
     joints = write_set(tmp_path, dark=3)
-    real = look_at_real(tmp_path, net, tmp_path / "cache.safetensors")
+    real = observe_real(tmp_path, net, tmp_path / "cache.safetensors")
     assert len(real) == 2  # one has too few joints, of one nothing is seen
     # the crop is a square about the joints: distances keep their ratios
     said = (real.joints[1, 3] - real.joints[1, 0]).norm() / (real.joints[1, 7] - real.joints[1, 0]).norm()
     true = np.linalg.norm(joints[2, 8] - joints[2, 5]) / np.linalg.norm(joints[2, 12] - joints[2, 5])
     assert float(said) == pytest.approx(float(true), rel=1e-4)
-    assert torch.equal(look_at_real(tmp_path / "gone", net, tmp_path / "cache.safetensors").joints, real.joints)
+    assert torch.equal(observe_real(tmp_path / "gone", net, tmp_path / "cache.safetensors").joints, real.joints)
 
 
 def test_missing_data_names_what_is_expected(net, tmp_path):
     with pytest.raises(LimnerError, match="expected annotations.npz"):
-        look_at_real(tmp_path, net, tmp_path / "cache.safetensors")
+        observe_real(tmp_path, net, tmp_path / "cache.safetensors")
 
 
 def test_right_joints_cost_nothing_and_swapped_ones_little(body):

@@ -1,4 +1,4 @@
-"""How do labelled photos become what MoveNet learns from? Kept small, cut at random, turned, mirrored, recoloured."""
+"""Labelled photos as what MoveNet learns from: kept small, cut at random, turned, mirrored, recoloured."""
 
 import math
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from limner.geometry.box import Squares
 from limner.geometry.warp import Crops, crop
 from limner.io.image import read_photo
 from limner.networks.movenet import MOVENET_POINTS
-from limner.train.centers import Labels
-from limner.train.images import recoloured
+from limner.train.backbones import recoloured
+from limner.train.center_maps import Labels
 
 KEPT_PX = 800  # longer side: the finest look at a whole photo has 640 px
 QUALITY = 95

@@ -1,4 +1,4 @@
-"""Teach MoveNet one's own cameras: its decoder and heads learn on from labelled photos, its backbone stays."""
+"""Training of the detector for one's own cameras: MoveNet's decoder and heads learn on, its backbone stays."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ from limner.networks.movenet import MoveNet
 from limner.networks.shipped import digest
 from limner.networks.weights import MOVENET_FILE
 from limner.records import join
-from limner.train.centers import CenterWeights, center_loss, targets_of
+from limner.train.center_maps import CenterWeights, center_loss, targets_of
 from limner.train.checkpoint import append_row, read_log
-from limner.train.person_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
+from limner.train.detector_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
 from limner.train.relative import RelativeAdamW
 from limner.train.steps import Progress, train_steps
 
@@ -34,11 +34,11 @@ LICENCE = "Apache-2.0, Copyright Google LLC; changed by training on the photos n
 
 
 @dataclass(frozen=True)
-class PersonOptions:
+class DetectorOptions:
     """Numbers of one run.
 
     size: pixels a side of what the network sees in a step. learning_rate: relative (`RelativeAdamW`). backbone: train
-    it as well. held_out: share of the photos (of their groups) that is never trained on. looks, threshold: longer
+    it as well. held_out: share of the photos (of their groups) that is never trained on. sizes_px, threshold: longer
     sides and least score at which held-out people are looked for, as the person finder does.
     """
 
@@ -49,7 +49,7 @@ class PersonOptions:
     weight_decay: float = 0.0
     backbone: bool = False
     held_out: float = 0.15
-    looks: tuple[int, ...] = (COARSE_PX, FINE_PX)
+    sizes_px: tuple[int, ...] = (COARSE_PX, FINE_PX)
     threshold: float = 0.35
     seed: int = 0
     log_every: int = 250
@@ -58,17 +58,17 @@ class PersonOptions:
     weights: CenterWeights = CenterWeights()
 
 
-def train_person(
+def train_detector(
     evidence: Path,
     folder: Path,
-    options: PersonOptions,
+    options: DetectorOptions,
     start: Path | None = None,
     progress: Progress | None = None,
     complain: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float]:
     """Train on the photos of `evidence` (see `read_labelled_photos`) from the shipped weights, or those of `start`.
 
-    Writes movenet.safetensors, person_checkpoint.pt to go on from and person_log.csv (row 0: before the first step;
+    Writes movenet.safetensors, detector_checkpoint.pt to go on from and detector_log.csv (row 0: before the first step;
     the last: scores levelled) to `folder`. On a CPU the same seed gives the same weights, in one go or in pieces.
     `complain` hears of photos that cannot be used. Returns held-out numbers in %, as they were before and as they are.
     Raises DataSetError.
@@ -91,15 +91,15 @@ def train_person(
         return judged(movenet, held_out, options)
 
     def write() -> None:
-        told = f"{len(training)} photos of {evidence.resolve().name}, {options.steps} steps, seed {options.seed}"
-        write_movenet(folder / MOVENET_FILE, movenet, start, told)
+        changes = f"{len(training)} photos of {evidence.resolve().name}, {options.steps} steps, seed {options.seed}"
+        write_movenet(folder / MOVENET_FILE, movenet, start, changes)
 
-    log = folder / "person_log.csv"
+    log = folder / "detector_log.csv"
     if not log.exists():
         with torch.no_grad():
             loss, terms = loss_of(torch.Generator().manual_seed(options.seed))
         append_row(log, {"step": 0.0, "loss": float(loss), **terms, **judge()})
-    train_steps(trained, optimiser, options, loss_of, judge, write, folder, "person", progress)
+    train_steps(trained, optimiser, options, loss_of, judge, write, folder, "detector", progress)
     level_scores(movenet, training, options)
     write()
     last = read_log(log)[-1]
@@ -159,7 +159,7 @@ def read_split(
 
 
 @torch.no_grad()
-def judged(movenet: MoveNet, photos: Sequence[KeptPhoto], options: PersonOptions) -> dict[str, float]:
+def judged(movenet: MoveNet, photos: Sequence[KeptPhoto], options: DetectorOptions) -> dict[str, float]:
     """MoveNet alone on held-out photos, before BlazePose has its say: percent of the people found (IoU 0.5), of the
     finds that are people, and error of the points of people found in longer sides of their box."""
     movenet.eval()
@@ -183,7 +183,7 @@ def judged(movenet: MoveNet, photos: Sequence[KeptPhoto], options: PersonOptions
 
 
 @torch.no_grad()
-def level_scores(movenet: MoveNet, photos: Sequence[KeptPhoto], options: PersonOptions) -> float:
+def level_scores(movenet: MoveNet, photos: Sequence[KeptPhoto], options: DetectorOptions) -> float:
     """Shift the centres' logits so that the finder's threshold is a good one for these photos; returns the shift.
 
     Training on hard photos makes the network careful: it ranks finds better, but all scores sink (measured: people
@@ -217,10 +217,10 @@ def _some(photos: Sequence[KeptPhoto]) -> Sequence[KeptPhoto]:
     return photos[:: -(-len(photos) // MOST_SEEN)]
 
 
-def find_people(movenet: MoveNet, photo: KeptPhoto, options: PersonOptions) -> Candidates:
+def find_people(movenet: MoveNet, photo: KeptPhoto, options: DetectorOptions) -> Candidates:
     """Everybody MoveNet sees in a photo, small and large, best first."""
     frames = Frames((photo.pixels(),))
-    found = join([search(movenet, frames, [0], size, options.threshold) for size in options.looks])
+    found = join([search(movenet, frames, [0], size, options.threshold) for size in options.sizes_px])
     return found[distinct(found.frame, found.boxes, found.scores)]
 
 
@@ -246,15 +246,15 @@ def wrong_finds(found: Candidates, labels: LabelledPhoto, hits: list[int]) -> li
     return [row for row, share in zip(rows, covered.tolist(), strict=True) if share < 0.5]
 
 
-def write_movenet(path: Path, movenet: MoveNet, start: Path | None, told: str) -> None:
+def write_movenet(path: Path, movenet: MoveNet, start: Path | None, changes: str) -> None:
     """The weights as float16, with a hash of the tensors and where they come from. Raises OutputError."""
     tensors = {name: value.half().contiguous() for name, value in movenet.state_dict().items()}
     origin = "MoveNet MultiPose Lightning as shipped with limner" if start is None else str(start)
     metadata = {
-        "origin": f"{origin}, trained further by limner train person",
+        "origin": f"{origin}, trained further by limner train detector",
         "licence": LICENCE,
         "tensors_sha256": digest(tensors),
-        "changes": told,
+        "changes": changes,
     }
     with atomic_write(path) as file:
         file.write(save(tensors, metadata))

@@ -1,4 +1,4 @@
-"""What should MoveNet's maps say of labelled people, and how wrong are they (CenterNet, Zhou et al. 2019)?"""
+"""Targets and losses of MoveNet's maps of labelled people (CenterNet, Zhou et al. 2019)."""
 
 from dataclasses import dataclass
 
@@ -28,11 +28,11 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Targets:
+class MapTargets:
     """What the maps of B pictures should say, and where they are asked.
 
     center, heat: peaks of 1 with slopes about them; *_counts: False where nobody knows (crowds; points not labelled).
-    Of each of the N people: picture "N", the cell of their centre "N 2" (y, x), and what is said there, in cells: size
+    Of each of the N people: picture "N", the cell of their centre "N 2" (y, x), and what belongs there, in cells: size
     (height, width), offset (y, x), points "N 17 2" (y, x), labelled "N 17".
     """
 
@@ -63,7 +63,7 @@ class CenterWeights:
     missed: float = 2.0
 
 
-def targets_of(labels: list[Labels], height: int, width: int) -> Targets:
+def targets_of(labels: list[Labels], height: int, width: int) -> MapTargets:
     """Targets of pictures of this many pixels."""
     shape = (height // STRIDE, width // STRIDE)
     picture = torch.cat([torch.full((len(one.boxes),), i) for i, one in enumerate(labels)])
@@ -90,7 +90,7 @@ def targets_of(labels: list[Labels], height: int, width: int) -> Targets:
         unknown = torch.zeros(17, *shape, dtype=torch.bool)
         unknown[_cells_of(boxes[n])] = True
         heat_counts[i] &= ~(unknown & ~labelled[n, :, None, None])
-    return Targets(
+    return MapTargets(
         center, counts, heat, heat_counts, picture, cell, size, middle - cell, points - cell[:, None], labelled
     )
 
@@ -118,17 +118,17 @@ def _peak(cell: Int[Tensor, "2"], sigma: Tensor, shape: tuple[int, int]) -> Floa
     return torch.exp(-(y[:, None] ** 2 + x**2) / (2 * sigma**2))
 
 
-def center_loss(maps: Maps, targets: Targets, weights: CenterWeights) -> tuple[Tensor, dict[str, float]]:
+def center_loss(maps: Maps, targets: MapTargets, weights: CenterWeights) -> tuple[Tensor, dict[str, float]]:
     """The sum of all parts and each of them, for the log."""
     people, known = max(1, len(targets.picture)), targets.labelled[..., None]
     row, (y, x) = targets.picture, targets.cell.unbind(-1)
-    said = maps.points[row, :, y, x].unflatten(1, (17, 2))
+    predicted = maps.points[row, :, y, x].unflatten(1, (17, 2))
     parts = {
         "center": focal_loss(maps.center, targets.center, targets.center_counts, weights.missed) / people,
         "heat": focal_loss(maps.heat, targets.heat, targets.heat_counts) / (targets.heat == 1).sum().clamp_min(1),
         "size": (maps.size[row, :, y, x] - targets.size).abs().sum() / people,
         "offset": (maps.offset[row, :, y, x] - targets.offset).abs().sum() / people,
-        "points": ((said - targets.points).abs() * known).sum() / known.sum().clamp_min(1),
+        "points": ((predicted - targets.points).abs() * known).sum() / known.sum().clamp_min(1),
     }
     loss = sum(getattr(weights, name) * part for name, part in parts.items())
     assert isinstance(loss, Tensor)
@@ -136,7 +136,7 @@ def center_loss(maps: Maps, targets: Targets, weights: CenterWeights) -> tuple[T
 
 
 def focal_loss(
-    said: Float[Tensor, "B C h w"],
+    predicted: Float[Tensor, "B C h w"],
     target: Float[Tensor, "B C h w"],
     counts: Bool[Tensor, "B C h w"],
     missed: float = 1.0,
@@ -145,8 +145,8 @@ def focal_loss(
 
     `missed`: weight of the peaks.
     """
-    said = said.clamp(CERTAIN, 1 - CERTAIN)
+    predicted = predicted.clamp(CERTAIN, 1 - CERTAIN)
     peak = target == 1
-    at_peaks = missed * (1 - said) ** FOCUS * said.log()
-    elsewhere = (1 - target) ** NEAR_PENALTY * said**FOCUS * (1 - said).log()
+    at_peaks = missed * (1 - predicted) ** FOCUS * predicted.log()
+    elsewhere = (1 - target) ** NEAR_PENALTY * predicted**FOCUS * (1 - predicted).log()
     return -(torch.where(peak, at_peaks, elsewhere) * (peak | counts)).sum()
