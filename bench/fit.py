@@ -4,13 +4,13 @@
 
 Synthetic people whose 144 keypoints are known: exact, and moved by a normal error of 2 % of the box an axis with 20 %
 dropped; how far each part of them is off, with its standard error over people. Started from typical poses, and from
-limner's estimate of the same people. With --evidence (made by `limner harvest`, people never trained on) the estimates
-are the flow's on harvested features; without, a stand-in: the truth with the errors that limner usually makes. PA-V2V:
-mean distance of vertices after Procrustes of that part alone, mm. Times are processor seconds of all threads together,
-which a busy machine changes little. A limb counts as bent the wrong way when its bone points to the other side of the
-picture's plane than the true one, by more than 20 degrees or so. The plain twin takes one person after the other from
-the same start down the same objective (last stage, all terms, the whole mixture) with PyTorch's L-BFGS and autograd.
-Writes bench/fit.json and the table of docs/fitting.md.
+limner's estimate of the same people. With --evidence (made by `limner render crops`, people never trained on) the
+estimates are the flow's on those features; without, a stand-in: the truth with the errors that limner usually makes.
+PA-V2V: mean distance of vertices after Procrustes of that part alone, mm. Times are processor seconds of all threads
+together, which a busy machine changes little. A limb counts as bent the wrong way when its bone points to the other
+side of the picture's plane than the true one, by more than 20 degrees or so. The plain twin takes one person after the
+other from the same start down the same objective (last stage, all terms, the whole mixture) with PyTorch's L-BFGS and
+autograd. Writes bench/fit.json and the table of docs/fitting.md.
 """
 
 import argparse

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -37,6 +36,7 @@ from limner.io.motion_file import Motion, read_params, write_params
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.result_names import result_names
 from limner.pipeline.results import check_writable, motion, save_results, sweep_results
+from limner.progress import progress_bar
 from limner.records import join
 
 GREY = 200
@@ -153,9 +153,8 @@ def fit_photos(
     starts = Starts(start, weights, body_model, model)
     run = _Run(Fitter(model, priors=priors), model, starts, out, focal_px, made_of)
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = time.perf_counter()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("fitting", total=len(todo))
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)

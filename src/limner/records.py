@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Rows:
-    """A record of tensors, tuples and dicts of tensors, and records, all with as many rows; a field may be None.
+    """A record of tensors and records, tuples and dicts of them, all with as many rows; a field may be None.
 
     Fields that all rows share are declared with `field(metadata={"shared": True})`.
     """
@@ -26,7 +26,8 @@ class Rows:
         return {name: value for name, value in values.items() if value is not None}
 
     def __len__(self) -> int:
-        return len(next(iter(self.rows().values())))
+        first = next(iter(self.rows().values()))
+        return len(next(iter(first.values())) if isinstance(first, dict) else first)
 
     def __getitem__(self: R, index: Index) -> R:
         """Some of the rows; a whole number gives that one, still as a row."""

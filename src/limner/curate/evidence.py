@@ -26,7 +26,7 @@ NAMED = {*POSE_POINTS, *hand21("left"), *hand21("right"), *FACE68}
 
 @dataclass
 class EvidenceShards:
-    """Writes `{part}_curated_NNNNN.safetensors` into a folder; `limner train --evidence` reads them beside others."""
+    """Writes `{part}_curated_NNNNN.safetensors` into a folder; `limner train regressor` reads them beside others."""
 
     folder: Path
     model: BodyModel

@@ -5,7 +5,7 @@ OUT/
   provenance.csv            a row a photo: split, key, file, sha256, licence, source, people
   shards/train-000000.tar   webdataset: KEY.jpg (or .png), KEY.json (provenance, reviewers, scores), KEY.npz (people)
   curated_fits/             train.npz, val.npz, images/: what readers of ExPose's data expect
-  evidence/                 on request: what the frozen backbones see of the training split, for `limner train`
+  evidence/                 on request: what the frozen backbones see of the training split, for `train regressor`
 The split of a photo follows from its content: it is the same in every export.
 """
 

@@ -22,7 +22,7 @@ from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
 from limner.records import Rows
 
-HARVEST = "Delete it, and make it again with `limner harvest`."
+HARVEST = "Delete it, and make it again with `limner render crops`."
 
 
 @dataclass(frozen=True)
