@@ -15,7 +15,7 @@ from limner.fit.depth_flips import with_better_flips
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
 from limner.fit.problem import Weights
-from limner.fit.proximity import ProximityPrior, loosened, near_estimate
+from limner.fit.proximity import loosened, near_estimate
 from limner.fit.records import SCORES, SWAPS, Fits, FitTargets, join_fits, swapped_targets
 from limner.fit.search import (
     Hypotheses,
@@ -179,14 +179,12 @@ class Fitter:
         tried = mean_hypotheses(self.model, targets, self.coarse, self.priors, o.views, o.extra)
         tried = descended(tried, targets, self.coarse)
         tried = descended(judged(tried, targets, self.middle).best(o.kept), targets, self.middle)
-        sigma = measured_sigma(self.fine.layer, targets, tried.best(1).params)
-        tried = judged(tried, targets, self.fine, sigma)
-        different = distinct(tried, o.finalists + 1, MIDDLE_MARGIN)
-        tried = some_descended(tried, different, targets, self.fine, sigma)
+        seen = self._measured(self.fine, targets, tried.best(1).params)
+        tried = judged(tried, seen, self.fine)
+        tried = some_descended(tried, distinct(tried, o.finalists + 1, MIDDLE_MARGIN), seen, self.fine)
         first = tried.best(1).params
-        least = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, first))
-        bent = with_better_flips(self.model, first, targets, self.limbs, least)
-        bent = judged(bent, targets, self.fine, sigma)
+        bent = with_better_flips(self.model, first, self._measured(self.fine, seen, first), self.limbs)
+        bent = judged(bent, seen, self.fine)
         tried = Hypotheses(*join([(bent.params, bent.objective), (tried.params, tried.objective)]))
         return self._best_end(targets, tried)
 
@@ -194,10 +192,10 @@ class Fitter:
         """Each person's best few bodies to the end, and the one that costs least by the least errors of all of them."""
         rows = distinct(tried, self.options.finalists, FINE_MARGIN)
         who = tried.rows[rows]
-        ends = self._whole(targets[who], tried.params[rows], None, self.far)
-        least = torch.full((len(targets), ends.sigma.shape[1]), torch.inf).to(ends.sigma)
+        ends = self._whole(targets[who], tried.params[rows], self.far)
+        least = ends.sigma.new_full((len(targets), ends.sigma.shape[1]), torch.inf)
         least = least.scatter_reduce(0, who[:, None].expand_as(ends.sigma), ends.sigma, "amin")
-        objective = self.final.problem(ends.targets, least[who]).cost(ends.params)
+        objective = self.final.cost(replace(ends.targets, sigma=least[who]), ends.params)
         first = [(who == k).nonzero()[:, 0][objective[who == k].argmin()] for k in range(len(targets))]
         return ends[torch.stack(first)]
 
@@ -205,25 +203,30 @@ class Fitter:
         """The body near the estimate, then free of it, limbs bent all ways and other Gaussians of the pose prior tried
         (typical poses start near several of them); then body, hands and face, loosely held."""
         near = near_estimate(estimate)
-        closer = self.closer.solve(targets, estimate, near=near).state
-        sigma = measured_sigma(self.fine.layer, targets, closer)
-        free = self.freed.solve(targets, closer, sigma).state
-        sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, free))
-        bent = with_better_flips(self.model, free, targets, self.limbs, sigma, near).params
-        bent = with_better_gaussians(bent, targets, self.limbs, sigma, near)
-        return self._whole(targets, bent, loosened(near, sigma[:, 0]), self.near)
+        state = self.closer.solve(replace(targets, near=near), estimate).state
+        seen = self._measured(self.fine, targets, state)
+        state = self.freed.solve(seen, state).state
+        seen = self._measured(self.fine, seen, state)
+        held = replace(seen, near=near)
+        state = with_better_flips(self.model, state, held, self.limbs).params
+        state = with_better_gaussians(state, held, self.limbs)
+        assert seen.sigma is not None
+        return self._whole(replace(targets, near=loosened(near, seen.sigma[:, 0])), state, self.near)
 
-    def _whole(
-        self, targets: FitTargets, start: BodyParams, near: ProximityPrior | None, stages: tuple[Stage, Stage, Stage]
-    ) -> Finding:
+    def _whole(self, targets: FitTargets, start: BodyParams, stages: tuple[Stage, Stage, Stage]) -> Finding:
         """Body, hands and face: with usual errors, then twice with those that these points seem to have."""
-        state = stages[0].solve(targets, start, near=near).state
-        sigma = measured_sigma(self.whole.layer, targets, state)
-        state = stages[1].solve(targets, state, sigma, near).state
-        sigma = torch.minimum(sigma, measured_sigma(self.whole.layer, targets, state))
-        state = stages[2].solve(targets, state, sigma, near).state
-        objective = self.final.problem(targets, sigma).cost(state)
-        return Finding(targets, state, objective, sigma, torch.zeros_like(objective))
+        state = stages[0].solve(targets, start).state
+        for stage in stages[1:]:
+            targets = self._measured(self.whole, targets, state)
+            state = stage.solve(targets, state).state
+        targets = replace(targets, near=None)
+        objective = self.final.cost(targets, state)
+        return Finding(targets, state, objective, torch.zeros_like(objective))
+
+    def _measured(self, stage: Stage, targets: FitTargets, fit: BodyParams) -> FitTargets:
+        """Targets with the errors that a fit leaves over of a stage's points, or those measured before where less."""
+        sigma = measured_sigma(stage.layer, targets, fit)
+        return replace(targets, sigma=sigma if targets.sigma is None else torch.minimum(targets.sigma, sigma))
 
     def _doubted(self, targets: FitTargets, first: Finding, estimate: BodyParams | None) -> Finding:
         """People who fit badly get further chances: another start, or left and right exchanged."""
@@ -250,7 +253,7 @@ class Fitter:
         tried = mean_hypotheses(self.model, other, self.coarse, self.priors, 4, 0)
         tried = judged(descended(tried, other, self.coarse), other, self.middle).best(1)
         theirs = descended(tried, other, self.middle).objective[0]
-        return theirs < self.options.swap_gain * self.middle.objective(targets, best.params)
+        return theirs < self.options.swap_gain * self.middle.cost(targets, best.params)
 
     def _better_of(
         self,
@@ -271,9 +274,8 @@ class Fitter:
         other = self._once(some, None if estimate is None else estimate[rows])
         other, old = replace(other, swapped=torch.full_like(other.objective, float(number))), best[rows]
         sigma = torch.minimum(old.sigma, other.sigma)
-        new_cost = self.final.problem(other.targets, sigma).cost(other.params)
-        old_cost = self.final.problem(old.targets, sigma).cost(old.params)
-        better = new_cost < (self.options.swap_gain if number else 1.0) * old_cost
+        new, kept = (self.final.cost(replace(end.targets, sigma=sigma), end.params) for end in (other, old))
+        better = new < (self.options.swap_gain if number else 1.0) * kept
         return put(best, rows, choose(better, other, old))
 
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:

@@ -12,7 +12,6 @@ from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import PosePriors
 from limner.fit.problem import FitProblem, Weights
-from limner.fit.proximity import ProximityPrior
 from limner.fit.records import FitTargets
 from limner.fit.unknowns import Unknowns
 from limner.optimise.points import SeenPoints
@@ -42,8 +41,7 @@ def group_of_point() -> list[int]:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. sigma: usual error of a point as a share of the box's longer side, one number or "B 4" by GROUPS;
-    near: what the bodies stay near, row by row those of the targets it is solved for."""
+    """One stage. sigma: usual error of a point as a share of the box's longer side where none was measured."""
 
     layer: KeypointLayer
     priors: PosePriors
@@ -52,34 +50,26 @@ class Stage:
     solver: SolverOptions
     sigma: float
 
-    def problem(
-        self, targets: FitTargets, sigma: Float[Tensor, "B 4"] | None = None, near: ProximityPrior | None = None
-    ) -> FitProblem:
+    def problem(self, targets: FitTargets) -> FitProblem:
         """The stage's objective for these people."""
         index = list(self.layer.keypoints)
         longer = box_side(targets)
-        if sigma is None:
+        if targets.sigma is None:
             sigma_px = (self.sigma * longer)[:, None].expand(-1, len(index))
         else:
             groups = torch.tensor(group_of_point(), device=longer.device)[index]
-            sigma_px = sigma[:, groups] * longer[:, None]
+            sigma_px = targets.sigma[:, groups] * longer[:, None]
         points_px, weight = targets.keypoints_px[:, index], targets.confidence[:, index]
         seen = SeenPoints(points_px, weight, sigma_px, targets.camera, self.weights.robust)
-        return FitProblem(seen, self.layer, self.priors, self.unknowns, self.weights, near)
+        return FitProblem(seen, self.layer, self.priors, self.unknowns, self.weights, targets.near)
 
-    def objective(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
+    def cost(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
         """What bodies cost in this stage."""
         return self.problem(targets).cost(params)
 
-    def solve(
-        self,
-        targets: FitTargets,
-        start: BodyParams,
-        sigma: Float[Tensor, "B 4"] | None = None,
-        near: ProximityPrior | None = None,
-    ) -> Solution[BodyParams]:
+    def solve(self, targets: FitTargets, start: BodyParams) -> Solution[BodyParams]:
         """Descend from a start."""
-        return damped_least_squares(self.problem(targets, sigma, near), start, self.solver)
+        return damped_least_squares(self.problem(targets), start, self.solver)
 
 
 def box_side(targets: FitTargets) -> Float[Tensor, "B"]:

@@ -27,14 +27,19 @@ DEPTH_RANGE_M = (0.25, 100.0)
 
 @dataclass(frozen=True)
 class Finding(Rows):
-    """Fits of B people without a status: targets as they were taken (perhaps with sides exchanged), the bodies, their
-    objective, the measured errors "B 4", and which exchange it was (0: none)."""
+    """Fits of B people without a status: targets as they were taken (perhaps with sides exchanged) with the errors that
+    were measured, the bodies, their objective, and which exchange it was (0: none)."""
 
     targets: FitTargets
     params: BodyParams
     objective: Float[Tensor, "B"]
-    sigma: Float[Tensor, "B 4"]
     swapped: Float[Tensor, "B"]
+
+    @property
+    def sigma(self) -> Float[Tensor, "B 4"]:
+        """The errors that were measured."""
+        assert self.targets.sigma is not None
+        return self.targets.sigma
 
 
 def with_usable_points(targets: FitTargets) -> FitTargets:
