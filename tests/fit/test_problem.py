@@ -12,7 +12,7 @@ from limner.fit.problem import FitProblem, Weights
 from limner.fit.proximity import ProximityPrior
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.optimise.points import SeenPoints
+from limner.optimise.points import ObservedPoints
 from limner.optimise.solver import SolverOptions, damped_least_squares
 from tests.fit.made import exact_targets, people
 
@@ -27,7 +27,7 @@ def problem_of(model, unknowns, weights=None, held=False):
     targets = exact_targets(model, true, camera)
     noise = 4 * torch.randn(targets.keypoints_px.shape, generator=torch.Generator().manual_seed(1))
     weights = weights or Weights(penetration=1.0)
-    seen = SeenPoints(
+    seen = ObservedPoints(
         targets.keypoints_px + noise, targets.confidence, torch.full((2, 144), 8.0), camera, weights.robust
     )
     near = ProximityPrior(true.full_pose(), torch.full((2, 55), 2.0), true.transl, 4.0) if held else None
@@ -48,7 +48,7 @@ def test_gradient_equals_that_of_the_objective(small):
     step = torch.zeros(2, unknowns.count, requires_grad=True)
     # the contour row jumps with the head's yaw; here it stays, so that autograd sees what the solver sees
     (slope,) = torch.autograd.grad(problem.cost(problem.moved(start, step)).sum(), step)
-    ours = 2 * problem.linearised(start, problem.look(start)).gradient
+    ours = 2 * problem.linearised(start, problem.forward(start)).gradient
     free = [c for c in range(unknowns.count) if c >= 3]  # the upright term's residual also depends on its Gaussian
     assert torch.allclose(ours[:, free], slope[:, free], atol=2e-2 * float(slope.abs().max()))
     cosine = torch.nn.functional.cosine_similarity(ours, slope)

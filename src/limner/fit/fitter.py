@@ -179,12 +179,12 @@ class Fitter:
         tried = mean_hypotheses(self.model, targets, self.coarse, self.priors, o.views, o.extra)
         tried = descended(tried, targets, self.coarse)
         tried = descended(judged(tried, targets, self.middle).best(o.kept), targets, self.middle)
-        seen = self._measured(self.fine, targets, tried.best(1).params)
-        tried = judged(tried, seen, self.fine)
-        tried = some_descended(tried, distinct(tried, o.finalists + 1, MIDDLE_MARGIN), seen, self.fine)
+        measured = self._measured(self.fine, targets, tried.best(1).params)
+        tried = judged(tried, measured, self.fine)
+        tried = some_descended(tried, distinct(tried, o.finalists + 1, MIDDLE_MARGIN), measured, self.fine)
         first = tried.best(1).params
-        bent = with_better_flips(self.model, first, self._measured(self.fine, seen, first), self.limbs)
-        bent = judged(bent, seen, self.fine)
+        bent = with_better_flips(self.model, first, self._measured(self.fine, measured, first), self.limbs)
+        bent = judged(bent, measured, self.fine)
         tried = Hypotheses(*join([(bent.params, bent.objective), (tried.params, tried.objective)]))
         return self._best_end(targets, tried)
 
@@ -204,14 +204,14 @@ class Fitter:
         (typical poses start near several of them); then body, hands and face, loosely held."""
         near = near_estimate(estimate)
         state = self.closer.solve(replace(targets, near=near), estimate).state
-        seen = self._measured(self.fine, targets, state)
-        state = self.freed.solve(seen, state).state
-        seen = self._measured(self.fine, seen, state)
-        held = replace(seen, near=near)
+        measured = self._measured(self.fine, targets, state)
+        state = self.freed.solve(measured, state).state
+        measured = self._measured(self.fine, measured, state)
+        held = replace(measured, near=near)
         state = with_better_flips(self.model, state, held, self.limbs).params
         state = with_better_gaussians(state, held, self.limbs)
-        assert seen.sigma is not None
-        return self._whole(replace(targets, near=loosened(near, seen.sigma[:, 0])), state, self.near)
+        assert measured.sigma is not None
+        return self._whole(replace(targets, near=loosened(near, measured.sigma[:, 0])), state, self.near)
 
     def _whole(self, targets: FitTargets, start: BodyParams, stages: tuple[Stage, Stage, Stage]) -> Finding:
         """Body, hands and face: with usual errors, then twice with those that these points seem to have."""

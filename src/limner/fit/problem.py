@@ -15,7 +15,7 @@ from limner.fit.prior import MixturePrior, PosePriors, Residual
 from limner.fit.proximity import ProximityPrior
 from limner.fit.terms import Contact
 from limner.fit.unknowns import BODY_TURNS, HAND_TURNS, Unknowns
-from limner.optimise.points import Reprojected, SeenPoints
+from limner.optimise.points import ObservedPoints, Reprojected
 from limner.optimise.solver import Linearised
 from limner.records import Rows
 
@@ -42,12 +42,12 @@ class Term(Rows):
 
 
 @dataclass(frozen=True)
-class FitLook(Rows):
+class FitForward(Rows):
     """What is worked out once at a state: the posed bodies, their points as seen, all terms but the points', and, where
     it counts, how deep limbs lie in each other."""
 
     posed: Posed
-    seen: Reprojected
+    reprojected: Reprojected
     terms: tuple[Term, ...]
     contact: Contact | None
 
@@ -56,11 +56,11 @@ class FitLook(Rows):
 class FitProblem(Rows):
     """A stage's objective for B people; see `limner.optimise.solver.Problem`.
 
-    seen: the points of `layer`; near: what the bodies stay near; held "B": the Gaussian of a mixture prior of the body
-    pose that counts for each, instead of the likeliest.
+    observed: the points of `layer`; near: what the bodies stay near; held "B": the Gaussian of a mixture prior of the
+    body pose that counts for each, instead of the likeliest.
     """
 
-    seen: SeenPoints
+    observed: ObservedPoints
     layer: KeypointLayer = field(metadata={"shared": True})
     priors: PosePriors = field(metadata={"shared": True})
     unknowns: Unknowns = field(metadata={"shared": True})
@@ -72,35 +72,35 @@ class FitProblem(Rows):
         """Bodies after a step."""
         return self.unknowns.moved(state, step)
 
-    def look(self, state: BodyParams) -> FitLook:
+    def forward(self, state: BodyParams) -> FitForward:
         """Bodies and terms at a state."""
         posed = self.layer(state)
         contact = terms.penetration(posed, terms.capsules()) if self.weights.penetration else None
-        return FitLook(posed, self.seen.at(posed.points), tuple(self._terms(state)), contact)
+        return FitForward(posed, self.observed.at(posed.points), tuple(self._terms(state)), contact)
 
     def cost(self, state: BodyParams) -> Float[Tensor, "B"]:
         """The objective of a state that was not looked at yet."""
-        return self.objective(state, self.look(state))
+        return self.objective(state, self.forward(state))
 
-    def objective(self, state: BodyParams, look: FitLook) -> Float[Tensor, "B"]:
+    def objective(self, state: BodyParams, forward: FitForward) -> Float[Tensor, "B"]:
         """Sum of all terms; infinite with a point behind the camera."""
-        value = self.seen.cost(look.seen)
-        for term in look.terms:
+        value = self.observed.cost(forward.reprojected)
+        for term in forward.terms:
             value = value + term.weight * term.at.cost
-        if look.contact is not None:
-            depth = look.contact.depth / terms.PENETRATION_SIGMA
+        if forward.contact is not None:
+            depth = forward.contact.depth / terms.PENETRATION_SIGMA
             value = value + self.weights.penetration * depth.square().sum(-1)
         return torch.where(torch.isfinite(value), value, torch.inf)
 
-    def linearised(self, state: BodyParams, look: FitLook) -> Linearised:
+    def linearised(self, state: BodyParams, forward: FitForward) -> Linearised:
         """Normal equations of all terms."""
-        residual, slopes = self.seen.linearised(look.seen)
-        slope = self.layer.along(look.posed, self.unknowns, slopes).flatten(1, 2)
+        residual, slopes = self.observed.linearised(forward.reprojected)
+        slope = self.layer.along(forward.posed, self.unknowns, slopes).flatten(1, 2)
         normal, gradient = slope.mT @ slope, (slope.mT @ residual[..., None])[..., 0]
-        for term in look.terms:
+        for term in forward.terms:
             _add(normal, gradient, term)
-        if look.contact is not None:
-            self._add_penetration(normal, gradient, look.posed, look.contact)
+        if forward.contact is not None:
+            self._add_penetration(normal, gradient, forward.posed, forward.contact)
         return Linearised(normal, gradient)
 
     def _terms(self, state: BodyParams) -> Iterator[Term]:

@@ -60,20 +60,20 @@ class Hypotheses:
 def placed(
     layer: KeypointLayer,
     params: BodyParams,
-    seen_px: Float[Tensor, "B N 2"],
+    points_px: Float[Tensor, "B N 2"],
     weight: Float[Tensor, "B N"],
     camera: Camera,
 ) -> BodyParams:
-    """Bodies moved to where their points are as large as the seen ones and have the same centre.
+    """Bodies moved to where their points are as large as the observed ones and have the same centre.
 
     SMPLify-X's camera initialisation (similar triangles), with all confident points instead of the trunk's; exact for
     points in one plane of depth.
     """
     points = layer(params.replace(transl=torch.zeros_like(params.transl))).points
     share = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9))[..., None]
-    here, there = (points * share).sum(1), (seen_px * share).sum(1)
+    here, there = (points * share).sum(1), (points_px * share).sum(1)
     metres = ((points[..., :2] - here[:, None, :2]).square() * share).sum((1, 2)).sqrt()
-    pixels = ((seen_px - there[:, None]).square() * share).sum((1, 2)).sqrt()
+    pixels = ((points_px - there[:, None]).square() * share).sum((1, 2)).sqrt()
     depth = camera.focal_px * metres / pixels.clamp_min(1e-3)
     # never nearer than arm's length of the nearest point
     nearest = points[..., 2].amin(1) - here[:, 2]

@@ -14,7 +14,7 @@ from limner.fit.prior import PosePriors
 from limner.fit.problem import FitProblem, Weights
 from limner.fit.records import FitTargets
 from limner.fit.unknowns import Unknowns
-from limner.optimise.points import SeenPoints
+from limner.optimise.points import ObservedPoints
 from limner.optimise.solver import Solution, SolverOptions, damped_least_squares
 
 GROUPS = ("body", "left_hand", "right_hand", "face")
@@ -60,8 +60,8 @@ class Stage:
             groups = torch.tensor(group_of_point(), device=longer.device)[index]
             sigma_px = targets.sigma[:, groups] * longer[:, None]
         points_px, weight = targets.keypoints_px[:, index], targets.confidence[:, index]
-        seen = SeenPoints(points_px, weight, sigma_px, targets.camera, self.weights.robust)
-        return FitProblem(seen, self.layer, self.priors, self.unknowns, self.weights, targets.near)
+        observed = ObservedPoints(points_px, weight, sigma_px, targets.camera, self.weights.robust)
+        return FitProblem(observed, self.layer, self.priors, self.unknowns, self.weights, targets.near)
 
     def cost(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
         """What bodies cost in this stage."""
@@ -90,10 +90,10 @@ def measured_sigma(layer: KeypointLayer, targets: FitTargets, fit: BodyParams) -
     group = torch.tensor(group_of_point(), device=squared.device)[index]
     columns = []
     for k, name in enumerate(GROUPS):
-        seen = (confidence > 0) & (group == k)
-        count = seen.sum(1)
-        # shares of squared errors below the median of those seen
-        ordered = torch.where(seen, squared, torch.inf).sort(1).values
+        observed = (confidence > 0) & (group == k)
+        count = observed.sum(1)
+        # shares of squared errors below the median of the observed ones
+        ordered = torch.where(observed, squared, torch.inf).sort(1).values
         middle = ordered.gather(1, ((count - 1).clamp_min(0) // 2)[:, None])[:, 0]
         variance = torch.where(count > 0, middle, torch.zeros_like(middle)) / (2 * math.log(2))
         free = (count - SPENT[name]).clamp_min(0)
