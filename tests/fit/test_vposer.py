@@ -11,7 +11,7 @@ from limner.errors import WeightsError
 from limner.fit.fitter import Fitter
 from limner.fit.prior import shipped_priors
 from limner.fit.status import Finding
-from limner.fit.vposer import LAYERS, load_vposer, owned_priors, with_vposer
+from limner.fit.vposer import LAYERS, load_vposer, owned_priors
 from limner.geometry.rotation import rotation_from_axis_angle
 from tests.fit.made import exact_targets, people
 
@@ -41,7 +41,7 @@ def test_checkpoint_and_safetensors_give_the_same_prior(state, tmp_path):
     pose = rotation_from_axis_angle(0.2 * torch.randn(2, 21, 3, generator=torch.Generator().manual_seed(1)))
     one, two = (load_vposer(tmp_path / name)(pose) for name in ("v.ckpt", "v.safetensors"))
     assert torch.allclose(one.residual, two.residual, atol=1e-4) and one.residual.shape == (2, 32 + 21 * 9)
-    priors = with_vposer(shipped_priors(), load_vposer(tmp_path / "v.ckpt"))
+    priors = owned_priors(tmp_path / "v.ckpt")
     assert priors.body is not shipped_priors().body and priors.right_hand is shipped_priors().right_hand
 
 

@@ -14,7 +14,6 @@ from limner.body.skeleton import BODY_JOINTS
 from limner.fit.depth_flips import with_better_flips
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
-from limner.fit.problem import Weights
 from limner.fit.proximity import loosened, near_estimate
 from limner.fit.records import SCORES, SWAPS, Fits, FitTargets, join_fits, swapped_targets
 from limner.fit.search import (
@@ -99,17 +98,13 @@ class Fitter:
         body = Unknowns(BODY_TURNS, model.num_betas, 0)
         whole = Unknowns(WHOLE_TURNS, model.num_betas, model.num_expression)
 
-        def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, solver: SolverOptions) -> Stage:
-            return Stage(layer, self.priors, what, weights, solver, sigma)
-
         limbs = KeypointLayer(self.model, LIMB_POINTS)
         # errors shrink from stage to stage, and so does what counts as an outlier: from 40 to 6 % of the box
-        self.coarse = stage(some, turns, Weights(robust=10.0), 0.04, SolverOptions(15, 5e-3, 1))
-        self.middle = stage(more, body, Weights(robust=12.0), 0.02, SolverOptions(15, 3e-3, 1))
-        self.fine = stage(more, body, Weights(robust=10.0), 0.01, SolverOptions(20, 1e-3, 1))
-        self.whole = stage(every, whole, Weights(robust=8.0, penetration=1.0), 0.012, SolverOptions(15, 3e-3, 1))
-        last = Weights(robust=6.0, penetration=1.0)
-        self.final = replace(self.whole, weights=last, solver=SolverOptions(40, 1e-3, 2))
+        self.coarse = Stage(some, self.priors, turns, 10.0, 0.04, SolverOptions(15, 5e-3, 1))
+        self.middle = Stage(more, self.priors, body, 12.0, 0.02, SolverOptions(15, 3e-3, 1))
+        self.fine = Stage(more, self.priors, body, 10.0, 0.01, SolverOptions(20, 1e-3, 1))
+        self.whole = Stage(every, self.priors, whole, 8.0, 0.012, SolverOptions(15, 3e-3, 1), penetration=True)
+        self.final = replace(self.whole, robust=6.0, solver=SolverOptions(40, 1e-3, 2))
         # what an estimate needs before its limbs are bent: they descend further then
         self.closer = replace(self.middle, layer=limbs, solver=SolverOptions(4, 3e-3, 1))
         self.freed = replace(self.fine, solver=SolverOptions(4, 1e-3, 1))

@@ -11,7 +11,7 @@ from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import PosePriors
-from limner.fit.problem import FitProblem, Weights
+from limner.fit.problem import FitProblem
 from limner.fit.records import FitTargets
 from limner.fit.unknowns import Unknowns
 from limner.optimise.points import ObservedPoints
@@ -41,14 +41,19 @@ def group_of_point() -> list[int]:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. sigma: usual error of a point as a share of the box's longer side where none was measured."""
+    """One stage.
+
+    robust: so many usual errors are an outlier; sigma: usual error of a point as a share of the box's longer side where
+    none was measured; penetration: whether limbs in each other cost.
+    """
 
     layer: KeypointLayer
     priors: PosePriors
     unknowns: Unknowns
-    weights: Weights
-    solver: SolverOptions
+    robust: float
     sigma: float
+    solver: SolverOptions
+    penetration: bool = False
 
     def problem(self, targets: FitTargets) -> FitProblem:
         """The stage's objective for these people."""
@@ -60,8 +65,8 @@ class Stage:
             groups = torch.tensor(group_of_point(), device=longer.device)[index]
             sigma_px = targets.sigma[:, groups] * longer[:, None]
         points_px, weight = targets.keypoints_px[:, index], targets.confidence[:, index]
-        observed = ObservedPoints(points_px, weight, sigma_px, targets.camera, self.weights.robust)
-        return FitProblem(observed, self.layer, self.priors, self.unknowns, self.weights, targets.near)
+        observed = ObservedPoints(points_px, weight, sigma_px, targets.camera, self.robust)
+        return FitProblem(observed, self.layer, self.priors, self.unknowns, self.penetration, targets.near)
 
     def cost(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
         """What bodies cost in this stage."""
