@@ -4,7 +4,7 @@ All that shapes a body at rest is linear in its coefficients, so the coefficient
 of the other are a matrix product, found once for a pair of models.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -37,7 +37,7 @@ HAND_JOINT_WEIGHT = 0.2
 """Thirty of the 55 joints are fingers'."""
 LEAST_HEAD_MM = 0.3
 """Head shapes that are lost by more than this are said to be lost."""
-PLACING = RefineOptions(steps=4, betas_stiffness=1000.0)
+PLACING = RefineOptions(replace(RefineOptions().solver, steps=4), betas_stiffness=1000.0)
 """The shape is converted; where somebody stands does not touch it."""
 PLACED_SIGMA = 0.003
 """Usual error of a point to be met, as a share of the person's longer side in the photo."""
