@@ -7,13 +7,16 @@ nowhere, while all inputs lie on the CPU: a step that names none fails as it wou
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import limner
+from limner.body.model import BodyModel
 from limner.errors import LimnerError
 from limner.estimator import Estimator
 from limner.io.photo_input import as_photo
+from tests.pipeline.bodies import smplx_like
 
 PHOTOS = sorted((Path(limner.__file__).parent / "assets" / "photos").glob("*.jpg"))[:2]
 
@@ -32,6 +35,16 @@ def test_the_flow_stays_on_the_device_of_its_inputs(estimator: Estimator) -> Non
     for a, b in zip(here, there, strict=True):
         assert len(a) == 1 and torch.allclose(a.vertices, b.vertices, atol=1e-3)
         assert not any(value.is_meta for value in (b.confidence, b.eased, b.scores, b.keypoints_px))
+
+
+def test_another_body_stays_there_too(estimator: Estimator, tmp_path: Path) -> None:
+    np.savez(tmp_path / "body.npz", **smplx_like(16, 10))
+    other = Estimator(estimator.networks, estimator.detector, BodyModel.load(tmp_path / "body.npz"))
+    assert other.to("cpu") is other and other.converter is not None
+    photo = as_photo(PHOTOS[0])
+    with torch.device("meta"):
+        (people,) = other.together([photo], [None])
+    assert torch.allclose(people.vertices, other(photo).vertices, atol=1e-3)
 
 
 def test_hands_and_faces_alone_stay_there_too(estimator: Estimator) -> None:
