@@ -178,9 +178,8 @@ def _person(file: Path, found: dict[str, Tensor], arrays: dict[str, np.ndarray])
     camera = Camera(found["focal_length_in_px"].reshape(1).float(), found["center"].reshape(1, 2).float())
     weak, crop = _weak(found, camera)
     width = float(found["focal_length_in_px"] / found["focal_length_in_mm"] * found["sensor_width"])
-    if not all(
-        bool(torch.isfinite(found[key].double()).all()) for key in (*NEEDED, "full_pose", "box_px") if key in found
-    ):
+    numbers = [found[key].double().flatten() for key in (*NEEDED, "full_pose", "box_px") if key in found]
+    if not bool(torch.isfinite(torch.cat(numbers)).all()):
         raise RefusedError("it has numbers that are not finite")
     height = 2 * (float(camera.center_px[0, 1]) - float(found["shift_y"]) * width)
     return DemoPerson(

@@ -29,8 +29,8 @@ from limner.reading.told import RefusedError, told_as
 
 KIND = "official ExPose, folded"
 VERSION = 2
-BODY, FORMER = "body_model.", "keypoint_model."
-"""Tensors of the body model begin so; the others are those of earlier files, which are not needed."""
+BODY = "body_model."
+"""Tensors of the body model begin so."""
 HIDDEN = (1024, 1024)
 
 
@@ -230,7 +230,7 @@ def _network_of(file: Path, tensors: dict[str, Tensor]) -> ExposeNetwork:
     assets = assets_from_arrays(file, arrays)
     check_assets(assets)
     network = _hollow(True, assets)
-    tensors = {name: t for name, t in tensors.items() if not name.startswith((BODY, FORMER))}
+    tensors = {name: t for name, t in tensors.items() if "_model." not in name}
     _check(network, tensors, file)
     fill(network, tensors)
     return network.requires_grad_(False)
