@@ -80,5 +80,5 @@ def estimate(
     from limner.official_estimator import ExposeOptions
 
     expose = ExposeOptions(expose_mode, runtime)
-    where = box, keypoints, weights, body_model, focal_px, refine, boxes
-    return estimate_photos(photos, out, *where, format, expose, recursive, how)
+    given = box, keypoints, weights, body_model, focal_px, refine, boxes
+    return estimate_photos(photos, out, *given, format, expose, recursive, how)
