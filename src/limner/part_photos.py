@@ -8,12 +8,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.errors import WeightsError
 from limner.estimator import Estimator
 from limner.geometry.camera import check_focal
 from limner.io.image import Photo
 from limner.io.photo_list import find_photos
-from limner.official_estimator import PREFIX
 from limner.pipeline.part_alone import PartAlone, Side
 from limner.pipeline.part_results import save_parts
 from limner.scale.photos import How, Job, run_photos
@@ -39,8 +37,6 @@ def estimate_parts(
     box: x0 y0 x1 y1 of each hand or face, in every photo; without, one is looked for. recursive: folders below those
     given, too. Raises LimnerError for what concerns all photos.
     """
-    if weights.startswith(PREFIX):
-        raise WeightsError(f"--part {part} is for limner's own networks, got --weights {weights}. Leave --weights out.")
     where = Where.given(box, whom=part)
     found = find_photos(photos, recursive, without=[out])
     check_focal(focal_px)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from limner.batch import PeopleWriter
 from limner.errors import OutputError
+from limner.expose_photos import DemoWriter
 from limner.io.photo_list import find_photos
 from limner.scale import report
 from limner.scale.engine import EngineError
@@ -31,7 +32,7 @@ def photos(folder: Path, *names: str) -> Path:
 
 
 def run(folder: Path, out: Path, log: Path, how: How, seconds: float = 0.0) -> int:
-    return run_photos(find_photos([folder]), Where(), Nobody(log, seconds), PeopleWriter(out, ("limner",)), how=how)
+    return run_photos(find_photos([folder]), Where(), Nobody(log, seconds), PeopleWriter(out), how=how)
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -90,7 +91,7 @@ def test_an_error_in_a_batch_costs_its_photo_alone(tmp_path: Path):
 
 def test_numbers_that_run_through_all_photos_need_one_process(tmp_path: Path):
     found = find_photos([photos(tmp_path / "photos", *"ab")])
-    writer = PeopleWriter(tmp_path / "out", ("limner", "expose"))
+    writer = DemoWriter(tmp_path / "out", None)
     for how in (How(workers=2), How(engine="ray")):
         with pytest.raises(EngineError, match="numbered through all photos"):
             run_photos(found, Where(), Nobody(tmp_path / "log"), writer, how=how)
