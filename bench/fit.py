@@ -96,11 +96,11 @@ def _stand_in(truth: BodyParams, g: Generator) -> BodyParams:
 
 def harvested(model: BodyModel, folder: Path, count: int) -> Scene:
     """Harvested people and what the flow says of them."""
+    from limner.cached import read_people, run_cached
     from limner.networks.weights import load_networks
-    from limner.train.replay import read_people, replay
 
     people = read_people(folder, held_out=True)[:count]
-    said = replay(load_networks(), model, people)
+    said = run_cached(load_networks(), model, people)
     return Scene(people.body.params, people.body.camera, said.limner, True)
 
 

@@ -23,7 +23,7 @@ from limner.train.center_maps import CenterWeights, center_loss, targets_of
 from limner.train.checkpoint import append_row, read_log
 from limner.train.detector_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
 from limner.train.relative import RelativeAdamW
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 
 HEADS = ("center", "size", "offset", "heat", "points")
 DECODER = ("reduce", "lateral", "merge")
@@ -34,7 +34,7 @@ LICENCE = "Apache-2.0, Copyright Google LLC; changed by training on the photos n
 
 
 @dataclass(frozen=True)
-class DetectorOptions:
+class DetectorOptions(StepOptions):
     """Numbers of one run.
 
     size: pixels a side of what the network sees in a step. learning_rate: relative (`RelativeAdamW`). backbone: train
@@ -42,18 +42,13 @@ class DetectorOptions:
     sides and least score at which held-out people are looked for, as the person finder does.
     """
 
-    steps: int = 1000
     batch_size: int = 8
+    save_every: int = 50
     size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
     backbone: bool = False
     held_out: float = 0.15
     sizes_px: tuple[int, ...] = (COARSE_PX, FINE_PX)
     threshold: float = 0.35
-    seed: int = 0
-    log_every: int = 250
-    save_every: int = 50
     cut: CutOptions = CutOptions()
     weights: CenterWeights = CenterWeights()
 

@@ -22,7 +22,7 @@ from limner.train.losses import LossWeights, part_loss, point_error_mm
 from limner.train.real_photos import Real2D, observe_real, real_loss
 from limner.train.rendered import rendered_set
 from limner.train.simulate import Simulator
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 from limner.train.target import Examples, Target
 
 START_NOISE_DEG: dict[Part, float] = {"body": 0.0, "hand": 25.0, "face": 12.0}
@@ -33,18 +33,16 @@ Start = Callable[[Target, Generator], Tensor]
 
 
 @dataclass(frozen=True)
-class RegressorOptions:
+class RegressorOptions(StepOptions):
     """Numbers of one training run; `real_*`: real crops with 2D labels at each step, where there are any."""
 
     steps: int = 20_000
     batch_size: int = 384
-    pool_size: int = 32_768
-    rendered_share: float = 0.25
-    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
-    seed: int = 0
     log_every: int = 200
     save_every: int = 500
+    pool_size: int = 32_768
+    rendered_share: float = 0.25
     loss: LossWeights = LossWeights()
     real_size: int = 64
     real_weight: float = 5.0
