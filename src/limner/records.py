@@ -49,8 +49,14 @@ def _changed(record: R, change: Callable[[Any], Any]) -> R:
 
 
 def join(parts: Sequence[R]) -> R:
-    """The rows of several records of one kind, one after the other; at least one record."""
-    return replace(parts[0], **{name: _joined([getattr(p, name) for p in parts]) for name in parts[0].rows()})
+    """The rows of several records of one kind, one after the other; at least one record.
+
+    A field that some of them lack (None) is left out of the result; records without rows do not count.
+    """
+    parts = [part for part in parts if len(part)] or parts[:1]
+    columns = {name: [getattr(part, name) for part in parts] for name in parts[0].rows()}
+    lacking = {name: None for name, values in columns.items() if any(value is None for value in values)}
+    return replace(parts[0], **{n: _joined(v) for n, v in columns.items() if n not in lacking}, **lacking)
 
 
 def _joined(values: list[Any]) -> Any:

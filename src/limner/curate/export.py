@@ -151,9 +151,8 @@ def _write_all(
                 image.parent.mkdir(parents=True, exist_ok=True)
                 image.write_bytes(sample.image)
             if evidence is not None and sample.split == "train":
-                pixels = read_photo_stream(io.BytesIO(original), photo.path).pixels
-                for person, seen, fit in zip(people, sample.seen, sample.fits, strict=True):
-                    evidence.add(pixels, seen, fit, person.id)
+                for seen, fit in zip(sample.seen, sample.fits, strict=True):
+                    evidence.add(seen, fit)
             counts[f"{sample.split}_photos"] += 1
             counts[f"{sample.split}_people"] += len(people)
             licences[photo.licence] += 1

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.curate.observe import observe, thumbs
-from limner.curate.records import Judged, Seen, join_seen
+from limner.curate.records import Judged, Seen
 from limner.curate.score import judge
 from limner.errors import LimnerError
 from limner.estimator import Estimator
@@ -24,6 +24,7 @@ from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, in_pixels, keypoints_of, read_keypoints
+from limner.records import join
 
 
 @runtime_checkable
@@ -183,7 +184,7 @@ def _look(worker: Worker, item: Item) -> PhotoSeen | PhotoFailed:
 
 def _fit(worker: Worker, ready: list[tuple[int, Seen]]) -> Iterator[Message]:
     try:
-        judged = worker.fit(join_seen([seen for _, seen in ready]))
+        judged = worker.fit(join([seen for _, seen in ready]))
         yield PhotosFitted([(photo, len(seen)) for photo, seen in ready], judged)
     except Exception as error:
         if len(ready) == 1:

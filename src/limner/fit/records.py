@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limner.body.params import BodyParams
 from limner.geometry.camera import Camera
+from limner.records import Rows
 
 FITTED = "fitted"
 """The verdict of a fit that may be used; others begin with "not fitted: " or "implausible: "."""
@@ -21,7 +22,7 @@ SCORES = (
 
 
 @dataclass(frozen=True)
-class FitTargets:
+class FitTargets(Rows):
     """2D keypoints of B people, of one photo or of many.
 
     keypoints_px  "B 144 2" ExPose's 144 points (`limner.body.keypoints`), photo pixels
@@ -34,12 +35,6 @@ class FitTargets:
     confidence: Float[Tensor, "B 144"]
     camera: Camera
     boxes: Float[Tensor, "B 4"]
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "FitTargets":
-        return FitTargets(self.keypoints_px[index], self.confidence[index], self.camera[index], self.boxes[index])
 
 
 def join_fit_targets(parts: Sequence[FitTargets]) -> FitTargets:
