@@ -38,7 +38,7 @@ class JointOptions(StepOptions):
 
 @dataclass(frozen=True)
 class JointSet(Rows):
-    """People of whom body, hand and face were harvested, the target of each crop, and all 144 keypoints (metres)."""
+    """People of whom body, hand and face were rendered, the target of each crop, and all 144 keypoints (metres)."""
 
     people: CachedPeople
     target: dict[Part, Target]

@@ -34,11 +34,11 @@ from limner.train.backbones import BackboneOptions, Init, train_backbone
 from limner.train.checkpoint import read_log
 from limner.train.depth import DepthOptions, train_depth
 from limner.train.detector import DetectorOptions, train_detector
-from limner.train.harvest import harvest, look_again
 from limner.train.joint import JointOptions, train_joint
 from limner.train.losses import PART_WEIGHTS
 from limner.train.orders import Preset, Rendering, Training
 from limner.train.regressors import Recipe, RegressorOptions, train_part
+from limner.train.render_crops import observe_again, render_crops
 from limner.train.render_photos import render_photos
 from limner.train.steps import StepOptions
 
@@ -110,7 +110,9 @@ def run_crops(given: Rendering, part: str, pictures: bool, depth: Path | None) -
     depth = _keep(depth, given.out, DEPTH_FILE)
     with _counted("rendering shards") as report:
         parts, synthetic = _parts(part), _synthetic(given)
-        harvest(synthetic, given.out, given.shards, given.seed, parts, crops=pictures, depth=depth, progress=report)
+        render_crops(
+            synthetic, given.out, given.shards, given.seed, parts, crops=pictures, depth=depth, progress=report
+        )
 
 
 def run_photos(given: Rendering) -> None:
@@ -123,7 +125,7 @@ def run_again(source: Path, out: Path, part: str, depth: Path | None) -> None:
     """Write what today's backbones see in the kept crops of another folder; resumes."""
     depth = _keep(depth, out, DEPTH_FILE)
     with _counted("looking again") as report:
-        look_again(source, out, _parts(part), depth, report)
+        observe_again(source, out, _parts(part), depth, report)
 
 
 def _synthetic(given: Rendering) -> SyntheticPeople:
