@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from limner.batch import PeopleRecipe, PeopleWriter
 from limner.cli import COMMANDS, main
 from limner.errors import PhotoError
-from limner.official_estimator import ExposeOptions
+from limner.scale.photos import How
 from limner.train.orders import Rendering, Training
 
 HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
@@ -59,17 +60,22 @@ def test_commands_hand_over_what_was_typed(monkeypatch):
         return 1
 
     monkeypatch.setattr("limner.batch.estimate_photos", estimate)
+    monkeypatch.setattr("limner.expose_photos.expose_photos", estimate)
     box = ["--box", "1", "2", "3", "4"]
     words = ["estimate", "a.jpg", "b", "--out", "o", *box, "--weights", "w", "--focal-px", "900", "--no-refine"]
+    words += ["--engine", "ray", "--workers", "3"]
     assert ended_with(words, monkeypatch) == 1  # the code of the function is the code of the command
-    photos = (Path("a.jpg"), Path("b"))
-    rest = (None, ("limner",), 1, ExposeOptions(), {"recursive": False, "resume": False})
-    assert seen == [(photos, Path("o"), (1.0, 2.0, 3.0, 4.0), None, "w", None, 900.0, False, *rest)]
-    words = ["estimate", "a.jpg", "--boxes", "b.json", "--format", "expose", "limner", "--batch", "4"]
-    words += ["--expose-mode", "clean", "--runtime", "onnx", "--resume", "--recursive"]
+    photos, out = (Path("a.jpg"), Path("b")), Path("o")
+    where = (1.0, 2.0, 3.0, 4.0), None, None, 900.0
+    assert seen == [
+        (photos, PeopleRecipe("w", None, False), PeopleWriter(out), *where, False, How(1, False, "ray", 3), {})
+    ]
+    words = ["expose", "a.jpg", "--weights", "m.ckpt", "--boxes", "b.json", "--format", "expose", "limner"]
+    words += ["--batch", "4", "--mode", "clean", "--runtime", "onnx", "--resume", "--recursive"]
     assert ended_with(words, monkeypatch) == 1
-    assert seen[1][-5:-1] == (Path("b.json"), ("expose", "limner"), 4, ExposeOptions("clean", "onnx"))
-    assert seen[1][-1] == {"recursive": True, "resume": True}
+    options = "m.ckpt", None, "clean", "onnx", ("expose", "limner")
+    where = (), None, Path("b.json"), None
+    assert seen[1] == ((Path("a.jpg"),), Path("out"), *options, *where, True, How(4, True, workers=1), {})
 
 
 def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
@@ -80,10 +86,10 @@ def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
         (tmp_path / "out.safetensors").write_bytes(bytes(2_000_000))
         return tmp_path / "out.safetensors"
 
-    monkeypatch.setattr("limner.networks.official_load.convert_official", convert)
+    monkeypatch.setattr("limner.expose.load.convert_checkpoint", convert)
     assert ended_with(["weights", "convert", "model.ckpt", "out.safetensors", "--onnx"], monkeypatch) == 0
     assert seen == [(Path("model.ckpt"), Path("out.safetensors"), None, True)]
-    assert "out.safetensors (2 MB): use it with --weights expose:" in capsys.readouterr().out
+    assert "out.safetensors (2 MB): use it with limner expose --weights " in capsys.readouterr().out
 
 
 def test_errors_of_the_library_end_with_their_message(monkeypatch, capsys):

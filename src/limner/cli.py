@@ -13,6 +13,7 @@ from limner.commands.curate_export import curate_export
 from limner.commands.estimate import estimate
 from limner.commands.evaluate import evaluate
 from limner.commands.experiments import experiments
+from limner.commands.expose import expose
 from limner.commands.fit import fit
 from limner.commands.former import renamed
 from limner.commands.model import model
@@ -24,6 +25,7 @@ from limner.errors import LimnerError, shown
 Command = Callable[..., int]
 COMMANDS: dict[str, Command] = {
     "estimate": estimate,
+    "expose": expose,
     "fit": fit,
     "model": model,
     "weights": weights,

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.curate.engine import Engine
 from limner.curate.records import Judged, Seen
 from limner.curate.run import curate
 from limner.curate.score import judge
@@ -24,6 +23,7 @@ from limner.geometry.camera import photo_camera
 from limner.io.image import Photo
 from limner.pipeline.parts import face_squares, hand_squares, part_points
 from limner.pipeline.people import PeopleObservations
+from limner.scale.engine import Engine
 
 
 def standing(model: BodyModel, count: int, depth: float = 4.0) -> BodyParams:

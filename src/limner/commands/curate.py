@@ -31,8 +31,8 @@ def curate(
         licence: licence of the photos, kept with each of them.
         provenance: CSV file with the columns file, licence, source: of each photo by its name.
         keypoints: as for `fit`: what to fit to (default: the networks' points).
-        engine: local, or ray: many processes, on the machines of a Ray cluster.
-        workers: processes of the ray engine (default: one a core of the cluster).
+        engine: as for `estimate`.
+        workers: as for `estimate`.
         batch: photos whose people are fitted together.
         retry_failed: try photos again that failed before.
         weights: as for `estimate`.

@@ -19,14 +19,13 @@ def estimate(
     focal_px: float | None = None,
     refine: bool = True,
     boxes: Path | None = None,
-    format: tuple[Literal["limner", "expose"], ...] = ("limner",),
     batch: int = 1,
-    expose_mode: Literal["official", "clean"] = "official",
-    runtime: Literal["torch", "onnx"] = "torch",
     part: Literal["body", "hand", "face"] = "body",
     side: Literal["auto", "left", "right"] = "auto",
     recursive: bool = False,
     resume: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 0,
 ) -> int:
     """Estimate everybody in photos: body, hands and face as one mesh.
 
@@ -40,51 +39,37 @@ def estimate(
         keypoints: keypoint file or folder of limner, OpenPose, COCO(-WholeBody), MMPose, AlphaPose, MediaPipe or
             Ultralytics: people are where their points are.
         weights: `limner`, or a folder with body.safetensors, hand.safetensors, face.safetensors, and with or alone
-            movenet.safetensors (`limner train detector`); or `expose:PATH` for the official ExPose network: its
-            model.ckpt, the folder of the download, or what `weights convert` wrote.
+            movenet.safetensors (`limner train detector`).
         body_model: your own SMPLX_NEUTRAL.npz or .pkl instead of the embedded body.
         focal_px: focal length in pixels (default: EXIF, else the photo's diagonal).
-        refine: move the bodies onto the networks' own 2D points at the end (limner's networks only).
+        refine: move the bodies onto the networks' own 2D points at the end.
         boxes: JSON file of person boxes by photo, instead of the detector: see docs/official.md.
-        format: limner (one folder a photo), expose (the official demo's files, one folder a person), or both.
         batch: photos that go through the networks together.
-        expose_mode: official weights: number for number (official), or cut cleaner and put in one camera (clean).
-        runtime: official weights: what runs the networks; onnx needs the extra of that name.
         part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more
-            (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side and
-            --recursive apply.
+            (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side,
+            --recursive, --engine and --workers apply.
         side: which hand it is, with `--part hand`; auto goes by its looks.
         recursive: photos in folders below, too; their results lie in folders of the same names.
         resume: keep results in `out` that are whole and of the same photo and options.
+        engine: who works: processes of this machine (local), or those of a Ray cluster on many (ray).
+        workers: processes at once (default: one a core, of one thread; in this process where photos are few).
     """
+    from limner.scale.photos import How
+
+    how = How(batch, resume, engine, workers)
     if part != "body":
         from limner.part_photos import estimate_parts
 
-        others = (keypoints, body_model, boxes, format, batch, refine, expose_mode, runtime, resume)
-        if others != (None, None, None, ("limner",), 1, True, "official", "torch", False):
+        others = (keypoints, body_model, boxes, batch, refine, resume)
+        if others != (None, None, None, 1, True, False):
             raise LimnerError(
-                f"with --part {part} only --out, --box, --weights, --focal-px, --side and --recursive apply."
+                f"with --part {part} only --out, --box, --weights, --focal-px, --side, --recursive, --engine and "
+                "--workers apply."
             )
-        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive)
+        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive, how)
     if side != "auto":
         raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
-    from limner.batch import estimate_photos
-    from limner.official_estimator import ExposeOptions
+    from limner.batch import PeopleRecipe, PeopleWriter, estimate_photos
 
-    expose = ExposeOptions(expose_mode, runtime)
-    return estimate_photos(
-        photos,
-        out,
-        box,
-        keypoints,
-        weights,
-        body_model,
-        focal_px,
-        refine,
-        boxes,
-        format,
-        batch,
-        expose,
-        recursive=recursive,
-        resume=resume,
-    )
+    recipe = PeopleRecipe(weights, body_model, refine)
+    return estimate_photos(photos, recipe, PeopleWriter(out), box, keypoints, boxes, focal_px, recursive, how)

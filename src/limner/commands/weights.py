@@ -21,12 +21,13 @@ def weights(
     Args:
         action: convert.
         checkpoint: model.ckpt, or the folder of the official download.
-        out: the file to write, ending in .safetensors; give it to `estimate --weights expose:FILE`.
+        out: the file to write, ending in .safetensors; give it to `limner expose --weights FILE`.
         body_model: your SMPLX_NEUTRAL.npz, where the checkpoint lacks something of the body model.
-        onnx: also write the networks for `estimate --runtime onnx` (needs the extra `onnx`).
+        onnx: also write the networks for `limner expose --runtime onnx` (needs the extra `onnx`).
     """
-    from limner.networks.official_load import convert_official
+    from limner.expose.load import convert_checkpoint
 
-    written = convert_official(checkpoint, out, body_model, onnx)
-    print(shown(f"{written.resolve()} ({written.stat().st_size / 1e6:.0f} MB): use it with --weights expose:{written}"))
+    written = convert_checkpoint(checkpoint, out, body_model, onnx)
+    size = f"{written.stat().st_size / 1e6:.0f} MB"
+    print(shown(f"{written.resolve()} ({size}): use it with limner expose --weights {written}"))
     return 0

@@ -20,6 +20,7 @@ from limner.body.model import BodyModel
 from limner.data.sources.agora import FULL_WIDTH, write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
 from limner.errors import shown
+from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import AnswerBook, read_answers
 from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
@@ -38,9 +39,9 @@ from limner.evaluate.sheets import Tile, contact_sheet
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
 from limner.evaluate.tally import mean_of
 from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
+from limner.expose.estimator import PREFIX, OfficialEstimator
 from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
-from limner.official_estimator import PREFIX, load_estimator
 from limner.progress import progress_bar
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
@@ -183,7 +184,9 @@ def _system(
     """What is scored, and what it is called."""
     if predictions is not None:
         return FromFiles(AnswerBook(read_answers(predictions, model))), predictions.stem or "predictions"
-    return OwnAnswers(load_estimator(weights, body_model)), "ExPose" if weights.startswith(PREFIX) else "limner"
+    if weights.startswith(PREFIX):
+        return OwnAnswers(OfficialEstimator.load(weights.removeprefix(PREFIX), body_model)), "ExPose"
+    return OwnAnswers(Estimator.load(weights, body_model)), "limner"
 
 
 class FromFiles:

@@ -22,9 +22,9 @@ from limner.evaluate.sheets import Tile, contact_sheet, draw_person
 from limner.evaluate.synthetic import synthetic_tables
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
 from limner.evaluate.tally import BY_JOINT, JOINT_GROUPS
+from limner.expose.estimator import PREFIX
 from limner.io.image import write_image
 from limner.networks.weights import load_networks
-from limner.official_estimator import PREFIX
 from limner.progress import progress_bar
 
 SEED = 0

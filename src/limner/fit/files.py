@@ -24,7 +24,7 @@ from limner.geometry.box import iou
 from limner.io.atomic import atomic_write
 from limner.io.motion_file import OWN_BODY, Motion, read_params
 from limner.pipeline.convert_body import BodyConverter
-from limner.pipeline.convert_params import converted_motion, params_of_motion
+from limner.pipeline.motion_bodies import converted_motion, params_of_motion
 from limner.reading.json_file import read_json
 from limner.reading.told import RefusedError, told_as
 

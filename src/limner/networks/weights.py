@@ -215,7 +215,8 @@ def weights_paths(weights: str | Path = "limner") -> dict[Part, Path]:
     if not folder.is_dir():
         raise WeightsError(
             f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
-            f"body.safetensors, hand.safetensors and face.safetensors, or {MOVENET_FILE}."
+            f"body.safetensors, hand.safetensors and face.safetensors, or {MOVENET_FILE}. An official ExPose "
+            "checkpoint is for `limner expose --weights PATH`."
         )
     own = {part: folder / f"{part}.safetensors" for part in PARTS}
     alone = movenet_path(weights) is not None and not any(path.exists() for path in own.values())

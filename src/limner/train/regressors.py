@@ -86,9 +86,9 @@ def simulated_start(layout: ParamLayout, part: Part, mean: Tensor) -> Start:
 
 
 def train_part(recipe: Recipe, model: BodyModel, folder: Path, progress: Progress | None = None) -> dict[str, float]:
-    """Calibrate, simulate, train; writes {part}.safetensors, a checkpoint to resume from and {part}_log.csv to `folder`.
+    """Calibrate, simulate, train: {part}.safetensors, {part}_log.csv and a checkpoint to resume from in `folder`.
 
-    """Calibrate, simulate, train: {part}.safetensors, a checkpoint to resume from and {part}_log.csv in `folder`.
+    Started again with the same folder it goes on where it stopped. On a CPU the same seed gives the same weights.
     Returns the held-out errors.
     """
     folder.mkdir(parents=True, exist_ok=True)
