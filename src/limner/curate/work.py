@@ -18,8 +18,7 @@ from limner.errors import failure
 from limner.estimator import Estimator
 from limner.fit.fitter import Fitter
 from limner.fit.prior import PosePriors
-from limner.fit.records import FitTargets
-from limner.fit.targets import fit_targets
+from limner.fit.records import FitTargets, fit_targets
 from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo, read_photo

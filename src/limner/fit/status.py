@@ -1,10 +1,9 @@
-"""Who can be fitted, and may a fit be believed? A word for each person, never a monster called a success."""
+"""Status of fits: who can be fitted, and whose fit may be believed; a word for each person."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from limner.body.keypoints import indices_of
@@ -12,72 +11,30 @@ from limner.body.params import BodyParams
 from limner.fit import terms
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import PosePriors
-from limner.fit.records import FITTED, FitTargets, join_fit_targets
+from limner.fit.records import FITTED, FitTargets
 from limner.fit.stage import GROUPS, box_side, group_of_point
+from limner.records import Rows
 
 CONFIDENT = 0.2
 TORSO = indices_of(("left_shoulder", "right_shoulder", "left_hip", "right_hip", "neck", "pelvis"))
 LEAST_TORSO, LEAST_POINTS = 2, 5
 MOST_REPROJECTION = 0.06
-MOST_SURPRISE = 130.0
+MOST_NEGATIVE_LOG_LIKELIHOOD = 130.0
 MOST_SHAPE = 2.5
 MOST_PENETRATION_M = 0.12
 DEPTH_RANGE_M = (0.25, 100.0)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Fits of B people before they are judged: targets as they were taken (perhaps with sides exchanged), the bodies,
-    their objective, the measured errors "B 4", and which exchange it was (0: none)."""
+class Finding(Rows):
+    """Fits of B people without a status: targets as they were taken (perhaps with sides exchanged), the bodies, their
+    objective, the measured errors "B 4", and which exchange it was (0: none)."""
 
     targets: FitTargets
     params: BodyParams
     objective: Float[Tensor, "B"]
     sigma: Float[Tensor, "B 4"]
     swapped: Float[Tensor, "B"]
-
-    def __getitem__(self, index: Tensor) -> "Finding":
-        return Finding(
-            self.targets[index], self.params[index], self.objective[index], self.sigma[index], self.swapped[index]
-        )
-
-    def updated(self, rows: Int[Tensor, "N"], other: "Finding", better: Bool[Tensor, "N"]) -> "Finding":
-        """With the better ones of N others in their rows."""
-        rows, other = rows[better], other[better.nonzero()[:, 0]]
-
-        def put(old: Tensor, new: Tensor) -> Tensor:
-            return old.index_copy(0, rows, new)
-
-        mine, theirs = self.targets, other.targets
-        return Finding(
-            replace(
-                mine,
-                keypoints_px=put(mine.keypoints_px, theirs.keypoints_px),
-                confidence=put(mine.confidence, theirs.confidence),
-            ),
-            put_params(self.params, rows, other.params),
-            put(self.objective, other.objective),
-            put(self.sigma, other.sigma),
-            put(self.swapped, other.swapped),
-        )
-
-
-def join_findings(parts: Sequence[Finding]) -> Finding:
-    """Several batches of findings as one; at least one."""
-    params = {f.name: torch.cat([getattr(p.params, f.name) for p in parts]) for f in fields(BodyParams)}
-    return Finding(
-        join_fit_targets([p.targets for p in parts]),
-        BodyParams(**params),
-        torch.cat([p.objective for p in parts]),
-        torch.cat([p.sigma for p in parts]),
-        torch.cat([p.swapped for p in parts]),
-    )
-
-
-def put_params(whole: BodyParams, rows: Int[Tensor, "N"], some: BodyParams) -> BodyParams:
-    """Bodies with some people replaced."""
-    names = [f.name for f in fields(BodyParams)]
-    return BodyParams(**{n: getattr(whole, n).index_copy(0, rows, getattr(some, n)) for n in names})
 
 
 def with_usable_points(targets: FitTargets) -> FitTargets:
@@ -138,19 +95,18 @@ def scores_of(layer: KeypointLayer, priors: PosePriors, finding: Finding) -> dic
     """All scores of `Fits`."""
     posed = layer(finding.params)
     prior = priors.body(finding.params.body_pose)
-    surprise = prior.residual.square().sum(1) + prior.constant
     return reprojections(posed.points, finding.targets) | {
-        "pose_surprise": surprise,
+        "pose_surprise": prior.cost,
         "shape_surprise": finding.params.betas.square().mean(1).sqrt(),
         "penetration_m": terms.penetration(posed, terms.capsules()).depth.sum(1),
-        "points": (finding.targets.confidence > 0).sum(1).to(surprise),
+        "points": (finding.targets.confidence > 0).sum(1).to(prior.cost),
         "swapped": finding.swapped,
     }
 
 
-def judge(params: BodyParams, scores: dict[str, Float[Tensor, "B"]]) -> list[str]:
-    """A verdict for each fit."""
-    verdicts = []
+def status_of(params: BodyParams, scores: dict[str, Float[Tensor, "B"]]) -> list[str]:
+    """The status of each fit."""
+    status = []
     for k in range(len(params)):
         off, shape = float(scores["reprojection"][k]), float(scores["shape_surprise"][k])
         body_off = float(scores["reprojection_body"][k])
@@ -162,9 +118,9 @@ def judge(params: BodyParams, scores: dict[str, Float[Tensor, "B"]]) -> list[str
             why = f"keypoints are off by {100 * max(off, body_off):.1f} % of the box"
         elif shape > MOST_SHAPE:
             why = f"a shape {shape:.1f} standard deviations from the mean"
-        elif float(scores["pose_surprise"][k]) > MOST_SURPRISE:
+        elif float(scores["pose_surprise"][k]) > MOST_NEGATIVE_LOG_LIKELIHOOD:
             why = "a pose far from all known ones"
         elif float(scores["penetration_m"][k]) > MOST_PENETRATION_M:
             why = f"limbs {100 * float(scores['penetration_m'][k]):.0f} cm inside each other"
-        verdicts.append(f"implausible: {why}" if why else FITTED)
-    return verdicts
+        status.append(f"implausible: {why}" if why else FITTED)
+    return status

@@ -5,7 +5,7 @@ import torch
 
 from limner.body.keypoints import KEYPOINT_NAMES, KEYPOINT_SETS
 from limner.errors import KeypointFileError
-from limner.fit.targets import fit_targets
+from limner.fit.records import fit_targets
 from limner.geometry.camera import photo_camera
 from limner.io.keypoint_file import PersonKeypoints
 

@@ -1,4 +1,4 @@
-"""Which other ways can limbs be bent and look the same? Towards the camera or away from it, tried limb by limb.
+"""Depth flips: limbs bent towards the camera or away from it that look the same, tried limb by limb.
 
 A bone of known length whose end lies on a known ray has two places for that end (Taylor, CVIU 2000): an arm or a leg
 of two bones has four poses for one picture. A descent does not get from one to the other: between them the bone is too
@@ -16,15 +16,15 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT, PARENTS
 from limner.body.skinning import pose_joints
-from limner.fit.problem import Anchor
+from limner.fit.proximity import ProximityPrior
 from limner.fit.records import FitTargets
-from limner.fit.search import Hypotheses, join_params
-from limner.fit.solver import Solution
+from limner.fit.search import Hypotheses
 from limner.fit.stage import Stage
 from limner.fit.terms import HINGES
 from limner.fit.unknowns import Unknowns
-from limner.fit.verdict import put_params
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.optimise.solver import Solution
+from limner.records import Rows, join, put
 
 LIMBS = tuple(
     (JOINT[f"{side}_{root}"], JOINT[f"{side}_{middle}"], JOINT[f"{side}_{end}"])
@@ -39,22 +39,19 @@ ARMS = (0, 1)
 LEAST_TURN_RAD = 0.5
 """A way that turns no bone by more is the one that is there already."""
 HOPELESS = 5.0
-"""A bend that costs so much more than the body as it was, after two steps, is given up."""
+"""A flip that costs so much more than the body as it was, after two steps, is given up."""
 
 
 @dataclass(frozen=True)
-class Bends:
-    """N other bends of B people: whose "N", of which limb (row of LIMBS) "N", and the bodies bent so."""
+class DepthFlips(Rows):
+    """N depth flips of B people: whose "N", of which limb (row of LIMBS) "N", and the bodies with the limb bent so."""
 
     person: Int[Tensor, "N"]
     limb: Int[Tensor, "N"]
     params: BodyParams
 
-    def __len__(self) -> int:
-        return len(self.person)
 
-
-def other_bends(model: BodyModel, params: BodyParams) -> Bends:
+def depth_flips(model: BodyModel, params: BodyParams) -> DepthFlips:
     """All bends of single limbs that look the same as the given bodies, but for those that are there already."""
     rest = model.rest_joints(params)
     absolute, joints = pose_joints(params.full_pose(), rest)
@@ -70,60 +67,59 @@ def other_bends(model: BodyModel, params: BodyParams) -> Bends:
                 person.append(rows)
                 limb.append(torch.full_like(rows, number))
                 bodies.append(params[rows].with_full_pose(changed))
-    return Bends(torch.cat(person), torch.cat(limb), join_params(bodies))
+    return DepthFlips(torch.cat(person), torch.cat(limb), join(bodies))
 
 
-def with_better_bends(
+def with_better_flips(
     model: BodyModel,
     first: BodyParams,
     targets: FitTargets,
     stage: Stage,
     sigma: Float[Tensor, "B 4"],
-    anchor: Anchor | None = None,
+    near: ProximityPrior | None = None,
     kept: int = 3,
 ) -> Hypotheses:
     """Bodies, one a person, with those limbs bent otherwise that cost less so in a stage, and what they cost.
 
-    The bodies descend first: else bends would seem better by what any descent in this stage brings. All other bends
-    turn their limb for two steps, the best few of each person that are not hopeless go on; then the better bends of
+    The bodies descend first: else flips would seem better by what any descent in this stage brings. All flips
+    turn their limb for two steps, the best few of each person that are not hopeless go on; then the better flips of
     several limbs are put together. The result is never worse than what was given.
     """
-    here = stage.solve(targets, first, sigma, anchor)
+    here = stage.solve(targets, first, sigma, near)
     first, before = here.state, here.objective
-    bends = other_bends(model, first)
-    if not len(bends):
+    flips = depth_flips(model, first)
+    if not len(flips):
         return Hypotheses(first, before[None])
-    bent, objective = _glanced(bends, stage, targets, sigma, anchor)
-    hopeful = objective < before[bends.person] + HOPELESS
-    rows = (hopeful & (_rank(bends.person, objective) < kept)).nonzero()[:, 0]
-    person, limb = bends.person[rows], bends.limb[rows]
-    ends = _solved(stage, person, bent[rows], targets, sigma, anchor)
+    bent, objective = _glanced(flips, stage, targets, sigma, near)
+    hopeful = objective < before[flips.person] + HOPELESS
+    rows = (hopeful & (_rank(flips.person, objective) < kept)).nonzero()[:, 0]
+    person, limb = flips.person[rows], flips.limb[rows]
+    ends = _solved(stage, person, bent[rows], targets, sigma, near)
     better = (ends.objective < before[person]).nonzero()[:, 0]
     person, limb, state, objective = person[better], limb[better], ends.state[better], ends.objective[better]
     best = (_rank(person, objective) == 0).nonzero()[:, 0]
-    params = put_params(first, person[best], state[best])
-    cost = before.index_copy(0, person[best], objective[best])
+    params, cost = put((first, before), person[best], (state[best], objective[best]))
     together, whose = _together(params, person, limb, state, objective)
     if len(whose):
-        ends = _solved(stage, whose, together, targets, sigma, anchor)
+        ends = _solved(stage, whose, together, targets, sigma, near)
         better = (ends.objective < cost[whose]).nonzero()[:, 0]
-        params = put_params(params, whose[better], ends.state[better])
-        cost = cost.index_copy(0, whose[better], ends.objective[better])
+        some = ends.state[better], ends.objective[better]
+        params, cost = put((params, cost), whose[better], some)
     return Hypotheses(params, cost[None])
 
 
 def _glanced(
-    bends: Bends, stage: Stage, targets: FitTargets, sigma: Float[Tensor, "B 4"], anchor: Anchor | None
+    flips: DepthFlips, stage: Stage, targets: FitTargets, sigma: Float[Tensor, "B 4"], near: ProximityPrior | None
 ) -> tuple[BodyParams, Float[Tensor, "N"]]:
-    """Bends after two steps of their limb alone, and what they cost."""
-    params, objective = bends.params, torch.zeros(len(bends))
+    """Flips after two steps of their limb alone, and what they cost."""
+    params, objective = flips.params, torch.zeros(len(flips))
     for number, chain in enumerate(LIMBS):
-        rows = (bends.limb == number).nonzero()[:, 0]
+        rows = (flips.limb == number).nonzero()[:, 0]
         if len(rows):
             joints = (PARENTS[chain[0]], *chain) if number in ARMS else chain
             glance = replace(stage, unknowns=Unknowns(joints, 0, 0), solver=replace(stage.solver, steps=2))
-            rough = _solved(glance, bends.person[rows], params[rows], targets, sigma, anchor)
-            params, objective = put_params(params, rows, rough.state), objective.index_copy(0, rows, rough.objective)
+            rough = _solved(glance, flips.person[rows], params[rows], targets, sigma, near)
+            params, objective = put((params, objective), rows, (rough.state, rough.objective))
     return params, objective
 
 
@@ -133,10 +129,10 @@ def _solved(
     params: BodyParams,
     targets: FitTargets,
     sigma: Float[Tensor, "B 4"],
-    anchor: Anchor | None,
+    near: ProximityPrior | None,
 ) -> Solution[BodyParams]:
     """N bodies of some of the people after a stage."""
-    return stage.solve(targets[person], params, sigma[person], None if anchor is None else anchor[person])
+    return stage.solve(targets[person], params, sigma[person], None if near is None else near[person])
 
 
 def _together(
@@ -146,9 +142,9 @@ def _together(
     state: BodyParams,
     objective: Float[Tensor, "N"],
 ) -> tuple[BodyParams, Int[Tensor, "n"]]:
-    """Those of the best bodies whose other limbs have better bends as well, with all of these; and whose they are."""
+    """Those of the best bodies whose other limbs have better flips as well, with all of these; and whose they are."""
     pose, theirs = best.full_pose().clone(), state.full_pose()
-    # the best body has the best bend of its own limb already
+    # the best body has the best flip of its own limb already
     some = ((_rank(person * len(LIMBS) + limb, objective) == 0) & (_rank(person, objective) > 0)).nonzero()[:, 0]
     for row in some.tolist():
         moved = list(LIMBS[int(limb[row])][:2])

@@ -1,10 +1,10 @@
-"""Verdicts: what may be believed, and what a person would laugh at."""
+"""Status: what may be believed, and what a person would laugh at."""
 
 import torch
 
 from limner.fit.points import KeypointLayer
 from limner.fit.records import SCORES
-from limner.fit.verdict import judge, reprojections, usable
+from limner.fit.status import reprojections, status_of, usable
 from tests.fit.made import exact_targets, people
 
 
@@ -20,11 +20,11 @@ def test_each_kind_of_monster_has_its_word(body):
     scores["pose_surprise"][3] = 400.0
     scores["penetration_m"][4] = 0.5
     far = params.replace(transl=params.transl * torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 100.0])[:, None])
-    verdicts = judge(far, scores)
-    assert verdicts[0] == "fitted"
+    status = status_of(far, scores)
+    assert status[0] == "fitted"
     words = ("off by 20.0 %", "4.0 standard deviations", "far from all known", "50 cm inside", "m from the camera")
-    for verdict, word in zip(verdicts[1:], words, strict=True):
-        assert verdict.startswith("implausible: ") and word in verdict
+    for one, word in zip(status[1:], words, strict=True):
+        assert one.startswith("implausible: ") and word in one
 
 
 def test_reprojection_is_zero_at_the_truth_and_scored_by_part(body):

@@ -5,11 +5,10 @@ import torch
 
 from limner.body.model import BodyModel
 from limner.body.skinning import pose_joints
-from limner.fit.bends import LIMBS, other_bends, with_better_bends
+from limner.fit.depth_flips import LIMBS, depth_flips, with_better_flips
 from limner.fit.fitter import Fitter
 from limner.fit.search import Hypotheses, judged
 from limner.fit.terms import HINGES, hinges
-from limner.fit.unknowns import BODY_TURNS, Unknowns
 from tests.fit.made import exact_targets, people
 
 
@@ -23,14 +22,14 @@ def scene(small):
     return people(small, 4, seed=5)
 
 
-def test_other_bends_look_the_same_and_stand_elsewhere(small, scene):
+def test_flips_look_the_same_and_stand_elsewhere(small, scene):
     params, camera = scene
-    bends = other_bends(small, params)
-    assert len(bends) >= 8 and set(bends.limb.tolist()) >= {1, 2, 3}  # the left arm lies flat in the picture
-    old, new = small.joints(params)[bends.person], small.joints(bends.params)
-    moved_px = (camera[bends.person].project(new) - camera[bends.person].project(old)).norm(dim=-1)
+    flips = depth_flips(small, params)
+    assert len(flips) >= 8 and set(flips.limb.tolist()) >= {1, 2, 3}  # the left arm lies flat in the picture
+    old, new = small.joints(params)[flips.person], small.joints(flips.params)
+    moved_px = (camera[flips.person].project(new) - camera[flips.person].project(old)).norm(dim=-1)
     moved_m = (new - old).norm(dim=-1)
-    for row, limb in enumerate(bends.limb.tolist()):
+    for row, limb in enumerate(flips.limb.tolist()):
         chain = list(LIMBS[limb])
         assert float(moved_px[row, chain[1]]) < 0.5  # the middle is exactly on its ray
         assert float(moved_px[row, chain[2]]) < 60  # the end as near as the bones reach
@@ -41,29 +40,29 @@ def test_other_bends_look_the_same_and_stand_elsewhere(small, scene):
 
 def test_hands_also_stay_turned_as_they_are_before_the_camera(small, scene):
     params, _ = scene
-    bends = other_bends(small, params)
+    flips = depth_flips(small, params)
 
     def turned(people, limb):
         absolute, _ = pose_joints(people.full_pose(), small.rest_joints(people))
         return absolute[torch.arange(len(people)), [LIMBS[k][2] for k in limb]]
 
-    limb = bends.limb.tolist()
-    apart = (turned(bends.params, limb) - turned(params[bends.person], limb)).norm(dim=(1, 2))
-    arm = bends.limb < 2
+    limb = flips.limb.tolist()
+    apart = (turned(flips.params, limb) - turned(params[flips.person], limb)).norm(dim=(1, 2))
+    arm = flips.limb < 2
     assert int((apart[arm] < 1e-4).sum()) == int(arm.sum()) // 2 > 0
     assert (apart[~arm] > 0.1).any()
 
 
 def test_bones_keep_their_length_and_hinges_their_sense(small, scene):
     params, _ = scene
-    bends = other_bends(small, params)
-    old, new = small.joints(params)[bends.person], small.joints(bends.params)
+    flips = depth_flips(small, params)
+    old, new = small.joints(params)[flips.person], small.joints(flips.params)
     for chain in LIMBS:
         for a, b in zip(chain, chain[1:], strict=False):
             assert torch.allclose((old[:, a] - old[:, b]).norm(dim=1), (new[:, a] - new[:, b]).norm(dim=1), atol=1e-4)
-    wrong = hinges(bends.params, Unknowns(BODY_TURNS, 0, 0)).residual
+    wrong = hinges(flips.params).residual
     limb_of = [k for middle in HINGES for k, chain in enumerate(LIMBS) if chain[1] == middle]
-    own = wrong[torch.arange(len(bends)), [limb_of.index(k) for k in bends.limb.tolist()]]
+    own = wrong[torch.arange(len(flips)), [limb_of.index(k) for k in flips.limb.tolist()]]
     assert float((own < 1.0).float().mean()) > 0.9
 
 
@@ -72,11 +71,11 @@ def test_a_limb_on_the_wrong_side_is_brought_back(small, scene):
     targets = exact_targets(small, true, camera)
     fitter = Fitter(small)
     sigma = torch.full((4, 4), 0.004)
-    arms = other_bends(small, true)
+    arms = depth_flips(small, true)
     wrong = torch.tensor([int((arms.person == k).nonzero()[0]) for k in range(4)])
     start = fitter.fine.solve(targets, arms.params[wrong], sigma)
     first = Hypotheses(start.state, start.objective[None])
-    ends = with_better_bends(small, start.state, targets, fitter.fine, sigma)
+    ends = with_better_flips(small, start.state, targets, fitter.fine, sigma)
     assert (ends.objective <= first.objective).all()
     right = fitter.fine.solve(targets, true, sigma).objective
     assert torch.allclose(judged(ends, targets, fitter.fine, sigma).objective, ends.objective, rtol=1e-4)

@@ -3,8 +3,8 @@
 import torch
 
 from limner.fit.fitter import Fitter
-from limner.fit.noise import EXPECTED, measured_sigma
 from limner.fit.points import KeypointLayer
+from limner.fit.stage import EXPECTED, measured_sigma
 from tests.fit.made import exact_targets, people
 
 
