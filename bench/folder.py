@@ -6,8 +6,8 @@
 Time: `limner estimate` on a folder of so many photos (those of the source, again and again), once as one process of one
 thread and once as it comes: one process a core. Prints wall seconds and their ratio; `--busy`: and beside a busy loop
 on each core. Memory: a folder of small crops (64 x 48 px) of the source's photos, mostly without people; prints the
-resident memory of the process that was started, and of its workers together, after each tenth of the photos but the last. Writes
-bench/folder.json, what it measured beside what is there.
+resident memory of the process that was started, and of its workers together, after each tenth of the photos but the
+last. Writes bench/folder.json, what it measured beside what is there.
 """
 
 import argparse
