@@ -5,7 +5,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -18,20 +18,19 @@ from limner.errors import PhotoError
 from limner.expose.crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.expose.load import load_network
 from limner.expose.network import DEMO_FOCAL_PX, ExposeNetwork, ExposePeople
-from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
+from limner.geometry.box import check_boxes
 from limner.geometry.camera import (
     Camera,
     camera_from_crop,
-    check_focal,
     photo_camera,
     translation_from_points,
     translation_from_weak,
 )
 from limner.geometry.warp import Frames
 from limner.io.image import Photo
-from limner.io.photo_input import P, PhotoLike, as_photo
 from limner.networks.detector import PersonDetector
 from limner.pipeline.people import People, nobody
+from limner.pipeline.people_estimator import PeopleEstimator
 from limner.records import join
 
 PREFIX = "expose:"
@@ -42,7 +41,7 @@ Mode = Literal["official", "clean"]
 Runtime = Literal["torch", "onnx"]
 
 
-class OfficialEstimator:
+class OfficialEstimator(PeopleEstimator):
     """One photo in, everybody in it out, by the official ExPose network (its licence and files are the user's).
 
         estimator = OfficialEstimator.load("data/checkpoints/model.ckpt")
@@ -92,28 +91,6 @@ class OfficialEstimator:
     def detector(self) -> PersonDetector:
         """limner's detector, loaded when boxes are not given."""
         return PersonDetector.load()
-
-    @overload
-    def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
-    @overload
-    def __call__(
-        self, photo: list[P] | tuple[P, ...], boxes: Any = None, focal_px: float | None = None
-    ) -> list[People]: ...
-    def __call__(self, photo: Any, boxes: Any = None, focal_px: float | None = None) -> People | list[People]:
-        """Everybody in a photo, or in each of a list of photos, which go through the networks as one batch.
-
-        Arguments are those of `limner.Estimator`; the focal length that is taken where none is given, and errors: see
-        `together`.
-        """
-        many = isinstance(photo, list | tuple)
-        photos, given = (list(photo), boxes_of_each(boxes, len(photo))) if many else ([photo], [boxes])
-        if many and not photos:
-            return []
-        check_focal(focal_px)
-        people = self.together(
-            [as_photo(one) for one in photos], [None if own is None else as_boxes(own) for own in given], focal_px
-        )
-        return people if many else people[0]
 
     @torch.inference_mode()
     def together(
