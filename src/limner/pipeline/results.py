@@ -24,6 +24,7 @@ from limner.pipeline.people import People
 from limner.pipeline.result_names import result_names as result_names
 from limner.pipeline.result_record import RECORD_FILE, MadeOf, ResultRecord, write_record
 from limner.render.overlay import clay, overlay
+from limner.render.shade import sky_light
 from limner.render.sheet import sheet
 
 KEYPOINT_SET = "coco_wholebody133"
@@ -111,10 +112,10 @@ def _check_replaceable(folder: Path, is_ours: Callable[[Path], bool]) -> None:
 
 
 def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path) -> None:
-    colors = clay(people.vertices, people.faces)
-    write_image(
-        folder / "overlay.png", overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
-    )
+    sky = sky_light(people.vertices, people.faces)
+    colors = clay(people.vertices, people.faces, sky)
+    together = overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
+    write_image(folder / "overlay.png", together)
     _write_keypoints(folder / "keypoints.json", people, photo)
     if not len(people):
         return
@@ -123,7 +124,10 @@ def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path
         ("left hand", people.left_hand_square),
         ("face", people.face_square),
     ]
-    picture = sheet(photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts, colors=colors)
+    picture = sheet(
+        photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts,
+        colors=colors, sky=sky, overlaid=together,
+    )  # fmt: skip
     write_image(folder / "sheet.png", picture)
     for i in range(len(people)):
         one = people[i : i + 1]
