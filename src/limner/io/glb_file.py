@@ -182,17 +182,17 @@ def _add_mesh(buffer: GlbBuffer, person: SkinnedMesh, max_joints: int) -> int:
     return buffer.add("meshes", name=person.name, primitives=[primitive], weights=weights, extras=names)
 
 
-def _cut_at_seams(person: SkinnedMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _cut_at_seams(person: SkinnedMesh) -> tuple[np.ndarray | slice, np.ndarray, np.ndarray | None]:
     """glTF has one uv a vertex: repeat vertices that have several.
 
     Returns the body's vertex that each written vertex repeats, the faces, and the uv with glTF's origin (top left).
     """
     faces = person.faces.cpu().numpy()
     if person.uv is None:
-        return np.arange(len(person.vertices_rest)), faces, None
+        return slice(None), faces, None
     uv = person.uv.cpu().numpy().astype(np.float32) * (1, -1) + (0, 1)
     if person.uv_faces is None:
-        return np.arange(len(person.vertices_rest)), faces, uv.astype(np.float32)
+        return slice(None), faces, uv.astype(np.float32)
     corners = np.stack([faces.reshape(-1), person.uv_faces.cpu().numpy().reshape(-1)], -1)
     pairs, corner_pair = np.unique(corners, axis=0, return_inverse=True)
     return pairs[:, 0], corner_pair.reshape(-1, 3), uv[pairs[:, 1]].astype(np.float32)
