@@ -1,4 +1,4 @@
-"""How are the people of many photos fitted to given keypoints? In batches over photos, resumed, one bad photo alone."""
+"""Fits of the people of many photos to given keypoints: in batches over photos, resumed, one bad photo alone."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,31 +8,36 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.errors import KeypointFileError, LimnerError, PhotoError, shown
 from limner.estimator import Estimator
 from limner.evaluate.resume import fingerprint, stamp, weights_fingerprint
-from limner.fit.files import StartBodies, fits_entry, read_fits_file, start_of_folder, write_fits_file
+from limner.fit.files import (
+    StartBodies,
+    fits_entry,
+    people_of_fits,
+    read_fits_file,
+    start_of_folder,
+    write_fits_file,
+)
 from limner.fit.fitter import Fitter
-from limner.fit.people import people_of_fits
-from limner.fit.records import FITTED, Fits, FitTargets, join_fit_targets, join_fits
-from limner.fit.search import join_params
-from limner.fit.targets import fit_targets
+from limner.fit.records import FITTED, Fits, FitTargets, fit_targets, join_fits
 from limner.fit.video import fit_video
 from limner.fit.vposer import owned_priors
-from limner.geometry.camera import photo_camera
+from limner.geometry.camera import check_focal, photo_camera
 from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, in_pixels, keypoints_of, read_keypoints, shared_stems
 from limner.io.motion_file import Motion, read_params, write_params
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.result_names import result_names
 from limner.pipeline.results import check_writable, motion, save_results, sweep_results
+from limner.progress import progress_bar
+from limner.records import join
+from limner.scale.report import tell_left_out
 
 GREY = 200
 FITS_FILE = "fits.json"
@@ -98,7 +103,10 @@ class Starts:
         good = [k for k, box in enumerate(targets.boxes.tolist()) if box[2] - box[0] >= 1 and box[3] - box[1] >= 1]
         if self.estimator is None or not good:
             return starts
-        people = self.estimator(photo, _grown(targets.boxes[good], photo), float(targets.camera.focal_px[0]))
+        boxes = targets.boxes[good]
+        grow = 0.1 * (boxes[:, 2:] - boxes[:, :2]).amax(-1, keepdim=True)  # as `limner estimate --keypoints` makes them
+        boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], -1)
+        people = self.estimator(photo, boxes, float(targets.camera.focal_px[0]))
         for row, k in enumerate(good):
             starts[k] = people.params[row : row + 1]
         return starts
@@ -125,10 +133,7 @@ def fit_photos(
     with `video`). `vposer`: an owner's, as prior of the body instead of limner's. `recursive`: folders below those
     given, too. Raises LimnerError for what concerns all photos.
     """
-    if focal_px is not None and not 0 < focal_px < float("inf"):
-        raise PhotoError(
-            f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
-        )
+    check_focal(focal_px)
     points = read_keypoints(keypoints)
     found = find_photos(photos, recursive, without=[out]) if photos else None
     jobs = _jobs(found, points, photo_size, start)
@@ -148,13 +153,12 @@ def fit_photos(
     starts = Starts(start, weights, body_model, model)
     run = _Run(Fitter(model, priors=priors), model, starts, out, focal_px, made_of)
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = time.perf_counter()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("fitting", total=len(todo))
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)
-    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun, found))
+    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun))
     for note in run.starts.notes:
         console.print(Text(note), soft_wrap=True)
     unused = sorted(points.keys() - {job.file.stem for job in jobs if job.file}) if photos else []
@@ -163,8 +167,8 @@ def fit_photos(
         console.print(
             Text(shown(f"Left out: keypoints of {len(unused)} photos that were not given ({names})")), soft_wrap=True
         )
-    for remark in found.remarks() if found else []:
-        console.print(Text(remark), soft_wrap=True)
+    if found:
+        tell_left_out(console, found)
     console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
     return 1 if any(row.failed for row in run.rows) else 0
 
@@ -255,9 +259,9 @@ class _Run:
         most = max((len(f.targets) for f in frames), default=0)
         tracks = []
         for person in range(most):
-            targets = join_fit_targets([_person_or_nobody(f.targets, person) for f in frames])
+            targets = join([_person_or_nobody(f.targets, person) for f in frames])
             starts = [f.starts[person] if person < len(f.starts) else None for f in frames]
-            whole = join_params([s for s in starts if s is not None]) if None not in starts else None
+            whole = join([s for s in starts if s is not None]) if None not in starts else None
             fits = fit_video(self.fitter, targets, whole)
             tracks.append(fits)
             self._write_track(person, fits, targets, frames)
@@ -286,7 +290,7 @@ class _Run:
         return Ready(job, photo, targets, starts)
 
     def _finish(self, batch: list[Ready]) -> int:
-        targets = join_fit_targets([r.targets for r in batch])
+        targets = join([r.targets for r in batch])
         fits = fit_with_starts(self.fitter, targets, [start for r in batch for start in r.starts])
         first = 0
         for ready in batch:
@@ -301,7 +305,7 @@ class _Run:
         good = fits.fitted.nonzero()[:, 0]
         people = people_of_fits(self.model, ready.targets[good], fits[good])
         name = ready.job.name
-        note = "; ".join(f"person {k}: {v}" for k, v in enumerate(fits.verdict) if v != FITTED)
+        note = "; ".join(f"person {k}: {v}" for k, v in enumerate(fits.status) if v != FITTED)
         note = note if len(fits) else NO_KEYPOINTS
         try:
             save_results(people, ready.photo, self.model, self.out / name)
@@ -333,7 +337,7 @@ def fit_with_starts(fitter: Fitter, targets: FitTargets, starts: Sequence[BodyPa
         rows = [k for k, start in enumerate(starts) if (start is not None) is known]
         if rows:
             given = [start for start in starts if start is not None]
-            parts.append(fitter(targets[rows], join_params(given) if known else None))
+            parts.append(fitter(targets[rows], join(given) if known else None))
             order += rows
     if not parts:
         return fitter(targets)
@@ -348,12 +352,6 @@ def _photo_of(job: Job) -> Photo:
     return Photo(torch.full((3, height, width), GREY, dtype=torch.uint8), None, Path(job.keypoints.photo))
 
 
-def _grown(boxes: Tensor, photo: Photo) -> Tensor:
-    """Boxes a tenth larger than the points, as `limner estimate --keypoints` makes them."""
-    grow = 0.1 * (boxes[:, 2:] - boxes[:, :2]).amax(-1, keepdim=True)
-    return torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], -1)
-
-
 def _person_or_nobody(targets: FitTargets, person: int) -> FitTargets:
     """One person of a frame; a row without confidence where the frame lacks that person."""
     if person < len(targets):
@@ -362,17 +360,13 @@ def _person_or_nobody(targets: FitTargets, person: int) -> FitTargets:
     return FitTargets(torch.zeros(1, 144, 2), torch.zeros(1, 144), camera, torch.zeros(1, 4))
 
 
-def _table(rows: Sequence[Row], skipped: int, seconds: float, found: PhotoList | None) -> Table:
+def _table(rows: Sequence[Row], skipped: int, seconds: float) -> Table:
     people, fitted = sum(r.people for r in rows), sum(r.fitted for r in rows)
     before = f", {skipped} done before" if skipped else ""
     table = Table(title=f"{fitted} of {people} people fitted in {seconds:.1f} s{before}")
-    table.add_column("photo", overflow="fold")
-    table.add_column("people", justify="right")
-    table.add_column("fitted", justify="right")
-    table.add_column("note", overflow="fold")
+    for column, side in (("photo", "left"), ("people", "right"), ("fitted", "right"), ("note", "left")):
+        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        style = "red" if row.failed else None
-        table.add_row(Text(shown(row.name)), str(row.people), str(row.fitted), Text(shown(row.note)), style=style)
-    for one in found.left_out if found else []:
-        table.add_row(Text(shown(one.file.name)), "-", "-", Text(shown(f"left out: {one.reason}")), style="yellow")
+        name, note = Text(shown(row.name)), Text(shown(row.note))
+        table.add_row(name, str(row.people), str(row.fitted), note, style="red" if row.failed else None)
     return table

@@ -1,30 +1,15 @@
-"""Both engines do the same work; without Ray the cure is named."""
+"""Both engines do the same work; a bug costs its photo alone."""
 
-import builtins
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from limner.curate.engine import EngineError, messages
 from limner.curate.run import curate
 from limner.curate.work import Item, PhotoFailed, PhotoSeen, PhotosFitted, work
 from tests.curate.fakes import FakeWorker, MakeFake, photos
 from tests.curate.test_run import contents, unlike
-
-
-def test_without_ray_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
-    real = builtins.__import__
-
-    def no_ray(name: str, *rest: Any) -> Any:
-        if name == "ray":
-            raise ImportError("No module named 'ray'")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", no_ray)
-    with pytest.raises(EngineError, match=r"pip install 'limner\[ray\]'"):
-        list(messages("ray", MakeFake(), []))
 
 
 @pytest.mark.slow

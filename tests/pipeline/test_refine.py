@@ -1,5 +1,8 @@
 """Refinement: finds the body again, never gets worse, and its Jacobian is the true one."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +10,7 @@ from limner.body.skeleton import BODY_JOINTS
 from limner.geometry.camera import Camera, photo_camera
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.pipeline.refine import RefineOptions, Targets, problem_of, refine
+from tests.optimise.steps import step_without_numbers
 
 COUNT = len(BODY_JOINTS)
 SOFT = RefineOptions(
@@ -87,7 +91,7 @@ def test_one_wild_point_does_not_bend_the_body(scene):
 
 def test_never_worse_by_its_own_objective(scene):
     model, _, start, camera, targets = scene
-    options = RefineOptions(steps=3)
+    options = RefineOptions(replace(RefineOptions().solver, steps=3))
     problem = problem_of(model, start, camera, targets, options)
     moved = problem_of(model, refine(model, start, camera, targets, options), camera, targets, options)
     # what it says of the result from the first start: the turns are those that lead there
@@ -103,9 +107,23 @@ def test_jacobian_equals_finite_differences(scene):
     wide = Camera(camera.focal_px.double(), camera.center_px.double())
     seen = (targets.offset + 0.05, targets.point_px, targets.weight, targets.sigma_px)
     fixed = Targets(targets.joint, *(x.double() for x in seen))
-    problem = problem_of(double, true.to(torch.float64), wide, fixed, RefineOptions())
-    absolute, joints, points = problem.look(problem.start)
-    ours = problem.jacobian(absolute, joints, points).unflatten(1, (-1, 2))  # B N 2 U
-    numeric = torch.autograd.functional.jacobian(lambda u: problem.residuals(problem.look(u)[2]), problem.start)
+    problem = problem_of(double, true.to(torch.float64), wide, fixed, RefineOptions(robust_sigma=torch.inf))
+    look = problem.look(problem.start)
+    ours = problem.jacobian(look, problem.seen.linearised(look.seen)[1]).unflatten(1, (-1, 2))  # B N 2 U
+    numeric = torch.autograd.functional.jacobian(lambda u: problem.look(u).seen.residual, problem.start)
     for i in range(4):
         assert torch.allclose(ours[i], numeric[i, :, :, i], atol=1e-4, rtol=1e-4)
+
+
+def test_a_step_names_no_device_and_asks_no_number(scene):
+    model, _, start, camera, targets = scene
+    there = deepcopy(model).to("meta")
+    seen = (targets.offset, targets.point_px, targets.weight, targets.sigma_px)
+    problem = problem_of(
+        there,
+        start.to("meta"),
+        camera.to("meta"),
+        Targets(targets.joint.to("meta"), *(x.to("meta") for x in seen)),
+        RefineOptions(),
+    )
+    assert problem.people(step_without_numbers(problem, problem.start)).body_pose.is_meta

@@ -145,7 +145,8 @@ class BodyModel(nn.Module):
 
     def restricted(self, used: Int[Tensor, "N"]) -> "BodyModel":
         """The same people with only some vertices (ascending indices); `faces` and keypoint indices are void."""
-        small = copy.deepcopy(self)
+        small = copy.copy(self)
+        small._buffers = dict(self._buffers)
         small.v_template, small.weights = self.v_template[used], self.weights[used]
         small.skin_weights, small.skin_joints = self.skin_weights[used], self.skin_joints[used]
         small.directions = self.directions[:, used]
@@ -156,7 +157,7 @@ class BodyModel(nn.Module):
 
     def rest(self, count: int = 1) -> BodyParams:
         """T-pose and mean shape in this model's sizes."""
-        return rest_params(count, self.num_betas, self.num_expression, self.v_template.dtype)
+        return rest_params(count, self.num_betas, self.num_expression, self.v_template.dtype, self.v_template.device)
 
     def _coefficients(self, params: BodyParams) -> Float[Tensor, "B C"]:
         """Betas and expression side by side; shorter ones are padded with zeros, longer ones are an error."""

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool1d, interpolate
 from limner.body.keypoints import keypoint_indices
 from limner.body.model import BodyModel
 from limner.curate.records import Judged, Seen
-from limner.fit.records import FITTED, Fits
+from limner.fit.records import Fits
 from limner.geometry.box import inside
 
 BLUR_SIDE = 512
@@ -59,13 +59,13 @@ def judge(model: BodyModel, seen: Seen, fits: Fits) -> Judged:
     """
     scores = {name: values.float() for name, values in fits.scores.items()} | own_scores(model, seen, fits)
     shares = {name: bound.share(scores[name]) for name, bound in BOUNDS.items() if name in scores}
-    good = torch.tensor([verdict == FITTED for verdict in fits.verdict])
+    good = fits.fitted
     quality = torch.stack(list(shares.values())).prod(0) * good
     flags = []
     for row in range(len(fits)):
         worst = sorted((float(values[row]), name) for name, values in shares.items())
         flags.append(tuple(name for share, name in worst if share < FLAG_BELOW))
-    return Judged(fits.params, quality, fits.verdict, tuple(flags), scores)
+    return Judged(fits.params, quality, fits.status, tuple(flags), scores)
 
 
 def own_scores(model: BodyModel, seen: Seen, fits: Fits) -> dict[str, Float[Tensor, "B"]]:
@@ -81,14 +81,10 @@ def own_scores(model: BodyModel, seen: Seen, fits: Fits) -> dict[str, Float[Tens
     names = list(dict.fromkeys((*keypoint_indices("coco17"), *keypoint_indices("coco_wholebody133")[17:23])))
     small = model.keypoints_only()
     body_px = fits.camera.project(small.keypoints144(small(fits.params), fits.params)[:, names])
-    outside = [
-        1 - inside(points[None], int(width), int(height)).float().mean()
-        for points, (width, height) in zip(body_px, seen.size_px.tolist(), strict=True)
-    ]
     sides = seen.targets.boxes[:, 2:] - seen.targets.boxes[:, :2]
     return {
         "agreement_mm": apart.norm(dim=-1).mean(-1) * 1000,
-        "cut_off": torch.stack(outside) if outside else seen.blur,
+        "cut_off": 1 - inside(body_px, seen.size_px).float().mean(-1),
         "seen": (seen.targets.confidence[:, names] > VISIBLE).float().mean(-1),
         "blur": seen.blur,
         "height_px": sides.amax(-1),

@@ -1,8 +1,7 @@
-"""What did a frozen backbone see in synthetic crops, and what was true? Shards on disk, one record in memory."""
+"""Kept observations of frozen backbones with their targets: shards on disk, one record in memory."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,15 +14,19 @@ from limner.errors import DataSetError
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_to_axis_angle
+from limner.geometry.warp import Crops
 from limner.io.atomic import atomic_write
+from limner.networks.backbone import Features
+from limner.networks.part_net import Observations
 from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
+from limner.records import Rows
 
-HARVEST = "Delete it, and make it again with `limner harvest`."
+HARVEST = "Delete it, and make it again with `limner render crops`."
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Rows):
     """N synthetic crops of one part as a frozen backbone saw them, with the truth.
 
     pooled      the backbone's features (float16 on disk)
@@ -45,12 +48,35 @@ class Evidence:
     mirrored: Bool[Tensor, "N"]
     visible: Bool[Tensor, "N 144"]
 
-    def __len__(self) -> int:
-        return len(self.pooled)
+    @classmethod
+    def of(cls, seen: Observations, params: BodyParams, camera: Camera, visible: Bool[Tensor, "N 144"]) -> "Evidence":
+        """Observations of a backbone that gives points and presence, with their targets."""
+        given = seen.features
+        assert given.keypoints is not None and given.presence is not None
+        image = given.pooled.new_zeros(len(seen), 0) if given.image is None else given.image
+        kept = given.pooled, given.keypoints, given.presence, image
+        return cls(*kept, params, camera, seen.squares, seen.mirrored, visible)
 
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Evidence":
-        rows: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self)}
-        return Evidence(**rows)
+    @property
+    def observations(self) -> Observations:
+        """What the part network goes on from; no pixels were kept. Photos have their camera in the middle."""
+        return kept_observations(
+            self.pooled, self.keypoints, self.presence, self.squares, self.mirrored, 2 * self.camera.center_px
+        )
+
+
+def kept_observations(
+    pooled: Float[Tensor, "N F"],
+    keypoints: Float[Tensor, "N K 3"],
+    presence: Float[Tensor, "N"],
+    squares: Squares,
+    mirrored: Bool[Tensor, "N"],
+    size_px: Float[Tensor, "N 2"],
+) -> Observations:
+    """Observations from what was kept of them, each in a frame of its own."""
+    crops = Crops(pooled.new_zeros(len(pooled), 3, 0, 0), squares, mirrored)
+    frame = torch.arange(len(pooled), device=pooled.device)
+    return Observations(frame, size_px, crops, Features(pooled, keypoints=keypoints, presence=presence))
 
 
 def write_shard(path: Path, evidence: Evidence) -> None:

@@ -12,6 +12,7 @@ from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
 from limner.data.evidence import Evidence
+from limner.data.held_out import MIN_VISIBLE
 from limner.evaluate import metrics
 from limner.evaluate.tables import Row, Table
 from limner.evaluate.tally import Tally, mean_of
@@ -23,7 +24,6 @@ from limner.pipeline.predicted import PredictedPoints
 from limner.train.replay import (
     HAND_POINTS,
     INNER_FACE,
-    VIRTUAL_PHOTO_PX,
     HarvestedPeople,
     Replay,
     face_from_head,
@@ -32,7 +32,6 @@ from limner.train.replay import (
     replay,
     shown_hand,
 )
-from limner.train.stages import MIN_VISIBLE
 
 LIMNER, UNREFINED, PART, BODY, MEAN = "limner", "not refined", "part network", "body network", "mean"
 CHUNK = 32
@@ -229,7 +228,7 @@ def _seen(people: HarvestedPeople, part: str) -> Bool[Tensor, "P"]:
 def _inside(model: BodyModel, evidence: Evidence) -> Bool[Tensor, "P"]:
     """Whose body joints lie inside the photo, all of them."""
     joints = model.joints(evidence.params)[:, : len(BODY_JOINTS)]
-    return inside(evidence.camera.project(joints), VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX).all(-1)
+    return inside(evidence.camera.project(joints), 2 * evidence.camera.center_px).all(-1)
 
 
 BODY_NOTE = (
