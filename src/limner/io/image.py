@@ -2,6 +2,7 @@
 
 import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,9 @@ WRITTEN_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # the others' further pictures are pages or previews
 
 try:
-    from isal import isal_zlib as zlib
+    from isal.isal_zlib import compress
 except ImportError:  # no wheel for this machine
-    import zlib
+    from zlib import compress
 
 _FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)  # 35 mm equivalence compares diagonals (CIPA DCG-001)
 _MM_PER_RESOLUTION_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # EXIF FocalPlaneResolutionUnit
@@ -113,7 +114,7 @@ def _png(rows: np.ndarray) -> bytes:
     lines[:, 0], lines[0, 1:] = 2, flat[0]  # filter "up"
     np.subtract(flat[1:], flat[:-1], out=lines[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b""))
+    parts = ((b"IHDR", header), (b"IDAT", compress(lines, 1)), (b"IEND", b""))
     chunks = (
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
     )
