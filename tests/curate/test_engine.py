@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from limner.curate.engine import EngineError, messages
+from limner.curate.engine import messages
 from limner.curate.run import curate
 from limner.curate.work import Item, PhotoFailed, PhotoSeen, PhotosFitted, work
+from limner.errors import LimnerError
 from tests.curate.fakes import FakeWorker, MakeFake, photos
 from tests.curate.test_run import contents, unlike
 
@@ -23,7 +24,7 @@ def test_without_ray_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", no_ray)
-    with pytest.raises(EngineError, match=r"pip install 'limner\[ray\]'"):
+    with pytest.raises(LimnerError, match=r"pip install 'limner\[ray\]'"):
         list(messages("ray", MakeFake(), []))
 
 

@@ -7,14 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from limner.curate.work import Item, Message, Worker, work
-from limner.errors import LimnerError
+from limner.extras import extra
 
 Engine = Literal["local", "ray"]
 MakeWorker = Callable[[], Worker]
-
-
-class EngineError(LimnerError):
-    """The engine asked for is not there."""
 
 
 def messages(engine: Engine, make: MakeWorker, batches: Iterable[list[Item]], workers: int = 0) -> Iterator[Message]:
@@ -35,7 +31,8 @@ def _local(make: MakeWorker, batches: Iterable[list[Item]]) -> Iterator[Message]
 
 def _ray(make: MakeWorker, batches: Iterable[list[Item]], workers: int) -> Iterator[Message]:
     """Actors that each hold a worker; a batch goes to whoever is free, messages stream back while it is worked on."""
-    ray = _import_ray()
+    with extra("ray", "--engine ray"):
+        import ray
     if not ray.is_initialized():
         # joins the cluster that RAY_ADDRESS names, else starts one on this machine
         ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
@@ -70,14 +67,3 @@ def _next_batch(actor: Any, left: Iterator[list[Item]], busy: dict[Any, Any]) ->
     batch = next(left, None)
     if batch is not None:
         busy[actor.work.options(num_returns="streaming").remote(batch)] = actor
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise EngineError(
-            "--engine ray needs Ray, which is not installed. Install it with: pip install 'limner[ray]', or leave "
-            "--engine out to work in this process."
-        ) from error
-    return ray

@@ -3,19 +3,22 @@
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from limner.errors import LimnerError
 from limner.evaluate.answer import Answer, stack
 from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.benchmarks.scan_metrics import carried
+from limner.extras import extra
 from limner.geometry.align import procrustes
 from limner.geometry.box import squares_around
 from limner.geometry.warp import crop
 from limner.io.image import read_photo
 from limner.render.overlay import clay, paint, to_bytes
+
+with extra("evaluate", "Drawing curves of errors"):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 SIDE = 220
 ROOM = 1.15

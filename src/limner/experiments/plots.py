@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -21,7 +20,11 @@ from limner.experiments.summary import (
     WAYS,
     Experiment,
 )
+from limner.extras import extra
 from limner.io.atomic import atomic_write
+
+with extra("evaluate", "Plotting"):
+    import matplotlib.figure
 
 COLORS = ("#1f6f8b", "#e08e45", "#7a9e7e", "#b5547a", "#6b6b6b")
 DPI = 90

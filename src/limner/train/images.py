@@ -12,6 +12,7 @@ from limner.body.model import BodyModel
 from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import Evidence, read_shards
 from limner.errors import LimnerError
+from limner.extras import extra
 from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.body_net import BodyNet
@@ -95,10 +96,8 @@ def train_on_images(
     """
     if init == "frozen" and spec.backbone != "blaze":
         raise LimnerError(f"a frozen {spec.backbone} backbone knows nothing: frozen goes with the backbone blaze.")
-    try:
+    with extra("train", "Training a backbone"):
         from accelerate import Accelerator
-    except ImportError as error:
-        raise LimnerError("training a backbone needs accelerate: pip install 'limner[train]'.") from error
     accelerator = Accelerator(mixed_precision=options.mixed_precision)
     folder.mkdir(parents=True, exist_ok=True)
     part = spec.part

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import matplotlib.figure
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from limner.body.model import BodyModel
 from limner.errors import shown
+from limner.extras import extra
 from limner.io.atomic import atomic_write
 from limner.networks.weights import (
     DEPTH_FILE,
@@ -38,6 +38,9 @@ from limner.train.person import PersonOptions, train_person
 from limner.train.replay import read_people
 from limner.train.stages import Recipe, train_part
 from limner.train.whole import WholeOptions, train_whole
+
+with extra("train", "Training"):
+    import matplotlib.figure
 
 Preset = Literal["limner", "smoke"]
 
