@@ -10,8 +10,8 @@ from limner.errors import LimnerError
 from limner.extras import extra
 
 ONLY_IN_EXTRAS = (
-    "scipy", "matplotlib", "trimesh", "llvmlite", "accelerate", "fastapi", "uvicorn", "ray", "onnx", "pillow_heif",
-    "roma",
+    "scipy", "matplotlib", "trimesh", "cv2", "llvmlite", "accelerate", "fastapi", "uvicorn", "ray", "onnx",
+    "pillow_heif", "roma",
 )  # fmt: skip
 PLAIN = f"""
 import sys

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -19,6 +18,7 @@ from limner.geometry.warp import Crops, crop
 from limner.io.image import Photo, read_photo
 from limner.pipeline.parts_alone import hand_mesh, head_params, look_at_face_boxes, look_at_hand_boxes, part_faces
 from limner.pipeline.people import People
+from limner.render.lines import draw_lines
 from limner.render.overlay import clay, paint, to_bytes
 
 SIDE = 240
@@ -124,30 +124,10 @@ def _crop_px(crops: Crops, points_px: Float[Tensor, "P N 2"]) -> Float[Tensor, "
 def _pair(crops: Crops, drawn: Tensor, answer: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
     truth = _crop_px(crops, target[None])[0]
     mine = _crop_px(crops, answer[None])[0]
-    before = _dots(to_bytes(crops.pixels[0]), truth, labelled)
-    after = _lines(to_bytes(drawn), mine, truth, labelled & ~mine.isnan().any(-1))
-    return torch.cat([before, after], -1)
-
-
-def _dots(picture: Tensor, points: Tensor, use: Tensor) -> Tensor:
-    canvas = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-    for x, y in _fixed_point(points[use]):
-        cv2.circle(canvas, (x, y), 2 << 4, TRUTH, -1, cv2.LINE_AA, shift=4)
-    return torch.from_numpy(canvas).permute(2, 0, 1)
-
-
-def _lines(picture: Tensor, starts: Tensor, ends: Tensor, use: Tensor) -> Tensor:
-    canvas = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-    for (x0, y0), (x1, y1) in zip(_fixed_point(starts[use]), _fixed_point(ends[use]), strict=True):
-        cv2.line(canvas, (x0, y0), (x1, y1), WRONG, 1, cv2.LINE_AA, shift=4)
-        cv2.circle(canvas, (x1, y1), 2 << 4, TRUTH, -1, cv2.LINE_AA, shift=4)
-    return torch.from_numpy(canvas).permute(2, 0, 1)
-
-
-def _fixed_point(points: Tensor) -> list[list[int]]:
-    """Four fractional bits; OpenCV puts (0, 0) at the first pixel's centre."""
-    rows: list[list[int]] = ((points.clamp(-1e4, 1e4) - 0.5) * 16).round().int().tolist()
-    return rows
+    found = labelled & ~mine.isnan().any(-1)
+    before, after = to_bytes(crops.pixels[0]), draw_lines(to_bytes(drawn), mine[found], truth[found], 1, WRONG)
+    pair = [draw_lines(before, truth[labelled], truth[labelled], 4, TRUTH)]
+    return torch.cat([*pair, draw_lines(after, truth[found], truth[found], 4, TRUTH)], -1)
 
 
 def contact_sheet(tiles: Sequence[Tile], title: str, columns: int = COLUMNS) -> UInt8[Tensor, "3 H W"]:
