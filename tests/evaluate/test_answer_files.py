@@ -13,7 +13,7 @@ import torch
 from limner.body.keypoints import KEYPOINT_NAMES, hand21
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.data.sources.agora import Submitted, write_submission
+from limner.data.sources.agora import Submitted, write_submission_files
 from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import (
     Z_UP_TO_CAMERA,
@@ -183,10 +183,7 @@ def test_amass_npz_stands_before_a_level_camera(tmp_path: Path, model: BodyModel
 
 def test_agora_submissions_come_back(tmp_path: Path, model: BodyModel, params, person):
     points = torch.rand(24, 2) * 100
-    write_submission(tmp_path / "predictions.zip", [Submitted("ag_1", params, points)], model.hand_means)
-    import zipfile
-
-    zipfile.ZipFile(tmp_path / "predictions.zip").extractall(tmp_path)
+    write_submission_files(tmp_path / "predictions", [Submitted("ag_1", params, points)], model.hand_means)
     found = read_answers(tmp_path / "predictions", model)
     assert same(only(found), person) and "ag_1#0" in found[0].keys
     assert torch.allclose(found[0].answer.points_px, points)

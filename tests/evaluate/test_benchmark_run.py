@@ -15,7 +15,7 @@ from limner.body.keypoints import LSP12
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES
 from limner.data.sources import agora_frames, ehf
-from limner.data.sources.agora import Submitted, write_submission
+from limner.data.sources.agora import Submitted, write_submission_files
 from limner.data.sources.threedpw import SMPL_JOINTS
 from limner.errors import DataSetError
 from limner.evaluate import benchmark_run
@@ -355,10 +355,7 @@ def test_agora_divides_by_f1(tmp_path: Path):
         moved = params.replace(transl=params.transl + torch.tensor([0.0, 0.0, 1.0]))
         given.append(Submitted(person.image, moved, points))
     given.append(Submitted(given[0].image, given[0].params, given[0].joints_px + 9000))  # nobody is there
-    import zipfile
-
-    write_submission(tmp_path / "predictions.zip", given, model.hand_means)
-    zipfile.ZipFile(tmp_path / "predictions.zip").extractall(tmp_path)
+    write_submission_files(tmp_path / "predictions", given, model.hand_means)
     out = tmp_path / "out"
     evaluate_benchmark("agora", tmp_path / "set", out, predictions=tmp_path / "predictions", body_model=model_file)
     table = read_table(out)

@@ -18,10 +18,7 @@ from limner.curate.store import CuratedSet
 from limner.data.curated import read_curated
 from limner.data.sources import frames, pickled
 from limner.data.sources.curated_fits import read_curated_fits
-from limner.data.sources.ffhq_fits import read_ffhq_fits
-from limner.data.sources.humandata import read_humandata
 from limner.data.sources.now import read_points
-from limner.data.sources.spin_smplx import read_spin_smplx
 from limner.data.sources.threedpw import read_threedpw
 from limner.errors import LimnerError
 from limner.evaluate.answer_files import people_of
@@ -167,9 +164,6 @@ ARCHIVES: dict[str, Callable[[Path], object]] = {
     "0.npz": from_tar,
     "3dpw_test.npz": lambda file: list(read_threedpw(file.parent)),
     "train.npz": lambda file: read_curated_fits(file.parent, "train"),
-    "ffhq_annotations.npz": lambda file: read_ffhq_fits(file.parent),
-    "humandata.npz": lambda file: read_humandata(file, file.parent),
-    "coco.npz": lambda file: read_spin_smplx(file.parent, "coco"),
 }
 ARRAYS: dict[str, Callable[[Path], object]] = {
     "set.npy": pickled.read_npy,

@@ -15,10 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limner.body.axis_angle import params_from_pose_vectors
+from limner.body.axis_angle import COUNTS, add_mean_hands, params_from_pose_vectors
 from limner.body.keypoints import KEYPOINT_NAMES, hand21
 from limner.body.model import BodyModel
-from limner.data.sources.fits import add_mean_hands
 from limner.data.sources.meshes import read_mesh
 from limner.data.sources.now import read_points
 from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_pickle
@@ -31,10 +30,6 @@ from limner.reading.told import check_regular, told_as
 
 MOST_ANSWER_BYTES = 2**33
 ENDINGS = (".npz", ".npy", ".pkl", ".json", ".obj", ".ply")
-POSE_KEYS = {
-    "global_orient": 1, "body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1,
-    "left_hand_pose": 15, "right_hand_pose": 15,
-}  # fmt: skip
 NEURAL_ANNOT_KEYS = {
     "root_pose": "global_orient", "lhand_pose": "left_hand_pose", "rhand_pose": "right_hand_pose", "shape": "betas",
     "expr": "expression", "trans": "transl", "cam_trans": "transl",
@@ -353,7 +348,7 @@ def _from_parameters(file: Path, content: dict[str, Any], model: BodyModel | Non
     if str(named.get("body_model", "")) == OWN_BODY:
         model, named = BodyModel.load(), with_own_numbers(named)
     model = _needs_model(file, model)
-    vectors = [_vectors(file, key, named.get(key), count) for key, count in POSE_KEYS.items()]
+    vectors = [_vectors(file, key, named.get(key), count) for key, count in COUNTS.items()]
     pose = torch.cat([rows for rows, _ in vectors])[None]
     flat = bool(named.get("flat_hand_mean", "body_model" in named))
     if not flat and not any(whole for _, whole in vectors[-2:]):

@@ -1,4 +1,4 @@
-"""How is AGORA's own ground truth read: pandas tables with SMPL-X joints and vertices in camera axes?"""
+"""AGORA's own ground truth: pandas tables with SMPL-X joints and vertices in camera axes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,9 +86,7 @@ class AgoraTables:
     def _table(self, file: Path) -> Table:
         if self._last is None or self._last[0] != file:
             table = read_frame(file)
-            lacking = [name for name in COLUMNS if name not in table]
-            if lacking:
-                raise LAYOUT.unreadable(file, f"it lacks {', '.join(lacking)}: is it the table without vertices?")
+            LAYOUT.need_keys(file, table, *COLUMNS)
             self._last = file, table
         return self._last[1]
 

@@ -1,4 +1,4 @@
-"""How are the meshes and scans of public data sets read, vertices in the file's order?"""
+"""Meshes and scans of public data sets, vertices in the file's order."""
 
 from pathlib import Path
 

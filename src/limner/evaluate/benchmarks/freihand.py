@@ -38,7 +38,7 @@ def freihand_benchmark(folder: Path, files: SmplxFiles) -> Benchmark:
         AreaUnderPck("AUC vertices", surface),
         PointError("MPJPE from the wrist, mm", joints, "root", lambda answer: answer.named(JOINTS[:1])),
     )
-    cases = tuple(map(_case, read_freihand(folder, "evaluation")))
+    cases = tuple(map(_case, read_freihand(folder)))
     notes = ("limner: the hand network alone, on the whole photo", "intervals: over photos")
     return Benchmark("FreiHAND evaluation", cases, metrics, SOURCE, notes)
 

@@ -31,18 +31,8 @@ def threedpw_benchmark(folder: Path, files: SmplxFiles) -> Benchmark:
     if first is not None:
         everything = part_of(files, len(read_npy(first)), "all")
         metrics.append(PointError("PA-V2V all, mm", everything, "similarity"))
-    return Benchmark("3DPW test", tuple(map(_case, people)), tuple(metrics), SOURCE, NOTES)
-
-
-def _case(person: Person3DPW) -> Case:
-    return Case(
-        name=person.name,
-        group=person.sequence,
-        kind="person",
-        photo=person.photo,
-        truth=partial(_truth, person),
-        box=person.box,
-    )
+    cases = tuple(Case(p.name, p.sequence, "person", p.photo, partial(_truth, p), p.box) for p in people)
+    return Benchmark("3DPW test", cases, tuple(metrics), SOURCE, NOTES)
 
 
 def _truth(person: Person3DPW) -> Answer:
