@@ -31,7 +31,7 @@ def measure(estimator: Estimator, person: Shown) -> dict[str, float]:
     truth = truth_of(model, person.params, person.camera)
     people = estimator(person.photo, person.box)
     errors = errors_of(model, people.params, people.camera, truth)
-    mean, _ = decode_body(estimator.body_net.layout, estimator.body_net.regressor.mean[None])
+    mean, _ = decode_body(estimator.networks.body.layout, estimator.networks.body.regressor.mean[None])
     of_mean = errors_of(model, mean.replace(transl=people.params.transl), people.camera, truth)
     return {name: errors[name] for name in PARTS} | {f"{PA_MPJPE}, mean pose": of_mean[PA_MPJPE]}
 

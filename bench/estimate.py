@@ -18,12 +18,12 @@ import torch
 
 from limner.estimator import Estimator
 from limner.geometry.camera import photo_camera
+from limner.geometry.warp import Frames
 from limner.io.image import read_photo
 from limner.networks.hrnet import HRNet
 from limner.networks.resnet import ResNet
 from limner.networks.weights import weights_folder
-from limner.pipeline.attention import look_at_bodies, look_at_faces, look_at_hands
-from limner.pipeline.place import place
+from limner.pipeline.observe import observe_faces, observe_hands
 from limner.pipeline.results import save_results
 
 PHOTO = weights_folder().parent / "photos" / "eileen_collins.jpg"
@@ -51,24 +51,24 @@ def main() -> None:
     photo = read_photo(options.photo)
     people = estimator(photo)
     boxes, squares = people.boxes[:1], people.body_square[:1]
+    flow, networks, frames = estimator.flow, estimator.networks, Frames((photo.pixels,))
+    found = estimator.detect(frames, [None])[:1]
     camera = photo_camera(photo.width, photo.height, photo.focal_px, 1)
-    body = look_at_bodies(estimator.body_net, photo.pixels, squares)
-    coarse = place(body, camera)
-    points_px = camera.project(estimator.keypoint_model.keypoints144(estimator.keypoint_model(coarse), coarse))
-    looks = photo.pixels, coarse, points_px, camera
-    face = look_at_faces(estimator.face_net, *looks)
+    coarse = flow.coarse(estimator.observe_bodies(frames, found), camera)
+    parts = estimator.attend(frames, coarse, coarse.refined)
+    points_px = flow.keypoints_px(coarse.refined, camera)
     folder = tempfile.TemporaryDirectory()
     out = Path(folder.name) / photo.path.stem
     jobs: dict[str, Callable[[], object]] = {
         "whole flow, one given box": lambda: estimator(photo, boxes),
         "whole flow with detector": lambda: estimator(photo),
-        "  detector": lambda: estimator.person_net(photo.pixels),
-        "  body": lambda: look_at_bodies(estimator.body_net, photo.pixels, squares),
-        "  two hands, two looks": lambda: look_at_hands(estimator.hand_net, *looks),
-        "  face, two looks": lambda: look_at_faces(estimator.face_net, *looks),
-        "  refinement, 22 joints": lambda: estimator._refine(coarse, camera, body, (photo.width, photo.height)),
-        "  refinement, face": lambda: estimator._refine_face(people.params[:1], camera, face),
-        "  mesh": lambda: estimator.body_model(coarse),
+        "  detector": lambda: estimator.detector(frames),
+        "  body": lambda: networks.body.observe(frames, found.frame, squares),
+        "  two hands, two looks": lambda: observe_hands(networks.hand, frames, found.frame, points_px),
+        "  face, two looks": lambda: observe_faces(networks.face, frames, found.frame, points_px),
+        "  coarse body from what was seen": lambda: flow.coarse(coarse.seen, camera),
+        "  parts joined, refined twice": lambda: flow.join(coarse, parts),
+        "  mesh": lambda: estimator.body_model(coarse.refined),
         "writing the results": lambda: save_results(people, photo, estimator.body_model, out),
         "baseline: ExPose's backbones": expose_backbones(),
     }

@@ -18,7 +18,7 @@ from limner.fit.fitter import FitOptions
 from limner.io.image import read_photo
 from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
-from limner.networks.weights import Networks, weights_folder
+from limner.networks.weights import weights_folder
 from limner.pipeline.results import save_results
 from tests.pipeline.bodies import in_layout, other_make, smplx_like
 from tests.test_fit_photos import narrow, saved
@@ -72,9 +72,9 @@ def own(tmp_path_factory):
 def loaded(own, monkeypatch):
     """Networks are loaded once."""
     parts = own.estimator
-    networks = Networks(parts.body_net, parts.hand_net, parts.face_net)
+    networks = parts.networks
     monkeypatch.setattr(estimator, "load_networks", lambda weights, engine="onnx": networks)
-    monkeypatch.setattr(estimator.PersonNet, "load", lambda *args: parts.person_net)
+    monkeypatch.setattr(estimator.PersonDetector, "load", lambda *args: parts.detector)
 
 
 def share_of_box(people, own):

@@ -49,4 +49,4 @@ def test_joining_choosing_and_putting():
 def test_to_moves_everything():
     record = sample(1, 2).to("meta")
     assert record.value.is_meta and record.square.angle_rad.is_meta and record.maps[1].is_meta
-    assert not record.table.is_meta
+    assert record.table.is_meta, "shared ones, too"

@@ -1,74 +1,92 @@
-"""Photo in, people out: the whole product, top to bottom."""
+"""Photos in, people out: the whole product, top to bottom."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, overload
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
+from limner.errors import LimnerError
 from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
 from limner.geometry.camera import Camera, check_focal, photo_camera
+from limner.geometry.warp import Frames
 from limner.io.image import Photo
-from limner.io.photo_input import P, PhotoLike, as_photo
-from limner.networks.face_net import FaceNet
-from limner.networks.hand_net import HandNet
+from limner.io.photo_input import PhotoLike, as_photo
+from limner.networks.detector import Detections, PersonDetector
 from limner.networks.onnx import Engine
-from limner.networks.person_net import Looks, PersonNet
+from limner.networks.part_net import Observations, PartNet
 from limner.networks.weights import Networks, load_networks, movenet_path, shipped_pose
-from limner.pipeline.attention import (
-    BodyLook,
-    FaceLook,
-    HandLook,
-    bodies_of_looks,
-    look_at_faces,
-    look_at_hands,
-    squares_of_boxes,
-)
 from limner.pipeline.confidence import keypoint_confidence
 from limner.pipeline.convert_body import BodyConverter
 from limner.pipeline.merge import merge
+from limner.pipeline.observe import observe_bodies, observe_faces, observe_hands, squares_of_boxes
 from limner.pipeline.part_alone import PartAlone, Side, faces_alone, hands_alone
 from limner.pipeline.parts_alone import where_is_part
-from limner.pipeline.people import People, nobody
+from limner.pipeline.people import People, PeopleObservations, nobody
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
+from limner.pipeline.predict import Coarse, Parts, predict_faces, predict_hands
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
-from limner.pipeline.unseen import eased_limbs, with_unseen_at_ease
+from limner.pipeline.unseen import unseen_limbs, with_default_pose
+from limner.records import join
 from limner.threads import one_torch_thread
 
+BATCH = 8
+"""Photos of a list or an iterator that go through the networks together."""
 
-@dataclass(frozen=True)
-class Coarse:
-    """What is known before anybody looks at hands and faces.
 
-    look     what the body network saw
-    body     its answer in the photo's camera, unseen limbs at ease
-    refined  the same, moved onto the 2D points that were seen
-    size_px  width and height of the photo
+class Flow:
+    """The steps from observations to people. They see no pixels: a photo, a clip's frame and kept features take them.
+
+    Rows are people, of one frame or of many: nothing here asks how many frames there are.
     """
 
-    look: BodyLook
-    camera: Camera
-    body: BodyParams
-    refined: BodyParams
-    size_px: tuple[int, int]
+    def __init__(self, networks: Networks, body_model: BodyModel, refined: bool = True):
+        """body_model: limner's own. `refined`: move the bodies onto the networks' own 2D points."""
+        self.networks, self.keypoint_model, self.refined = networks, body_model.keypoints_only(), refined
 
+    def coarse(self, seen: Observations, camera: Camera) -> Coarse:
+        """Whole people from what the body network's backbone saw in low resolution."""
+        estimate = self.networks.body.predict(seen.features)
+        body = with_default_pose(self.keypoint_model, place(seen, estimate, camera), seen)
+        return Coarse(seen, estimate, camera, body, self._refine(body, camera, seen))
 
-@dataclass(frozen=True)
-class Parts:
-    """What the part networks saw: hands by side, and the face."""
+    def parts(self, body: BodyParams, camera: Camera, hands: Observations, faces: Observations) -> Parts:
+        """Hands and faces, started from the body. hands: right ones of all people, then left ones."""
+        both = predict_hands(self.networks.hand, hands, join([body, body]), join([camera, camera]))
+        face = predict_faces(self.networks.face, faces, body, camera)
+        return Parts(both[: len(body)], both[len(body) :], face)
 
-    hands: dict[str, HandLook]
-    face: FaceLook
+    def join(self, coarse: Coarse, parts: Parts) -> BodyParams:
+        """Parts on the refined body, and all of it moved onto all points seen."""
+        params = merge(coarse.refined, parts)
+        params = self._refine(params, coarse.camera, coarse.seen, parts)
+        params = merge(params, parts)  # arms and neck have moved: parts turn back to what was seen
+        points_px, size_px = parts.face.seen.points_px, parts.face.seen.squares.size_px
+        if not self.refined or points_px is None:
+            return params
+        return refine_face(self.keypoint_model, params, coarse.camera, points_px, size_px, parts.face.trusted)[0]
+
+    def keypoints_px(self, params: BodyParams, camera: Camera) -> Float[Tensor, "P 144 2"]:
+        """Where a body's 144 keypoints are in its frame."""
+        return camera.project(self.keypoint_model.keypoints144(self.keypoint_model(params), params))
+
+    def _refine(self, params: BodyParams, camera: Camera, seen: Observations, parts: Parts | None = None) -> BodyParams:
+        """The body moved onto the 2D points seen so far."""
+        targets = body_targets(self.networks.body, seen)
+        if not self.refined or targets is None:
+            return params
+        of_parts = [] if parts is None else part_targets(self.keypoint_model, params, parts)
+        return refine(self.keypoint_model, params, camera, join_targets([targets, *of_parts]))
 
 
 class Estimator:
-    """One photo in, everybody in it out, as SMPL-X bodies with hands and faces (ExPose, ECCV 2020).
+    """Photos in, everybody in them out, as SMPL-X bodies with hands and faces (ExPose, ECCV 2020).
 
         estimator = Estimator.load()
         people = estimator("photo.jpg")
@@ -76,21 +94,19 @@ class Estimator:
     A body network sees each person in a low-resolution crop; its estimate says where hands and face are; those are cut
     again from the ORIGINAL photo; part networks refine them; all is merged into one body model.
 
-    Each step is a method of its own (`look_at_people`, `look_at_parts`, `join`): `limner.experiments` leaves some out.
+    Each step is a method of its own, here or in `Flow`: `limner.experiments` leaves some out.
     """
 
-    def __init__(self, networks: Networks, person_net: PersonNet, body_model: BodyModel, refined: bool = True):
+    def __init__(self, networks: Networks, detector: PersonDetector, body_model: BodyModel, refined: bool = True):
         """body_model: the body of the results; the networks speak of limner's own, which is converted to another.
 
         `refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`).
         """
-        self.person_net = person_net
-        self.body_net, self.hand_net, self.face_net = networks.body, networks.hand, networks.face
-        self.body_model = body_model
+        self.networks, self.detector, self.body_model = networks, detector, body_model
         self.converter = BodyConverter.to(body_model)
         self.own_body = body_model if self.converter is None else self.converter.source
-        self.keypoint_model = self.own_body.keypoints_only()
-        self.refined = refined
+        self.flow = Flow(networks, self.own_body, refined)
+        self.device = body_model.v_template.device
 
     @classmethod
     def load(
@@ -98,67 +114,154 @@ class Estimator:
         weights: str | Path = "limner",
         body_model: str | Path | None = None,
         refined: bool = True,
-        engine: Engine = "onnx",
+        engine: Engine | None = None,
+        device: str | torch.device = "cpu",
     ) -> "Estimator":
         """Networks and body model from files; the defaults ship with limner.
 
         weights: a folder of `limner train`'s files; if it holds a movenet.safetensors, that finds people.
-        engine: what runs the networks, ONNX Runtime or torch; both say the same.
+        engine: what runs the networks, ONNX Runtime ("onnx", on the CPU only) or "torch"; both say the same. Default:
+        ONNX Runtime on the CPU, torch on other devices. device: of everything, results included, as torch names it.
         Raises WeightsError or BodyModelError, which name the cure.
         """
+        place = torch.device(device)
+        if engine is None:
+            engine = "onnx" if place.type == "cpu" else "torch"
+        elif engine == "onnx" and place.type != "cpu":
+            raise LimnerError(f'engine "onnx" runs on the CPU, got device {str(place)!r}. Leave engine out.')
         networks = load_networks(weights, engine)
-        finder = PersonNet.load(movenet_path(weights), engine, shipped_pose(networks))
-        return cls(networks, finder, BodyModel.load(body_model), refined)
+        detector = PersonDetector.load(movenet_path(weights), engine, shipped_pose(networks))
+        return cls(networks.to(place), detector.to(place), BodyModel.load(body_model).to(place), refined)
 
     @overload
-    def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
+    def __call__(
+        self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
+    ) -> People: ...
     @overload
     def __call__(
-        self, photo: list[P] | tuple[P, ...], boxes: Any = None, focal_px: float | None = None
+        self, photo: list[Any] | tuple[Any, ...], boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
     ) -> list[People]: ...
-    @one_torch_thread()
-    @torch.no_grad()
-    def __call__(self, photo: Any, boxes: Any = None, focal_px: float | None = None) -> People | list[People]:
-        """Everybody in a photo; nobody gives an empty People. A list or tuple of photos gives a list of People.
+    @overload
+    def __call__(
+        self, photo: Iterator[Any], boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
+    ) -> Iterator[People]: ...
+    def __call__(
+        self, photo: Any, boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
+    ) -> People | list[People] | Iterator[People]:
+        """Everybody in a photo; nobody gives an empty People.
+
+        A list or tuple of photos gives a list of People, an iterator or generator an iterator of People, which reads
+        `batch` photos at a time.
 
         photo: a path, bytes, an open binary file, a PIL image, a numpy array H W 3 or torch tensor 3 H W of uint8 RGB,
         or a `Photo`; other arrays are refused, see `limner.io.photo_input.as_photo`. boxes: x0 y0 x1 y1 of each person
-        in photo pixels, if known, as lists, numpy or torch (four numbers are one person); for a list of photos a list
-        with an entry a photo, boxes or None; otherwise the detector finds people. focal_px: the focal length, if known;
-        otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and BoxError.
+        in photo pixels, if known, as lists, numpy or torch (four numbers are one person); for several photos a list
+        with an entry a photo (for an iterator any iterable), boxes or None; otherwise the detector finds people.
+        focal_px: the focal length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and
+        BoxError.
         """
-        if isinstance(photo, list | tuple):
-            return [self(one, own, focal_px) for one, own in zip(photo, boxes_of_each(boxes, len(photo)), strict=True)]
         check_focal(focal_px)
-        return self.together([as_photo(photo)], [None if boxes is None else as_boxes(boxes)], focal_px)[0]
+        if isinstance(photo, Iterator) and not hasattr(photo, "read"):  # open files are iterators, too
+            return self._each(photo, boxes, focal_px, batch)
+        if isinstance(photo, list | tuple):
+            return list(self._each(photo, boxes_of_each(boxes, len(photo)), focal_px, batch))
+        return next(self._each([photo], [boxes], focal_px, 1))
+
+    def _each(
+        self, photos: Iterable[Any], boxes: Iterable[Any] | None, focal_px: float | None, batch: int
+    ) -> Iterator[People]:
+        photos, own = iter(photos), None if boxes is None else iter(boxes)
+        while some := [as_photo(photo) for photo in islice(photos, max(1, batch))]:
+            given = [None] * len(some) if own is None else list(islice(own, len(some)))
+            given = boxes_of_each(given, len(some))
+            yield from self.together(some, [None if one is None else as_boxes(one) for one in given], focal_px)
 
     @one_torch_thread()
     @torch.no_grad()
     def together(
         self, photos: Sequence[Photo], boxes: Sequence[Float[Tensor, "_ 4"] | None], focal_px: float | None = None
     ) -> list[People]:
-        """The people of several photos, one People a photo; boxes and errors as for one photo."""
-        return [self._people_of(photo, own, focal_px) for photo, own in zip(photos, boxes, strict=True)]
+        """The people of several photos that go through the steps as one batch, one People a photo.
+
+        boxes: of each photo, or None where the detector is to find people. Raises BoxError.
+        """
+        frames = Frames(tuple(photo.pixels.to(self.device) for photo in photos))
+        found = self.detect(frames, boxes)
+        cameras = join([photo_camera(p.width, p.height, focal_px or p.focal_px, 1, self.device) for p in photos])
+        if len(found):
+            coarse = self.flow.coarse(self.observe_bodies(frames, found), cameras[found.frame])
+            parts = self.attend(frames, coarse, coarse.refined)
+            params = self.flow.join(coarse, parts)
+            if self.converter is not None:
+                params = self.converter(params, coarse.camera)
+            everybody = self.people(params, found, coarse, parts)
+        ends = torch.bincount(found.frame, minlength=len(photos)).cumsum(0).tolist()
+        return [
+            everybody[start:end] if end > start else nobody(self.body_model, cameras[:0])
+            for start, end in pairwise([0, *ends])
+        ]
+
+    @torch.no_grad()
+    def detect(self, frames: Frames, boxes: Sequence[Float[Tensor, "_ 4"] | None]) -> Detections:
+        """Everybody in these frames, where boxes say or the detector finds them; with what BlazePose saw there."""
+        for own, pixels in zip(boxes, frames.pixels, strict=True):
+            if own is not None:
+                check_boxes(own, pixels.shape[-1], pixels.shape[-2])
+        found = self.detector(frames, [i for i, own in enumerate(boxes) if own is None])
+        known = [(i, own.to(self.device)) for i, own in enumerate(boxes) if own is not None and len(own)]
+        if not known:
+            return found
+        frame = torch.tensor([i for i, own in known for _ in own], device=self.device)
+        given = torch.cat([own for _, own in known])
+        squares = squares_of_boxes(self.networks.body, frames, frame, given)
+        pose = self.detector.better_observed(frames, frame, given, squares)
+        both = join([found, Detections(frame, given, torch.ones_like(given[:, 0]), pose)])
+        return both[both.frame.argsort(stable=True)]
+
+    @torch.no_grad()
+    def observe_bodies(self, frames: Frames, found: Detections) -> Observations:
+        """Whole people in low resolution, one in each square that the detector has looked at."""
+        return observe_bodies(self.networks.body, frames, found.pose, self.detector.pose)
+
+    @torch.no_grad()
+    def attend(self, frames: Frames, coarse: Coarse, body: BodyParams) -> Parts:
+        """Attention: the body says where hands and face are in the original frame; the part networks look there."""
+        frame, points_px = coarse.seen.frame, self.flow.keypoints_px(body, coarse.camera)
+        hands = observe_hands(self.networks.hand, frames, frame, points_px)
+        faces = observe_faces(self.networks.face, frames, frame, points_px)
+        return self.flow.parts(body, coarse.camera, hands, faces)
+
+    def people(self, params: BodyParams, found: Detections, coarse: Coarse, parts: Parts) -> People:
+        """The result: meshes, keypoints and all that is known of these people."""
+        mesh = self.body_model(params)
+        keypoints = self.body_model.keypoints144(mesh, params)
+        seen = PeopleObservations(coarse.seen, parts.right_hand.seen, parts.left_hand.seen, parts.face.seen)
+        return People(
+            params=params,
+            vertices=mesh.vertices,
+            faces=self.body_model.faces,
+            joints=mesh.joints,
+            keypoints=keypoints,
+            keypoints_px=coarse.camera.project(keypoints),
+            confidence=keypoint_confidence(coarse.seen, parts),
+            camera=coarse.camera,
+            boxes=found.boxes,
+            scores=found.scores,
+            body_square=seen.body.squares,
+            left_hand_square=seen.left_hand.squares,
+            right_hand_square=seen.right_hand.squares,
+            face_square=seen.face.squares,
+            left_hand_trusted=parts.left_hand.trusted,
+            right_hand_trusted=parts.right_hand.trusted,
+            face_trusted=parts.face.trusted,
+            eased=unseen_limbs(coarse.seen),
+            observations=seen.without_pixels(),
+        )
 
     @property
     def note(self) -> str:
         """What a user should know of all results; mostly nothing."""
         return "" if self.converter is None else self.converter.note
-
-    def _people_of(self, photo: Photo, boxes: Tensor | None, focal_px: float | None) -> People:
-        pixels = photo.pixels
-        height, width = pixels.shape[-2:]
-        boxes, scores, looks = self._where_is_everyone(pixels, boxes)
-        camera = photo_camera(width, height, focal_px or photo.focal_px, len(boxes))
-        if not len(boxes):
-            return nobody(self.body_model, camera)
-
-        coarse = self.look_at_people(pixels, looks, camera)
-        parts = self.look_at_parts(pixels, coarse.refined, camera)
-        params = self.join(coarse, parts)
-        if self.converter is not None:
-            params = self.converter(params, camera)
-        return self._people(params, boxes, scores, coarse, parts)
 
     @torch.no_grad()
     def hands(
@@ -169,116 +272,26 @@ class Estimator:
         side: left or right; "auto" goes by looks. Meshes and numbers are of limner's own body. Else as for people; see
         `limner.pipeline.part_alone.PartAlone`, which says how sure it is that there is a hand.
         """
-        pixels, where, camera = self._parts_in(self.hand_net, photo, boxes, focal_px)
-        return hands_alone(self.hand_net, self.own_body, pixels, where, camera, side)
+        net = self.networks.hand
+        frames, where, camera = self._parts_in(net, photo, boxes, focal_px)
+        return hands_alone(net, self.own_body, frames, where, camera, side)
 
     @torch.no_grad()
     def faces(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> list[PartAlone]:
         """Faces in a photo that shows no body; as `hands`."""
-        pixels, where, camera = self._parts_in(self.face_net, photo, boxes, focal_px)
-        return faces_alone(self.face_net, self.own_body, pixels, where, camera)
+        net = self.networks.face
+        frames, where, camera = self._parts_in(net, photo, boxes, focal_px)
+        return faces_alone(net, self.own_body, frames, where, camera)
 
     def _parts_in(
-        self, net: HandNet | FaceNet, photo: PhotoLike, boxes: Any, focal_px: float | None
-    ) -> tuple[Tensor, Tensor, Camera]:
-        """Pixels, a box a part, looked for if none is given, and the photo's camera for each."""
+        self, net: PartNet[Any], photo: PhotoLike, boxes: Any, focal_px: float | None
+    ) -> tuple[Frames, Tensor, Camera]:
+        """The photo as a frame, a box a part, looked for if none is given, and the photo's camera for each."""
         check_focal(focal_px)
         read = as_photo(photo)
-        where = where_is_part(net, read.pixels) if boxes is None else as_boxes(boxes)
+        frames = Frames((read.pixels.to(self.device),))
+        where = where_is_part(net, frames) if boxes is None else as_boxes(boxes).to(self.device)
         if boxes is not None:
             check_boxes(where, read.width, read.height)
-        return read.pixels, where, photo_camera(read.width, read.height, focal_px or read.focal_px, len(where))
-
-    @torch.no_grad()
-    def look_at_people(self, photo: UInt8[Tensor, "3 H W"], looks: Looks, camera: Camera) -> Coarse:
-        """Low resolution: whole people, one in each square that the finder has looked at."""
-        size_px = (photo.shape[-1], photo.shape[-2])
-        look = bodies_of_looks(self.body_net, photo, looks, self.person_net.pose)
-        body = with_unseen_at_ease(self.keypoint_model, place(look, camera), look, *size_px)
-        return Coarse(look, camera, body, self._refine(body, camera, look, size_px), size_px)
-
-    @torch.no_grad()
-    def look_at_parts(self, photo: UInt8[Tensor, "3 H W"], body: BodyParams, camera: Camera) -> Parts:
-        """Attention: the body says where hands and face are in the original photo; the part networks look there."""
-        points_px = camera.project(self._keypoints(body))
-        hands = look_at_hands(self.hand_net, photo, body, points_px, camera)
-        return Parts(hands, look_at_faces(self.face_net, photo, body, points_px, camera))
-
-    @torch.no_grad()
-    def join(self, coarse: Coarse, parts: Parts) -> BodyParams:
-        """Parts on the refined body, and all of it moved onto all points seen."""
-        params = merge(coarse.refined, parts.hands, parts.face)
-        params = self._refine(params, coarse.camera, coarse.look, coarse.size_px, parts)
-        params = merge(params, parts.hands, parts.face)  # arms and neck have moved: parts turn back to what was seen
-        return self._refine_face(params, coarse.camera, parts.face)
-
-    def _where_is_everyone(self, pixels: Tensor, boxes: Tensor | None) -> tuple[Tensor, Tensor, Looks]:
-        """Boxes, scores, and upright squares that hold the whole person, with what was seen in them."""
-        if boxes is None:
-            found = self.person_net(pixels)
-            return found.boxes, found.scores, found.looks
-        check_boxes(boxes, pixels.shape[-1], pixels.shape[-2])
-        return boxes, torch.ones(len(boxes)), self.looks_in(pixels, boxes)
-
-    @torch.no_grad()
-    def looks_in(self, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Looks:
-        """Where the body network looks for people of whom only boxes are known."""
-        return self.person_net.better_looks(photo, boxes, squares_of_boxes(self.body_net, photo, boxes))
-
-    def _keypoints(self, params: BodyParams) -> Float[Tensor, "P 144 3"]:
-        return self.keypoint_model.keypoints144(self.keypoint_model(params), params)
-
-    def _refine(
-        self,
-        params: BodyParams,
-        camera: Camera,
-        body: BodyLook,
-        photo_size: tuple[int, int],
-        parts: Parts | None = None,
-    ) -> BodyParams:
-        """Move the body onto the 2D points seen so far."""
-        targets = body_targets(self.body_net, body, *photo_size)
-        if not self.refined or targets is None:
-            return params
-        seen = [] if parts is None else part_targets(self.keypoint_model, params, parts.hands, parts.face)
-        return refine(self.keypoint_model, params, camera, join_targets([targets, *seen]))
-
-    def _refine_face(self, params: BodyParams, camera: Camera, face: FaceLook) -> BodyParams:
-        """Move each face's skin onto its landmarks."""
-        if not self.refined or face.points_px is None:
-            return params
-        size_px = face.crops.squares.size_px
-        return refine_face(self.keypoint_model, params, camera, face.points_px, size_px, face.trusted)[0]
-
-    def _people(
-        self,
-        params: BodyParams,
-        boxes: Tensor,
-        scores: Tensor,
-        coarse: Coarse,
-        parts: Parts,
-    ) -> People:
-        hands, face = parts.hands, parts.face
-        mesh = self.body_model(params)
-        keypoints = self.body_model.keypoints144(mesh, params)
-        keypoints_px = coarse.camera.project(keypoints)
-        return People(
-            params=params,
-            vertices=mesh.vertices,
-            faces=self.body_model.faces,
-            joints=mesh.joints,
-            keypoints=keypoints,
-            keypoints_px=keypoints_px,
-            confidence=keypoint_confidence(coarse.look, hands, face),
-            camera=coarse.camera,
-            boxes=boxes,
-            scores=scores,
-            body_square=coarse.look.crops.squares,
-            left_hand_square=hands["left"].crops.squares,
-            right_hand_square=hands["right"].crops.squares,
-            face_square=face.crops.squares,
-            left_hand_trusted=hands["left"].trusted,
-            right_hand_trusted=hands["right"].trusted,
-            face_trusted=face.trusted,
-            eased=eased_limbs(coarse.look, *coarse.size_px),
-        )
+        focal = focal_px or read.focal_px
+        return frames, where, photo_camera(read.width, read.height, focal, len(where), self.device)

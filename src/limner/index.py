@@ -32,9 +32,9 @@ def rows_of(index: Index, count: int) -> slice | Tensor:
         return slice(row % count, row % count + 1)
     if not isinstance(index, list | tuple | np.ndarray | Tensor):
         raise TypeError(f"index of type {type(index).__name__}, expected a whole number, a slice, a list or an array")
-    wanted = torch.as_tensor(index)
+    wanted = index if isinstance(index, Tensor) else torch.from_numpy(np.asarray(index))
     if not wanted.numel() and wanted.dtype != torch.bool:
-        return torch.zeros(0, dtype=torch.long)
+        return wanted.long()
     if wanted.ndim != 1 or wanted.is_floating_point() or wanted.is_complex():
         raise TypeError(f"index of {wanted.dtype} with {wanted.ndim} axes, expected one axis of whole numbers or bools")
     return torch.arange(count, device=wanted.device)[wanted if wanted.dtype == torch.bool else wanted.long()]

@@ -25,12 +25,13 @@ from limner.geometry.camera import (
     translation_from_points,
     translation_from_weak,
 )
+from limner.geometry.warp import Frames
 from limner.io.image import Photo
 from limner.io.photo_input import P, PhotoLike, as_photo
+from limner.networks.detector import PersonDetector
 from limner.networks.official import DEMO_FOCAL_PX, OfficialExpose, OfficialPeople
 from limner.networks.official_crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.networks.official_load import load_official
-from limner.networks.person_net import PersonNet
 from limner.pipeline.people import People, nobody
 
 PREFIX = "expose:"
@@ -92,9 +93,9 @@ class OfficialEstimator:
         return OFFICIAL_CROPS if self.mode == "official" else CLEAN_CROPS
 
     @cached_property
-    def person_net(self) -> PersonNet:
+    def detector(self) -> PersonDetector:
         """limner's detector, loaded when boxes are not given."""
-        return PersonNet.load()
+        return PersonDetector.load()
 
     @overload
     def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
@@ -152,7 +153,7 @@ class OfficialEstimator:
     def _where(self, photo: Photo, boxes: Tensor | None) -> tuple[Tensor, Tensor]:
         """Boxes and scores."""
         if boxes is None:
-            found = self.person_net(photo.pixels)
+            found = self.detector(Frames((photo.pixels,)))
             return found.boxes, found.scores
         check_boxes(boxes, photo.width, photo.height)
         return boxes, torch.ones(len(boxes))

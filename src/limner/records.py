@@ -32,9 +32,10 @@ class Rows:
         rows = rows_of(index, len(self))
         return _changed(self, lambda value: value[rows])
 
-    def to(self: R, device: torch.device | str) -> R:
-        """The record on another device."""
-        return _changed(self, lambda value: value.to(device))
+    def to(self: R, *args: torch.device | torch.dtype | str) -> R:
+        """The record's tensors moved or cast, as `Tensor.to`."""
+        shared = {f.name: getattr(self, f.name).to(*args) for f in fields(self) if f.metadata.get("shared")}
+        return replace(_changed(self, lambda value: value.to(*args)), **shared)
 
 
 def _changed(record: R, change: Callable[[Any], Any]) -> R:

@@ -27,10 +27,10 @@ from limner.evaluate.tally import (
 )
 from limner.geometry.box import squares_around
 from limner.geometry.camera import Camera
-from limner.geometry.warp import Crops
+from limner.geometry.warp import Crops, Frames
 from limner.io.image import Photo
 from limner.networks.blaze.pose import PoseFeatures
-from limner.networks.person_net import Looks, PersonBoxes
+from limner.networks.detector import Detections, PoseObservations
 from limner.pipeline.people import People
 from tests.evaluate.drawn import annotation, everybody, posed_people, write_set
 
@@ -169,15 +169,17 @@ def test_the_detector_is_scored_by_photo(two_people: tuple[Path, People, Tensor]
     (photo_set,) = read_photo_sets(folder)
     calls = iter([torch.cat([boxes[:1], boxes[:1] + 200]), torch.zeros(0, 4)])
 
-    def person_net(pixels: Tensor) -> PersonBoxes:
+    def detector(frames: Frames) -> Detections:
         found = next(calls)
+        frame = torch.zeros(len(found), dtype=torch.int64)
         squares = squares_around(found, 1.25)
         crops = Crops(torch.zeros(len(found), 3, 0, 0), squares, torch.zeros(len(found), dtype=torch.bool))
         shapes = ((39, 5), (39, 3), (), (39, 64, 64), (88, 16, 16))
         seen = PoseFeatures(*(torch.zeros(len(found), *shape) for shape in shapes))
-        return PersonBoxes(found, torch.ones(len(found)), Looks(crops, seen, seen.presence))
+        pose = PoseObservations(frame, crops, seen, seen.presence)
+        return Detections(frame, found, torch.ones(len(found)), pose)
 
-    tallies, names, skipped = score_detector(photo_set, person_net)
+    tallies, names, skipped = score_detector(photo_set, detector)
     assert not skipped and names == ["drawn_1.png", "drawn_2.png"]
     assert tallies[RECALL].estimate(names).value == 50
     assert tallies[PRECISION].estimate(names).value == 50

@@ -13,10 +13,11 @@ from limner.evaluate.photo_sets import BODY, EXTRA, LEFT_HAND, POINT_NAMES
 from limner.evaluate.rivals import BACKBONE, LIMNER, MEAN, face_answers, hand_answers, mean_body, mean_hand, whole_body
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.geometry.warp import Frames
 from limner.io.image import Photo
 from limner.networks.backbone import Features
 from limner.networks.weights import NetSpec, Networks, build_net
-from limner.pipeline.parts_alone import look_at_face_boxes, look_at_hand_boxes
+from limner.pipeline.parts_alone import faces_in_boxes, hands_in_boxes
 from limner.pipeline.predicted import PredictedPoints
 from tests.evaluate.drawn import posed_people
 
@@ -121,7 +122,7 @@ def test_the_wrist_starts_from_the_backbones_3d(body: BodyModel, networks: Netwo
     net.regressor = build_regressor(net)
     bright_top = torch.zeros(3, 150, 130, dtype=torch.uint8)
     bright_top[:, :70] = 255
-    look = look_at_hand_boxes(net, body, bright_top, BOXES[:1], torch.tensor([False]))
+    look = hands_in_boxes(net, body, Frames((bright_top,)), BOXES[:1], torch.tensor([False]))
     # the regressor adds nothing, so the answer is the start
     assert torch.allclose(
         look.estimate.wrist, turn @ net.layout.rotations(net.regressor.mean[None], "wrist_pose")[:, 0]
@@ -134,8 +135,8 @@ def test_a_hand_pointing_down_is_found_by_turning_the_crop(body: BodyModel, netw
     net.regressor = build_regressor(net)
     bright_bottom = torch.zeros(3, 150, 130, dtype=torch.uint8)
     bright_bottom[:, 70:] = 255
-    look = look_at_hand_boxes(net, body, bright_bottom, BOXES[:1], torch.tensor([False]))
-    assert abs(look.crops.squares.angle_rad.item()) == pytest.approx(math.pi, abs=1e-4)
+    look = hands_in_boxes(net, body, Frames((bright_bottom,)), BOXES[:1], torch.tensor([False]))
+    assert abs(look.seen.squares.angle_rad.item()) == pytest.approx(math.pi, abs=1e-4)
 
 
 def build_regressor(net) -> nn.Module:
@@ -153,7 +154,7 @@ def test_an_untrained_face_is_the_mean_face_in_its_crop(body: BodyModel, network
     assert list(answers) == [LIMNER, BACKBONE, MEAN]
     mean = answers[MEAN].points_px
     assert (mean >= BOXES[:, None, :2]).all() and (mean <= BOXES[:, None, 2:]).all()
-    look = look_at_face_boxes(networks.face, body, photo().pixels, BOXES)
+    look = faces_in_boxes(networks.face, body, Frames((photo().pixels,)), BOXES)
     # iBUG: the right eye (36) is on the picture's left of the left eye (45), above the chin (8)
     for points in (mean, look.points[..., :2]):
         assert (points[:, 36, 0] < points[:, 45, 0]).all() and (points[:, 36, 1] < points[:, 8, 1]).all()

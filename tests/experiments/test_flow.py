@@ -7,10 +7,13 @@ import torch
 
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.estimator import Coarse, Estimator, Parts
+from limner.estimator import Estimator
 from limner.experiments import flow
 from limner.geometry.box import Squares
+from limner.geometry.warp import Frames
 from limner.io.image import read_photo
+from limner.pipeline.merge import merge
+from limner.pipeline.predict import Coarse, Parts
 
 PHOTO = Path(__file__).parents[2] / "src" / "limner" / "assets" / "photos" / "eileen_collins.jpg"
 
@@ -20,14 +23,15 @@ def seen() -> tuple[Estimator, torch.Tensor, torch.Tensor, Coarse, Parts]:
     """One person of a bundled photo, half as large."""
     net = Estimator.load()
     photo = flow.reduced(read_photo(PHOTO).pixels, 2)
-    boxes = net.person_net(photo).boxes[:1]
-    first = flow.coarse(net, photo, boxes)
-    return net, photo, boxes, first, net.look_at_parts(photo, first.refined, first.camera)
+    frames = Frames((photo,))
+    boxes = net.detector(frames).boxes[:1]
+    first = flow.coarse(net, frames, boxes)
+    return net, photo, boxes, first, net.attend(frames, first, first.refined)
 
 
 def test_whole_flow_is_the_estimators(seen) -> None:
     net, photo, boxes, first, parts = seen
-    params = net.join(first, parts)
+    params = net.flow.join(first, parts)
     expected = net(photo, boxes).params
     assert torch.allclose(params.full_pose(), expected.full_pose(), atol=1e-4)
     assert torch.allclose(params.expression, expected.expression, atol=1e-3)
@@ -37,7 +41,7 @@ def test_whole_flow_is_the_estimators(seen) -> None:
 def test_fingers_only_keeps_the_bodys_wrists_and_head(seen) -> None:
     _, _, _, first, parts = seen
     params = flow.fingers_only(first.body, parts)
-    whole = flow.merged(first.body, parts)
+    whole = merge(first.body, parts)
     assert torch.equal(params.body_pose, first.body.body_pose)
     assert not torch.allclose(whole.body_pose, first.body.body_pose)  # the face at least is seen in this photo
     assert torch.allclose(params.jaw_pose, whole.jaw_pose, atol=1e-5)
@@ -48,10 +52,10 @@ def test_merged_head_looks_where_the_face_network_says_and_the_pasted_one_does_n
     _, _, _, first, parts = seen
     assert bool(parts.face.trusted[0])
     chain = chain_to_root("head")
-    merged = absolute_rotation(flow.merged(first.body, parts).full_pose(), chain)
+    merged = absolute_rotation(merge(first.body, parts).full_pose(), chain)
     pasted = absolute_rotation(flow.pasted(first.body, parts).full_pose(), chain)
-    assert torch.allclose(merged, parts.face.head, atol=1e-4)
-    assert float((pasted - parts.face.head).norm()) > 0.5
+    assert torch.allclose(merged, parts.face.rotation, atol=1e-4)
+    assert float((pasted - parts.face.rotation).norm()) > 0.5
 
 
 def test_reduced_averages_blocks() -> None:

@@ -61,8 +61,8 @@ def test_face_square_has_the_eyes_level(body):
 
 def test_inside_share():
     squares = Squares(torch.tensor([[50.0, 50], [-500, 50], [0, 50]]), torch.tensor([20.0, 20, 20]), torch.zeros(3))
-    assert inside_share(squares, 100, 100).tolist()[:2] == [1.0, 0.0]
-    assert 0.4 < inside_share(squares, 100, 100)[2] < 0.7
+    assert inside_share(squares, torch.tensor([[100.0, 100.0]])).tolist()[:2] == [1.0, 0.0]
+    assert 0.4 < inside_share(squares, torch.tensor([[100.0, 100.0]]))[2] < 0.7
 
 
 def test_hand_start_and_merge_undo_each_other():

@@ -12,7 +12,7 @@ from limner.geometry.camera import photo_camera
 from limner.io.image import Photo
 from limner.pipeline.people import People, nobody
 from limner.pipeline.photo_note import CROWDED, photo_note
-from limner.pipeline.unseen import EASED
+from limner.pipeline.unseen import LIMB_NAMES
 
 PHOTO = Photo(torch.zeros(3, 100, 200, dtype=torch.uint8), None, Path("a.jpg"))
 
@@ -39,7 +39,7 @@ def some(none: People, count: int, **changes: object) -> People:
 
 
 def test_all_is_well(none: People):
-    seen = torch.zeros(2, len(EASED), dtype=torch.bool)
+    seen = torch.zeros(2, len(LIMB_NAMES), dtype=torch.bool)
     assert photo_note(some(none, 2, eased=seen), PHOTO, None) == ""
 
 
@@ -49,7 +49,7 @@ def test_nobody(none: People):
 
 
 def test_limbs_and_parts_that_were_not_seen(none: People):
-    eased = torch.tensor([[name == "left_arm" or name.endswith("leg") for name in EASED], [False] * 4])
+    eased = torch.tensor([[name == "left_arm" or name.endswith("leg") for name in LIMB_NAMES], [False] * 4])
     people = some(none, 2, eased=eased, face_trusted=torch.tensor([True, False]))
     assert photo_note(people, PHOTO, None) == "1 arm and 2 legs unseen, put at ease; 1 face from the body alone"
 
@@ -61,5 +61,5 @@ def test_a_box_mostly_outside(none: People):
 
 def test_a_crowd_and_an_animation(none: People):
     note = photo_note(some(none, CROWDED), replace(PHOTO, animated=True), None)
-    assert note.startswith("the first picture of an animation; a crowd: the finder looks at the 64 surest places")
+    assert note.startswith("the first picture of an animation; a crowd: the detector looks at the 64 surest places")
     assert photo_note(some(none, CROWDED), PHOTO, torch.ones(CROWDED, 4) * torch.tensor([0, 0, 9, 9])) == ""

@@ -144,7 +144,7 @@ def test_its_file_goes_with_the_shipped_networks_and_is_checked(tmp_path: Path):
         net.size[1].bias += 1.0
     write_movenet(path, net, None, "nothing")
     assert movenet_path(tmp_path) == path and weights_paths(tmp_path) == weights_paths("limner")
-    finder = Estimator.load(tmp_path, engine="torch").person_net
+    finder = Estimator.load(tmp_path, engine="torch").detector
     assert torch.allclose(finder.movenet.size[1].bias, net.size[1].bias, atol=1e-2)
     with pytest.raises(LimnerError, match="both the start and the result"):
         train_person(tmp_path, tmp_path, OPTIONS, path)

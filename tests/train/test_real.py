@@ -10,7 +10,7 @@ from PIL import Image
 
 from limner.errors import LimnerError
 from limner.networks.backbone import Features
-from limner.networks.body_net import BodyNet
+from limner.networks.part_net import PartNet
 from limner.networks.regressor import IterativeRegressor
 from limner.networks.weights import NetSpec
 from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
@@ -27,9 +27,9 @@ class SeesLight(torch.nn.Module):
 
 
 @pytest.fixture()
-def net() -> BodyNet:
+def net() -> PartNet:
     layout = NetSpec("body").layout()
-    return BodyNet(SeesLight(), IterativeRegressor(3, layout.mean(1.0), (8,), "relu", 0.0, 1), layout)
+    return PartNet("body", SeesLight(), IterativeRegressor(3, layout.mean(1.0), (8,), "relu", 0.0, 1), layout)
 
 
 def write_set(folder, dark: int) -> np.ndarray:

@@ -6,8 +6,8 @@ import torch
 from limner.data.evidence import Evidence
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
-from limner.networks.weights import PARTS, NetSpec, build_net, networks_of
-from limner.train.replay import HarvestedPeople, answers
+from limner.networks.weights import PARTS, NetSpec, Networks, build_net
+from limner.train.replay import HarvestedPeople, predicted
 from limner.train.whole import WholeOptions, train_whole, whole_loss, whole_set
 from tests.conftest import random_people
 
@@ -47,9 +47,9 @@ def harvested(body, loaded):
 
 def test_the_merged_hand_teaches_the_body_too(body, loaded, harvested):
     """A hand hangs on the body's arm: its place in the photo's axes depends on hand and head networks' start."""
-    networks = networks_of({part: net for part, (_, net) in loaded.items()})
+    networks = Networks(**{part: net for part, (_, net) in loaded.items()})
     batch = whole_set(harvested, body)
-    loss, terms = whole_loss(body.keypoints_only(), answers(networks, harvested).merged, batch)
+    loss, terms = whole_loss(body.keypoints_only(), predicted(networks, harvested).merged, batch)
     loss.backward()
     assert set(terms) == {"whole_body", "whole_hand", "whole_face"} and min(terms.values()) > 0
     for _, net in loaded.values():

@@ -156,7 +156,7 @@ class BodyModel(nn.Module):
 
     def rest(self, count: int = 1) -> BodyParams:
         """T-pose and mean shape in this model's sizes."""
-        return rest_params(count, self.num_betas, self.num_expression, self.v_template.dtype)
+        return rest_params(count, self.num_betas, self.num_expression, self.v_template.dtype, self.v_template.device)
 
     def _coefficients(self, params: BodyParams) -> Float[Tensor, "B C"]:
         """Betas and expression side by side; shorter ones are padded with zeros, longer ones are an error."""

@@ -1,6 +1,6 @@
 """What describes one person: SMPL-X parameters as rotation matrices."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limner.body.skeleton import BODY_JOINTS, NUM_BODY, NUM_HAND, mirrored_name
 from limner.geometry.rotation import mirror_rotation
-from limner.index import Index, rows_of
+from limner.records import Rows
 
 POSE_FIELDS = (
     "global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose",
@@ -17,7 +17,7 @@ POSE_FIELDS = (
 
 
 @dataclass(frozen=True)
-class BodyParams:
+class BodyParams(Rows):
     """SMPL-X parameters of B people; rotations are matrices relative to the parent joint.
 
     `global_orient` turns the y-up body into camera axes (x right, y down, z forward); `transl` is metres in the camera.
@@ -34,21 +34,9 @@ class BodyParams:
     expression: Float[Tensor, "B E"]
     transl: Float[Tensor, "B 3"]
 
-    def __len__(self) -> int:
-        return len(self.betas)
-
-    def __getitem__(self, index: Index) -> "BodyParams":
-        """Some of the people; a whole number gives one person, as BodyParams of length 1."""
-        rows = rows_of(index, len(self))
-        return BodyParams(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
     def __repr__(self) -> str:
         sizes = f"{self.betas.shape[-1]} betas, {self.expression.shape[-1]} expression coefficients"
         return f"BodyParams({len(self)} {'person' if len(self) == 1 else 'people'}, {sizes})"
-
-    def to(self, *args: torch.device | torch.dtype | str) -> "BodyParams":
-        """All tensors moved or cast, as `Tensor.to`."""
-        return BodyParams(**{f.name: getattr(self, f.name).to(*args) for f in fields(self)})
 
     def full_pose(self) -> Float[Tensor, "B 55 3 3"]:
         """All joint rotations in SMPL-X order."""
@@ -101,19 +89,26 @@ class BodyParams:
         return self.replace(body_pose=torch.cat([before, rotation[:, None], after], 1))
 
 
-def rest_params(count: int, num_betas: int, num_expression: int, dtype: torch.dtype = torch.float32) -> BodyParams:
+def rest_params(
+    count: int,
+    num_betas: int,
+    num_expression: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> BodyParams:
     """T-pose, mean shape, neutral face, standing upright in front of the camera at its origin."""
-    eye = torch.eye(3, dtype=dtype)
+    like = torch.zeros(0, dtype=dtype, device=device)
+    eye = torch.diag(like.new_tensor([1.0, 1.0, 1.0]))
     one = eye.expand(count, 3, 3)
     return BodyParams(
-        global_orient=torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype)).expand(count, 3, 3),
+        global_orient=torch.diag(like.new_tensor([1.0, -1.0, -1.0])).expand(count, 3, 3),
         body_pose=eye.expand(count, NUM_BODY, 3, 3),
         jaw_pose=one,
         leye_pose=one,
         reye_pose=one,
         left_hand_pose=eye.expand(count, NUM_HAND, 3, 3),
         right_hand_pose=eye.expand(count, NUM_HAND, 3, 3),
-        betas=torch.zeros(count, num_betas, dtype=dtype),
-        expression=torch.zeros(count, num_expression, dtype=dtype),
-        transl=torch.zeros(count, 3, dtype=dtype),
+        betas=like.new_zeros(count, num_betas),
+        expression=like.new_zeros(count, num_expression),
+        transl=like.new_zeros(count, 3),
     )

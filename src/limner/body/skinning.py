@@ -28,7 +28,7 @@ class Tree:
 def tree(count: int, dtype: torch.dtype, device: torch.device) -> Tree:
     """The tree of the first `count` joints."""
     step = [count if parent < 0 else parent for parent in PARENTS[:count]] + [count]
-    parents, chain, rounds = step[:count], torch.eye(count), []
+    parents, chain, rounds = step[:count], torch.eye(count, device=device), []
     for joint, parent in enumerate(PARENTS[:count]):
         if parent >= 0:
             chain[joint] += chain[parent]

@@ -94,8 +94,7 @@ def evidence_of(
 def visible(seen: Seen, fit_px: Float[Tensor, "B 144 2"]) -> Bool[Tensor, "B 144"]:
     """Points that were seen; those that no network names count as seen inside the photo."""
     named = torch.tensor([name in NAMED for name in KEYPOINT_NAMES])
-    width, height = (int(value) for value in seen.size_px[0].tolist())
-    return torch.where(named, seen.targets.confidence > SURE, inside(fit_px, width, height))
+    return torch.where(named, seen.targets.confidence > SURE, inside(fit_px, seen.size_px))
 
 
 def _worth(part: Part, mirrored: bool, confidence: Float[Tensor, "144"]) -> bool:

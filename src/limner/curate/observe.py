@@ -14,11 +14,11 @@ from limner.curate.records import Seen
 from limner.curate.score import blur
 from limner.estimator import Estimator
 from limner.fit.records import FitTargets
-from limner.geometry.box import Squares, squares_around
+from limner.geometry.box import squares_around
 from limner.geometry.warp import crop
 from limner.io.image import Photo
 from limner.networks.blaze.pose import POSE_POINTS
-from limner.pipeline.attention import look_at_bodies
+from limner.networks.part_net import Observations
 from limner.pipeline.people import People
 from limner.pipeline.place import body_targets
 
@@ -36,7 +36,7 @@ def observe(estimator: Estimator, photo: Photo, given: FitTargets | None = None,
     """
     people = estimator(photo, None if given is None else given.boxes, focal_px)
     if given is None:
-        points_px, confidence = seen_points(estimator, photo, people)
+        points_px, confidence = seen_points(estimator, people)
     else:
         points_px, confidence = given.keypoints_px, given.confidence
     count = len(people)
@@ -51,29 +51,31 @@ def observe(estimator: Estimator, photo: Photo, given: FitTargets | None = None,
 
 
 @torch.no_grad()
-def seen_points(
-    estimator: Estimator, photo: Photo, people: People
-) -> tuple[Float[Tensor, "P 144 2"], Float[Tensor, "P 144"]]:
-    """Photo pixels and confidence of the 144 points as the networks saw them; confidence 0 for points not seen.
-
-    The networks look once more at the squares that the estimate ended with, so the points are those it was made of.
-    """
-    points_px = people.keypoints_px.clone()
-    confidence = torch.zeros(len(people), len(KEYPOINT_NAMES))
-    if len(people):
-        _see_bodies(estimator, photo, people, points_px, confidence)
-        _see_face(estimator, photo, people, points_px, confidence)
-        for side in ("left", "right"):
-            _see_hand(estimator, photo, people, side, points_px, confidence)
+def seen_points(estimator: Estimator, people: People) -> tuple[Float[Tensor, "P 144 2"], Float[Tensor, "P 144"]]:
+    """Photo pixels and confidence of the 144 points as the networks observed them; confidence 0 for points not seen."""
+    points_px, confidence = people.keypoints_px.clone(), torch.zeros_like(people.confidence)
+    seen = people.observations
+    if seen is None:
+        return points_px, confidence
+    _fill_bodies(estimator, people, seen.body, points_px, confidence)
+    for part, trusted, names, first in (
+        (seen.face, people.face_trusted, FACE68, 0),
+        (seen.left_hand, people.left_hand_trusted, hand21("left")[1:], 1),  # the wrist is the body's
+        (seen.right_hand, people.right_hand_trusted, hand21("right")[1:], 1),
+    ):
+        if part.points_px is not None:
+            index = list(indices_of(names))
+            points_px[:, index] = part.points_px[:, first : first + len(index)]
+            confidence[:, index] = (part.presence * trusted)[:, None]
     return points_px, confidence
 
 
-def _see_bodies(estimator: Estimator, photo: Photo, people: People, points_px: Tensor, confidence: Tensor) -> None:
+def _fill_bodies(
+    estimator: Estimator, people: People, seen: Observations, points_px: Tensor, confidence: Tensor
+) -> None:
     """Fill in body points. A network's hip is not the body's hip joint: each point is moved by what lies between its
     place on the body (`Attachment`) and the keypoint of its name, as seen from the camera in the estimated pose."""
-    net = estimator.body_net
-    look = look_at_bodies(net, photo.pixels, people.body_square)
-    targets = body_targets(net, look, photo.width, photo.height)
+    targets = body_targets(estimator.networks.body, seen)
     if targets is None:  # a backbone without points: the estimate's own, half as sure as they say
         confidence[:] = people.confidence / 2
         return
@@ -87,36 +89,6 @@ def _see_bodies(estimator: Estimator, photo: Photo, people: People, points_px: T
             shift = people.keypoints_px[:, index] - carried_px[:, row]
             points_px[:, index] = targets.point_px[:, row] + shift
             confidence[:, index] = targets.weight[:, row].clamp(0, 1)
-
-
-def _see_hand(
-    estimator: Estimator, photo: Photo, people: People, side: str, points_px: Tensor, confidence: Tensor
-) -> None:
-    """Fill in a hand's 20 finger points; the wrist is the body's."""
-    squares: Squares = getattr(people, f"{side}_hand_square")
-    trusted: Tensor = getattr(people, f"{side}_hand_trusted")
-    net = estimator.hand_net
-    crops = crop(photo.pixels, squares, net.crop_size, torch.full((len(people),), side == "left"))
-    seen = net.backbone(crops.pixels)
-    if seen.keypoints is None:
-        return
-    index = list(indices_of(hand21(side)[1:]))
-    presence = torch.ones(len(people)) if seen.presence is None else seen.presence
-    points_px[:, index] = crops.photo_from_unit(seen.keypoints[..., :2])[:, 1:21]
-    confidence[:, index] = (presence * trusted)[:, None]
-
-
-def _see_face(estimator: Estimator, photo: Photo, people: People, points_px: Tensor, confidence: Tensor) -> None:
-    """Fill in the 68 face points."""
-    net = estimator.face_net
-    crops = crop(photo.pixels, people.face_square, net.crop_size)
-    seen = net.backbone(crops.pixels)
-    if seen.keypoints is None:
-        return
-    index = list(indices_of(FACE68))
-    presence = torch.ones(len(people)) if seen.presence is None else seen.presence
-    points_px[:, index] = crops.photo_from_unit(seen.keypoints[..., :2])[:, :68]
-    confidence[:, index] = (presence * people.face_trusted)[:, None]
 
 
 def with_points(seen: Seen, edits: dict[int, tuple[float, float, float]]) -> Seen:

@@ -81,14 +81,10 @@ def own_scores(model: BodyModel, seen: Seen, fits: Fits) -> dict[str, Float[Tens
     names = list(dict.fromkeys((*keypoint_indices("coco17"), *keypoint_indices("coco_wholebody133")[17:23])))
     small = model.keypoints_only()
     body_px = fits.camera.project(small.keypoints144(small(fits.params), fits.params)[:, names])
-    outside = [
-        1 - inside(points[None], int(width), int(height)).float().mean()
-        for points, (width, height) in zip(body_px, seen.size_px.tolist(), strict=True)
-    ]
     sides = seen.targets.boxes[:, 2:] - seen.targets.boxes[:, :2]
     return {
         "agreement_mm": apart.norm(dim=-1).mean(-1) * 1000,
-        "cut_off": torch.stack(outside) if outside else seen.blur,
+        "cut_off": 1 - inside(body_px, seen.size_px).float().mean(-1),
         "seen": (seen.targets.confidence[:, names] > VISIBLE).float().mean(-1),
         "blur": seen.blur,
         "height_px": sides.amax(-1),

@@ -1,8 +1,7 @@
-"""What did a frozen backbone see in synthetic crops, and what was true? Shards on disk, one record in memory."""
+"""Kept observations of frozen backbones with their targets: shards on disk, one record in memory."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,15 +14,19 @@ from limner.errors import DataSetError
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_to_axis_angle
+from limner.geometry.warp import Crops
 from limner.io.atomic import atomic_write
+from limner.networks.backbone import Features
+from limner.networks.part_net import Observations
 from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
+from limner.records import Rows
 
 HARVEST = "Delete it, and make it again with `limner harvest`."
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Rows):
     """N synthetic crops of one part as a frozen backbone saw them, with the truth.
 
     pooled      the backbone's features (float16 on disk)
@@ -45,12 +48,13 @@ class Evidence:
     mirrored: Bool[Tensor, "N"]
     visible: Bool[Tensor, "N 144"]
 
-    def __len__(self) -> int:
-        return len(self.pooled)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Evidence":
-        rows: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self)}
-        return Evidence(**rows)
+    @property
+    def observations(self) -> Observations:
+        """What the part network goes on from; no pixels were kept. Photos have their camera in the middle."""
+        features = Features(self.pooled, keypoints=self.keypoints, presence=self.presence)
+        crops = Crops(self.pooled.new_zeros(len(self), 3, 0, 0), self.squares, self.mirrored)
+        frame = torch.arange(len(self), device=self.pooled.device)
+        return Observations(frame, 2 * self.camera.center_px, crops, features)
 
 
 def write_shard(path: Path, evidence: Evidence) -> None:

@@ -19,9 +19,10 @@ from limner.evaluate.benchmarks.agora import MATCHED_JOINTS
 from limner.evaluate.benchmarks.record import Case
 from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop, photo_camera
+from limner.geometry.warp import Frames
 from limner.io.image import Photo, read_photo
 from limner.official_estimator import OfficialEstimator
-from limner.pipeline.parts_alone import hand_mesh, look_at_face_boxes, look_at_hand_boxes
+from limner.pipeline.parts_alone import faces_in_boxes, hand_mesh, hands_in_boxes
 from limner.pipeline.people import People
 
 SEVEN_IBUG = (36, 39, 42, 45, 33, 48, 54)
@@ -80,16 +81,17 @@ class OwnAnswers:
             return _official_right_hand(self.estimator, photo)
         box = torch.tensor([[0.0, 0.0, photo.width, photo.height]])
         model, converter = self.estimator.own_body, self.estimator.converter
-        look = look_at_hand_boxes(self.estimator.hand_net, model, photo.pixels, box, torch.tensor([False]))
+        frames = Frames((photo.pixels,))
+        alone = hands_in_boxes(self.estimator.networks.hand, model, frames, box, torch.tensor([False]))
         camera = photo_camera(photo.width, photo.height, photo.focal_px, 1)
-        to_camera = camera_from_crop(look.crops.squares, camera)[0]
-        said = look.estimate
+        to_camera = camera_from_crop(alone.seen.squares, camera)[0]
+        said = alone.estimate
         betas = said.betas if converter is None else converter.betas(said.betas)
         vertices, faces = hand_mesh(self.estimator.body_model, said.wrist, said.hand_pose, betas)
         return Answer(
             vertices=vertices[0] @ to_camera.mT,
             faces=faces,
-            joints=look.points[0] @ to_camera.mT,
+            joints=alone.points[0] @ to_camera.mT,
             joint_names=hand21("right"),
         )
 
@@ -107,8 +109,8 @@ class OwnAnswers:
         half = square.size_px[:, None] / 2 / FACE_ROOM
         box = torch.cat([square.center_px - half, square.center_px + half], 1)
         model = self.estimator.own_body
-        look = look_at_face_boxes(self.estimator.face_net, model, photo.pixels, box)
-        return neutral_head(model, look.estimate.betas)
+        alone = faces_in_boxes(self.estimator.networks.face, model, Frames((photo.pixels,)), box)
+        return neutral_head(model, alone.estimate.betas)
 
 
 @torch.no_grad()

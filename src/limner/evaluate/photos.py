@@ -25,8 +25,9 @@ from limner.evaluate.tally import (
 )
 from limner.geometry.box import iou
 from limner.geometry.camera import Camera, photo_camera
+from limner.geometry.warp import Frames
 from limner.io.image import Photo, read_photo
-from limner.networks.person_net import PersonBoxes
+from limner.networks.detector import Detections
 
 ERROR_OF: dict[Frame, str] = {"person": BODY_ERROR, "hand": HAND_ERROR, "face": FACE_NME}
 """The error by which people are ranked for the picture of the worst."""
@@ -162,7 +163,7 @@ def _in_3d(people: tuple[LabelledPerson, ...], points3d: list[Tensor | None]) ->
 
 def score_detector(
     photo_set: PhotoSet,
-    person_net: Callable[[Tensor], PersonBoxes],
+    detector: Callable[[Frames], Detections],
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[Tallies, list[str], list[Skipped]]:
     """Recall and precision of the person detector on a set's photos, their names as groups, and what was skipped.
@@ -174,7 +175,7 @@ def score_detector(
     for path in (path for path in photo_set.photos() if path in photo_set.boxes):
         try:
             true = photo_set.boxes[path]
-            found = person_net(read_photo(path).pixels)
+            found = detector(Frames((read_photo(path).pixels,)))
             rows.append([len(match_boxes(iou(found.boxes, true))), len(true), len(found)])
             names.append(path.name)
         except LimnerError as error:

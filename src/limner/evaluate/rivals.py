@@ -16,13 +16,13 @@ from limner.evaluate.photo_sets import POINT_NAMES
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.geometry.rotation import rotation_to_6d
+from limner.geometry.warp import Frames
 from limner.io.image import Photo
 from limner.networks.blaze.pose import POSE_POINTS
-from limner.networks.body_net import BodyNet
+from limner.networks.part_net import BodyEstimate, PartNet
 from limner.networks.regressor import decode_body
 from limner.networks.weights import Networks
-from limner.pipeline.attention import look_at_bodies
-from limner.pipeline.parts_alone import look_at_face_boxes, look_at_hand_boxes
+from limner.pipeline.parts_alone import faces_in_boxes, hands_in_boxes
 from limner.pipeline.people import People
 from limner.pipeline.predicted import PredictedPoints
 
@@ -63,8 +63,8 @@ class Rivals:
 
 def estimator_rivals(estimator: Estimator) -> Rivals:
     """limner as it is and without refinement, its frozen backbones alone, and the mean pose fitted into the box."""
-    nets = Networks(estimator.body_net, estimator.hand_net, estimator.face_net)
-    plain = Estimator(nets, estimator.person_net, estimator.body_model, refined=False)
+    nets = estimator.networks
+    plain = Estimator(nets, estimator.detector, estimator.body_model, refined=False)
     model = estimator.body_model
 
     def person(photo: Photo, boxes: Tensor) -> Answers:
@@ -95,11 +95,10 @@ def _points_of(keypoints144_px: Tensor, head_top_px: Tensor) -> Answer:
 @torch.no_grad()
 def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer | None:
     """BlazePose's own points, in the crops that limner cuts; None for another backbone."""
-    look = look_at_bodies(estimator.body_net, photo.pixels, estimator.looks_in(photo.pixels, boxes).crops.squares)
-    seen = look.estimate.features.keypoints
-    if seen is None or seen.shape[1] < len(POSE_POINTS):
+    frames = Frames((photo.pixels,))
+    px = estimator.observe_bodies(frames, estimator.detect(frames, [boxes])).points_px
+    if px is None or px.shape[1] < len(POSE_POINTS):
         return None
-    px = look.crops.photo_from_unit(seen[..., :2])
     at = {name: px[:, i] for i, name in enumerate(POSE_POINTS)}
     eyes, mouth = (at["left_eye"] + at["right_eye"]) / 2, (at["mouth_left"] + at["mouth_right"]) / 2
     at["neck"] = (at["left_shoulder"] + at["right_shoulder"]) / 2
@@ -112,7 +111,7 @@ def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"
 
 
 @torch.no_grad()
-def mean_body(net: BodyNet, model: BodyModel, boxes: Float[Tensor, "P 4"]) -> Answer:
+def mean_body(net: PartNet[BodyEstimate], model: BodyModel, boxes: Float[Tensor, "P 4"]) -> Answer:
     """The mean pose of the training data, upright and facing the camera, drawn into each box."""
     params, _ = decode_body(net.layout, net.regressor.mean[None])
     mesh = model(params)
@@ -140,14 +139,14 @@ def hand_answers(
     camera: Camera,
 ) -> Answers:
     """The hand network alone: the regressed hand, the backbone's points, and the mean hand, palm to the camera."""
-    look = look_at_hand_boxes(nets.hand, model, photo.pixels, boxes, left)
-    to_camera = camera_from_crop(look.crops.squares, camera)
-    unit = look.estimate.camera.project(look.points)
-    answers = {LIMNER: Answer(look.crops.photo_from_unit(unit), _unmirrored(look.points, left) @ to_camera.mT)}
-    if look.seen.keypoints is not None:
-        points3d = look.seen.points3d
+    alone = hands_in_boxes(nets.hand, model, Frames((photo.pixels,)), boxes, left)
+    to_camera = camera_from_crop(alone.seen.squares, camera)
+    unit = alone.estimate.camera.project(alone.points)
+    answers = {LIMNER: Answer(alone.seen.crops.photo_from_unit(unit), _unmirrored(alone.points, left) @ to_camera.mT)}
+    if alone.seen.points_px is not None:
+        points3d = alone.seen.features.points3d
         answers[BACKBONE] = Answer(
-            look.crops.photo_from_unit(look.seen.keypoints[..., :2]),
+            alone.seen.points_px,
             None if points3d is None else _unmirrored(points3d, left) @ to_camera.mT,
         )
     mean = _unmirrored(mean_hand(nets, model).expand(len(boxes), -1, -1), left)
@@ -177,10 +176,10 @@ def mean_hand(nets: Networks, model: BodyModel) -> Float[Tensor, "1 21 3"]:
 @torch.no_grad()
 def face_answers(nets: Networks, model: BodyModel, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answers:
     """The face network alone: the regressed head, the backbone's landmarks, and the mean face seen from the front."""
-    look = look_at_face_boxes(nets.face, model, photo.pixels, boxes)
-    answers = {LIMNER: Answer(look.crops.photo_from_unit(look.estimate.camera.project(look.points)))}
-    if look.seen.keypoints is not None:
-        answers[BACKBONE] = Answer(look.crops.photo_from_unit(look.seen.keypoints[..., :2]))
+    alone = faces_in_boxes(nets.face, model, Frames((photo.pixels,)), boxes)
+    answers = {LIMNER: Answer(alone.seen.crops.photo_from_unit(alone.estimate.camera.project(alone.points)))}
+    if alone.seen.points_px is not None:
+        answers[BACKBONE] = Answer(alone.seen.points_px)
     params: BodyParams = model.rest()
     points = model.keypoints144(model(params), params)[:, list(indices_of(FACE68)), :2]
     answers[MEAN] = Answer(_into_boxes(points, boxes))

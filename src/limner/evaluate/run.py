@@ -142,7 +142,7 @@ def _joint_rows(scores: SetScores) -> list[Row]:
 
 
 def _detector_rows(photo_set: PhotoSet, estimator: Estimator, advance: Callable[[int], None]) -> list[Row]:
-    tallies, names, _ = score_detector(photo_set, estimator.person_net, advance)
+    tallies, names, _ = score_detector(photo_set, estimator.detector, advance)
     return [Row(photo_set.name, name, len(names), {DETECTOR: tally.estimate(names)}) for name, tally in tallies.items()]
 
 

@@ -14,9 +14,9 @@ from limner.estimator import Estimator
 from limner.evaluate.photo_sets import BODY, FACE, LEFT_HAND, RIGHT_HAND, LabelledPerson
 from limner.evaluate.rivals import whole_body
 from limner.geometry.box import squares_around
-from limner.geometry.warp import Crops, crop
+from limner.geometry.warp import Crops, Frames, crop
 from limner.io.image import Photo, read_photo
-from limner.pipeline.parts_alone import hand_mesh, head_params, look_at_face_boxes, look_at_hand_boxes, part_faces
+from limner.pipeline.parts_alone import faces_in_boxes, hand_mesh, hands_in_boxes, head_params, part_faces
 from limner.pipeline.people import People
 from limner.render.lines import draw_lines
 from limner.render.overlay import clay, paint, to_bytes
@@ -75,21 +75,23 @@ class _Once:
 @torch.no_grad()
 def _hand(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
     left = bool(person.labelled[LEFT_HAND].any())
-    look = look_at_hand_boxes(
-        estimator.hand_net, estimator.body_model, photo.pixels, person.box[None], torch.tensor([left])
-    )
+    net, model, frames = estimator.networks.hand, estimator.body_model, Frames((photo.pixels,))
+    alone = hands_in_boxes(net, model, frames, person.box[None], torch.tensor([left]))
+    said = alone.estimate
     part = LEFT_HAND if left else RIGHT_HAND
-    vertices, faces = hand_mesh(estimator.body_model, look.estimate.wrist, look.estimate.hand_pose, look.estimate.betas)
-    return _part(photo, look.crops, look.estimate.camera.project, vertices, faces, look.points, person, part)
+    vertices, faces = hand_mesh(model, said.wrist, said.hand_pose, said.betas)
+    return _part(photo, alone.seen.crops, said.camera.project, vertices, faces, alone.points, person, part)
 
 
 @torch.no_grad()
 def _face(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
-    look = look_at_face_boxes(estimator.face_net, estimator.body_model, photo.pixels, person.box[None])
-    model, said = estimator.body_model, look.estimate
+    model, frames = estimator.body_model, Frames((photo.pixels,))
+    alone = faces_in_boxes(estimator.networks.face, model, frames, person.box[None])
+    said = alone.estimate
     mesh = model(head_params(model, said))
     vertices = mesh.vertices - mesh.joints[:, JOINT["head"], None]
-    return _part(photo, look.crops, said.camera.project, vertices, part_faces(model, "face"), look.points, person, FACE)
+    faces = part_faces(model, "face")
+    return _part(photo, alone.seen.crops, said.camera.project, vertices, faces, alone.points, person, FACE)
 
 
 def _part(

@@ -23,7 +23,6 @@ from limner.pipeline.predicted import PredictedPoints
 from limner.train.replay import (
     HAND_POINTS,
     INNER_FACE,
-    VIRTUAL_PHOTO_PX,
     HarvestedPeople,
     Replay,
     face_from_head,
@@ -229,7 +228,7 @@ def _seen(people: HarvestedPeople, part: str) -> Bool[Tensor, "P"]:
 def _inside(model: BodyModel, evidence: Evidence) -> Bool[Tensor, "P"]:
     """Whose body joints lie inside the photo, all of them."""
     joints = model.joints(evidence.params)[:, : len(BODY_JOINTS)]
-    return inside(evidence.camera.project(joints), VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX).all(-1)
+    return inside(evidence.camera.project(joints), 2 * evidence.camera.center_px).all(-1)
 
 
 BODY_NOTE = (

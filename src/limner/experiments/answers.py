@@ -14,7 +14,8 @@ from limner.experiments.people import Shown
 from limner.fit.fitter import Fitter
 from limner.fit.records import FitTargets
 from limner.geometry.camera import Camera
-from limner.io.photo_input import as_photo
+from limner.geometry.warp import Frames
+from limner.pipeline.merge import merge
 from limner.pipeline.people import People
 
 LIMNER, NO_ATTENTION = "limner", "without attention"
@@ -77,18 +78,18 @@ class Questioner:
 
     def _variants(self, person: Shown, truth: Truth) -> Answers:
         """Stages left out, parts cut from other pixels, parts merged in other ways."""
-        net = self.estimator
-        first = flow.coarse(net, person.photo, person.box)
-        small_photo = flow.through_body_crop(person.photo, first.look.crops.squares)
-        parts = net.look_at_parts(person.photo, first.body, first.camera)
-        small = net.look_at_parts(small_photo, first.body, first.camera)
-        refined_small = net.look_at_parts(small_photo, first.refined, first.camera)
+        net, frames = self.estimator, Frames((person.photo,))
+        first = flow.coarse(net, frames, person.box)
+        small_frames = Frames((flow.through_body_crop(person.photo, first.seen.squares),))
+        parts = net.attend(frames, first, first.body)
+        small = net.attend(small_frames, first, first.body)
+        refined_small = net.attend(small_frames, first, first.refined)
         said = {
             NO_ATTENTION: first.refined,
             BODY: first.body,
-            UNREFINED: flow.merged(first.body, parts),
-            SMALL_UNREFINED: flow.merged(first.body, small),
-            SMALL: net.join(first, refined_small),
+            UNREFINED: merge(first.body, parts),
+            SMALL_UNREFINED: merge(first.body, small),
+            SMALL: net.flow.join(first, refined_small),
             FINGERS: flow.fingers_only(first.body, parts),
             PASTED: flow.pasted(first.body, parts),
         }
@@ -107,16 +108,17 @@ class Questioner:
         """The whole flow, and the networks alone, with the fine-tuned weights."""
         net = self.tuned
         assert net is not None
-        first = flow.coarse(net, person.photo, person.box)
-        parts = net.look_at_parts(person.photo, first.refined, first.camera)
-        plain = net.look_at_parts(person.photo, first.body, first.camera)
-        said = {TUNED: net.join(first, parts), TUNED_UNREFINED: flow.merged(first.body, plain)}
+        frames = Frames((person.photo,))
+        first = flow.coarse(net, frames, person.box)
+        parts = net.attend(frames, first, first.refined)
+        plain = net.attend(frames, first, first.body)
+        said = {TUNED: net.flow.join(first, parts), TUNED_UNREFINED: merge(first.body, plain)}
         return {name: self._scored(params, first.camera, truth) for name, params in said.items()}
 
     def _fits(self, person: Shown, truth: Truth) -> Answers:
         """Optimisation onto the networks' 2D points and onto the true ones, with the camera that limner assumes."""
         people, regression_s = self._regressed(person)
-        px, confidence = seen_points(self.estimator, as_photo(person.photo), people)
+        px, confidence = seen_points(self.estimator, people)
         seen = FitTargets(px, confidence, people.camera, people.boxes)
         true = FitTargets(person.keypoints_px, torch.ones_like(confidence), people.camera, people.boxes)
         answers = {}

@@ -1,4 +1,4 @@
-"""What would the flow answer without attention, from other pixels, or merged in another way?
+"""Variants of the flow: without attention, from other pixels, or merged in another way.
 
 The steps are `limner.estimator.Estimator`'s own; each experiment leaves one out or puts something else in its place.
 """
@@ -9,32 +9,29 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from limner.body.params import BodyParams
-from limner.estimator import Coarse, Estimator, Parts
+from limner.estimator import Estimator
 from limner.geometry.box import Squares
 from limner.geometry.camera import photo_camera
 from limner.geometry.rotation import mirror_rotation
-from limner.geometry.warp import crop
+from limner.geometry.warp import Frames, crop
 from limner.pipeline.merge import merge
 from limner.pipeline.parts import select
+from limner.pipeline.predict import Coarse, Parts
 
 SMALL_PX = 256
 """Side of the image that the body network looks at."""
 
 
-def coarse(net: Estimator, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]) -> Coarse:
-    """The first half of the flow, as the estimator does it in given boxes without a known focal length."""
-    height, width = photo.shape[-2:]
-    return net.look_at_people(photo, net.looks_in(photo, boxes), photo_camera(width, height, None, len(boxes)))
-
-
-def merged(body: BodyParams, parts: Parts) -> BodyParams:
-    """limner's merge: wrists and head become relative to the body's forearms and neck."""
-    return merge(body, parts.hands, parts.face)
+def coarse(net: Estimator, frames: Frames, boxes: Float[Tensor, "P 4"]) -> Coarse:
+    """The first half of the flow in given boxes of the one frame, without a known focal length."""
+    found = net.detect(frames, [boxes])
+    width, height = (int(side) for side in frames.size_px[0].tolist())
+    return net.flow.coarse(net.observe_bodies(frames, found), photo_camera(width, height, None, len(boxes)))
 
 
 def fingers_only(body: BodyParams, parts: Parts) -> BodyParams:
     """Copy-paste without orientations: fingers, jaw and expression are the parts', wrists and head stay the body's."""
-    whole = merged(body, parts)
+    whole = merge(body, parts)
     return whole.replace(body_pose=body.body_pose)
 
 
@@ -42,10 +39,10 @@ def pasted(body: BodyParams, parts: Parts) -> BodyParams:
     """Copy-paste of everything: absolute wrist and head rotations written as if they were relative to the parent."""
     params = fingers_only(body, parts)
     for side, hand in parts.hands.items():
-        wrist = mirror_rotation(hand.wrist) if side == "left" else hand.wrist
+        wrist = mirror_rotation(hand.rotation) if side == "left" else hand.rotation
         joint = f"{side}_wrist"
         params = params.with_joint_pose(joint, select(hand.trusted, wrist, params.joint_pose(joint)))
-    return params.with_joint_pose("head", select(parts.face.trusted, parts.face.head, params.joint_pose("head")))
+    return params.with_joint_pose("head", select(parts.face.trusted, parts.face.rotation, params.joint_pose("head")))
 
 
 def through_body_crop(photo: UInt8[Tensor, "3 H W"], square: Squares) -> UInt8[Tensor, "3 H W"]:

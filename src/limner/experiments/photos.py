@@ -17,7 +17,9 @@ from limner.evaluate.tally import BODY_ERROR, BY_JOINT, FACE_NME, HAND_ERROR, HA
 from limner.experiments import answers as a
 from limner.experiments import flow
 from limner.geometry.camera import Camera
+from limner.geometry.warp import Frames
 from limner.io.image import Photo
+from limner.pipeline.merge import merge
 
 SETS = ("fashion_studio", "hand3d_real", "faces_ytf")
 METRICS = (
@@ -30,13 +32,14 @@ def variants(estimator: Estimator) -> Callable[[Photo, Tensor], Answers]:
 
     @torch.no_grad()
     def person(photo: Photo, boxes: Tensor) -> Answers:
-        first = flow.coarse(estimator, photo.pixels, boxes)
-        parts = estimator.look_at_parts(photo.pixels, first.refined, first.camera)
-        plain = estimator.look_at_parts(photo.pixels, first.body, first.camera)
+        frames = Frames((photo.pixels,))
+        first = flow.coarse(estimator, frames, boxes)
+        parts = estimator.attend(frames, first, first.refined)
+        plain = estimator.attend(frames, first, first.body)
         said = {
-            a.LIMNER: estimator.join(first, parts),
+            a.LIMNER: estimator.flow.join(first, parts),
             a.NO_ATTENTION: first.refined,
-            a.UNREFINED: flow.merged(first.body, plain),
+            a.UNREFINED: merge(first.body, plain),
             a.BODY: first.body,
         }
         return {name: _points(estimator, params, first.camera) for name, params in said.items()}

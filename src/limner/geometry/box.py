@@ -58,9 +58,9 @@ def upright_squares(center_px: Float[Tensor, "B 2"], top_px: Float[Tensor, "B 2"
     return Squares(center_px, (2 * margin * up.norm(dim=-1)).clamp_min(2.0), angle)
 
 
-def inside(points_px: Float[Tensor, "B N 2"], width: int, height: int) -> Bool[Tensor, "B N"]:
-    """Which points lie in a photo of this size, its edges included."""
-    return (points_px >= 0).all(-1) & (points_px[..., 0] <= width) & (points_px[..., 1] <= height)
+def inside(points_px: Float[Tensor, "B N 2"], size_px: Float[Tensor, "#B 2"]) -> Bool[Tensor, "B N"]:
+    """Which points lie in photos of these sizes (width, height), their edges included."""
+    return ((points_px >= 0) & (points_px <= size_px[:, None])).all(-1)
 
 
 def bounds_of(points: Float[Tensor, "B N 2"]) -> Float[Tensor, "B 4"]:

@@ -45,18 +45,21 @@ def check_focal(focal_px: float | None) -> None:
         )
 
 
-def photo_camera(width: int, height: int, focal_px: float | None, count: int) -> Camera:
+def photo_camera(
+    width: int, height: int, focal_px: float | None, count: int, device: torch.device | None = None
+) -> Camera:
     """The photo's camera, once per person; without a known focal length, the photo's diagonal.
 
     The diagonal is a 43 mm lens in small-film terms, between phones (26) and portraits (85); CLIFF (Li et al., ECCV
     2022) uses the same guess.
     """
     focal = (width**2 + height**2) ** 0.5 if focal_px is None else focal_px
-    return Camera(torch.full((count,), float(focal)), torch.tensor([[width / 2, height / 2]]).repeat(count, 1))
+    numbers = torch.tensor([[float(focal), width / 2, height / 2]], device=device).repeat(count, 1)
+    return Camera(numbers[:, 0], numbers[:, 1:])
 
 
 @dataclass(frozen=True)
-class WeakCamera:
+class WeakCamera(Rows):
     """Weak perspective of square crops: unit = scale * (xy + translation), in [-1, 1] of the crop.
 
     scale "B" (per metre), translation "B 2" metres, added BEFORE scaling (ExPose's convention).
@@ -98,7 +101,7 @@ def translation_from_points(
     """
     focal = camera.focal_px[:, None, None].double()
     offset = points_px.double() - camera.center_px[:, None].double()
-    rows = torch.zeros(*offset.shape, 3, dtype=torch.float64)
+    rows = offset.new_zeros(*offset.shape, 3)
     rows[..., 0, 0] = rows[..., 1, 1] = focal[..., 0]
     rows[..., 2] = -offset
     wanted = offset * points[..., 2:] - focal * points[..., :2]

@@ -1,9 +1,10 @@
-"""How are pixels resampled? The only place in limner that does it."""
+"""Crops of frames: the only place in limner that resamples pixels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
@@ -77,17 +78,42 @@ def resample(
     return looks[0] if samples == 1 else sum(looks[1:], looks[0]) / len(looks)
 
 
-def crop(photo: UInt8[Tensor, "3 H W"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None) -> Crops:
-    """Cut squares out of the original photo at full resolution, anti-aliased when they shrink.
+@dataclass(frozen=True)
+class Frames:
+    """F pictures, photos or frames of clips, which may differ in size: pixels "3 H W" each, uint8 RGB."""
 
-    Only the pixels under each square are read, so a 100-megapixel photo costs no more than a small one. Outside of the
-    photo is black.
-    """
-    if mirror is None:
-        mirror = torch.zeros(len(squares), dtype=torch.bool)
-    cuts = [_crop_one(photo, squares[i : i + 1], size, mirror[i : i + 1]) for i in range(len(squares))]
-    pixels = torch.cat(cuts) if cuts else torch.zeros(0, 3, size, size)
-    return Crops(pixels, squares, mirror)
+    pixels: tuple[UInt8[Tensor, "3 _ _"], ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def size_px(self) -> Float[Tensor, "F 2"]:
+        """Width and height of each, on the device of the pixels."""
+        sizes = [(float(one.shape[2]), float(one.shape[1])) for one in self.pixels]
+        return torch.tensor(sizes, device=self.pixels[0].device)
+
+    def crop(
+        self, frame: Int[Tensor, "B"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None
+    ) -> Crops:
+        """Cut squares out of the frames at full resolution, anti-aliased when they shrink.
+
+        Only the pixels under each square are read, so a 100-megapixel photo costs no more than a small one. Outside of
+        a frame is black.
+        """
+        if mirror is None:
+            mirror = torch.zeros_like(frame, dtype=torch.bool)
+        cuts = [
+            _crop_one(self.pixels[number], squares[i : i + 1], size, mirror[i : i + 1])
+            for i, number in enumerate(frame.tolist())
+        ]
+        pixels = torch.cat(cuts) if cuts else torch.zeros(0, 3, size, size, device=squares.size_px.device)
+        return Crops(pixels, squares, mirror)
+
+
+def crop(photo: UInt8[Tensor, "3 H W"], squares: Squares, size: int, mirror: Bool[Tensor, "B"] | None = None) -> Crops:
+    """Squares cut out of one photo: `Frames.crop`."""
+    return Frames((photo,)).crop(torch.zeros_like(squares.size_px, dtype=torch.int64), squares, size, mirror)
 
 
 def _crop_one(photo: Tensor, square: Squares, size: int, mirror: Tensor) -> Tensor:
@@ -100,7 +126,7 @@ def _crop_one(photo: Tensor, square: Squares, size: int, mirror: Tensor) -> Tens
     x1, y1 = (corners.amax(0).ceil().long() + 2 * reduce).tolist()
     x1, y1 = min(x1, width), min(y1, height)
     if x1 <= x0 or y1 <= y0:
-        return torch.zeros(1, 3, size, size)
+        return torch.zeros(1, 3, size, size, device=photo.device)
     region = photo[:, y0:y1, x0:x1].contiguous().float()[None]  # 0 to 255 until the end: fewer pixels to divide
     if reduce > 1:
         # ceil_mode keeps the last partial block; its mean counts existing pixels only

@@ -10,10 +10,11 @@ from torch.nn.functional import max_pool2d, relu
 
 from limner.networks.blaze.layers import BlockSpec, Conv, as_input, bottleneck_stages, cells_near, upsample
 from limner.networks.shipped import load_weights
+from limner.records import Rows
 
 STRIDE = 4  # input pixels a cell of the output maps
 GRANULE = 32  # the sides of the input are multiples of it
-MOST_FINDS = 64  # people in one picture at most: the surest peaks
+MOST_PEAKS = 64  # people in one picture at most: the surest peaks
 CLEAREST = 8  # points that speak for a person
 
 # COCO's, the person's own left and right.
@@ -35,7 +36,7 @@ STAGES = (
 
 
 @dataclass(frozen=True)
-class Finds:
+class Peaks(Rows):
     """Perhaps people in one picture, best first. Coordinates in pixels of the input (0 = its left / top edge).
 
     scores   root of the probability of a person's centre times the mean of the clearest points' heat
@@ -46,9 +47,6 @@ class Finds:
     scores: Float[Tensor, "N"]
     boxes: Float[Tensor, "N 4"]
     points: Float[Tensor, "N 17 2"]
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ class MoveNet(nn.Module):
         return Maps(self.center(x).sigmoid(), self.size(x), self.offset(x), self.heat(x).sigmoid(), self.points(x))
 
 
-def decode(maps: Maps, row: int, threshold: float, most: int = MOST_FINDS) -> Finds:
+def decode(maps: Maps, row: int, threshold: float, most: int = MOST_PEAKS) -> Peaks:
     """People at the peaks of picture `row`'s centre map (CenterNet, Zhou et al. 2019), `most` at most.
 
     Everybody whose score reaches `threshold`; neighbouring peaks may be one person.
@@ -142,7 +140,7 @@ def decode(maps: Maps, row: int, threshold: float, most: int = MOST_FINDS) -> Fi
     boxes = torch.cat([(middle - half).flip(-1), (middle + half).flip(-1)], -1)
     chosen = (scores >= threshold) & (half > 0).all(-1)
     order = scores[chosen].argsort(descending=True, stable=True)
-    return Finds(scores[chosen][order], STRIDE * boxes[chosen][order], STRIDE * points.flip(-1)[chosen][order])
+    return Peaks(scores[chosen][order], STRIDE * boxes[chosen][order], STRIDE * points.flip(-1)[chosen][order])
 
 
 def _heat_at(heat: Float[Tensor, "17 h w"], points: Float[Tensor, "N 17 2"]) -> Float[Tensor, "N 17"]:

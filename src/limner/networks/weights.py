@@ -4,8 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -17,11 +18,9 @@ from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.face import BlazeFace
 from limner.networks.blaze.hand import BlazeHand
 from limner.networks.blaze.pose import BlazePose
-from limner.networks.body_net import BodyNet
-from limner.networks.face_net import FaceNet
-from limner.networks.hand_net import HandNet
 from limner.networks.hrnet import HRNet
 from limner.networks.onnx import Engine, OnnxNetwork
+from limner.networks.part_net import PARTS, BodyEstimate, FaceEstimate, HandEstimate, Part, PartNet
 from limner.networks.regressor import (
     BODY_CAMERA_SCALE,
     HAND_CAMERA_SCALE,
@@ -39,9 +38,6 @@ from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
 
 BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resnet50", "hrnet_w48")
-Part = Literal["body", "hand", "face"]
-PARTS: tuple[Part, ...] = ("body", "hand", "face")
-PartNet = BodyNet | HandNet | FaceNet
 DEPTH_FILE = "depth.safetensors"
 """A depth branch of one's own, beside the body.safetensors that was trained with it."""
 MOVENET_FILE = "movenet.safetensors"
@@ -85,9 +81,13 @@ class NetSpec:
 class Networks:
     """The three part networks of one set of weights."""
 
-    body: BodyNet
-    hand: HandNet
-    face: FaceNet
+    body: PartNet[BodyEstimate]
+    hand: PartNet[HandEstimate]
+    face: PartNet[FaceEstimate]
+
+    def to(self, device: torch.device | str) -> "Networks":
+        """The same, moved to a device."""
+        return Networks(self.body.to(device), self.hand.to(device), self.face.to(device))
 
 
 def weights_folder() -> Path:
@@ -140,13 +140,7 @@ def build_net(spec: NetSpec, mean: Tensor | None = None, depth: Path | None = No
     backbone, layout = build_backbone(spec, depth), spec.layout()
     start = layout.mean(CAMERA_SCALE[spec.part]) if mean is None else mean
     regressor = IterativeRegressor(backbone.num_features, start, spec.hidden, "relu", spec.dropout, spec.stages)
-    match spec.part:
-        case "body":
-            return BodyNet(backbone, regressor, layout, NUM_KEYPOINTS["body"])
-        case "hand":
-            return HandNet(backbone, regressor, layout)
-        case "face":
-            return FaceNet(backbone, regressor, layout)
+    return PartNet(spec.part, backbone, regressor, layout, NUM_KEYPOINTS["body"])
 
 
 def _own_tensors(spec: NetSpec, net: nn.Module) -> dict[str, Tensor]:
@@ -245,17 +239,10 @@ def load_networks(weights: str | Path = "limner", engine: Engine = "onnx") -> Ne
             assert isinstance(net.backbone, BlazePoseBackbone | BlazeHandBackbone | BlazeFaceBackbone)
             net.backbone.network = OnnxNetwork(net.backbone.network)
         nets[part] = net
-    return networks_of(nets)
+    return Networks(**nets)
 
 
 def shipped_pose(networks: Networks) -> nn.Module | None:
     """BlazePose with its shipped weights, as the body network has it; None where that looks with something else."""
     backbone = networks.body.backbone
     return backbone.network if isinstance(backbone, BlazePoseBackbone) and not backbone.tuned else None
-
-
-def networks_of(nets: dict[Part, PartNet]) -> Networks:
-    """The three as one record."""
-    body, hand, face = nets["body"], nets["hand"], nets["face"]
-    assert isinstance(body, BodyNet) and isinstance(hand, HandNet) and isinstance(face, FaceNet)
-    return Networks(body, hand, face)

@@ -1,6 +1,4 @@
-"""How do the part networks' answers become one person? Parts overrule the body where they are trusted."""
-
-from collections.abc import Mapping
+"""Merging: what the part networks predict overrules the body where it is trusted."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,15 +10,16 @@ from limner.body.params import BodyParams
 from limner.body.skeleton import chain_to_root
 from limner.body.skinning import absolute_rotation
 from limner.geometry.rotation import mirror_rotation
-from limner.pipeline.attention import FaceLook, HandLook
 from limner.pipeline.parts import forearm_rotation, select
+from limner.pipeline.predict import Parts
 
 
-def merge(params: BodyParams, hands: Mapping[str, HandLook], face: FaceLook) -> BodyParams:
-    """Hands (by side) and face in the place of the body's own, where they are trusted."""
-    merged = merge_face(params, face.head, face.jaw_pose, face.expression, face.betas, face.trusted)
-    for side, hand in hands.items():
-        merged = merge_hand(merged, side, hand.wrist, hand.hand_pose, hand.trusted)
+def merge(params: BodyParams, parts: Parts) -> BodyParams:
+    """Hands and face in the place of the body's own, where they are trusted."""
+    face, said = parts.face, parts.face.estimate
+    merged = merge_face(params, face.rotation, said.jaw_pose, said.expression, said.betas, face.trusted)
+    for side, hand in parts.hands.items():
+        merged = merge_hand(merged, side, hand.rotation, hand.estimate.hand_pose, hand.trusted)
     return merged
 
 

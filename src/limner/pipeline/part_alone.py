@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from limner.body.keypoints import FACE68, hand21, indices_of
@@ -21,17 +21,15 @@ from limner.geometry.camera import (
     translation_from_weak,
 )
 from limner.geometry.rotation import mirror_rotation
-from limner.geometry.warp import Crops
-from limner.networks.backbone import Features
-from limner.networks.face_net import FaceNet
-from limner.networks.hand_net import HandNet
-from limner.pipeline.attention import MIN_PRESENCE
+from limner.geometry.warp import Frames
+from limner.networks.part_net import FaceEstimate, HandEstimate, Observations, PartNet
+from limner.pipeline.observe import MIN_PRESENCE
 from limner.pipeline.parts import select
 from limner.pipeline.parts_alone import (
     PartName,
+    faces_in_boxes,
+    hands_in_boxes,
     head_params,
-    look_at_face_boxes,
-    look_at_hand_boxes,
     part_faces,
     which_are_left,
 )
@@ -94,21 +92,23 @@ class PartAlone:
 
 
 def hands_alone(
-    net: HandNet,
+    net: PartNet[HandEstimate],
     model: BodyModel,
-    photo: UInt8[Tensor, "3 H W"],
+    frames: Frames,
     boxes: Float[Tensor, "P 4"],
     camera: Camera,
     side: Side = "auto",
 ) -> list[PartAlone]:
     """The hand in each box. side "auto": what each looks like, which is right for most hands, not for all.
 
-    camera: the photo's, one row a box; model: limner's own body.
+    frames: the one photo; camera: its own, one row a box; model: limner's own body.
     """
-    left = which_are_left(net, model, photo, boxes) if side == "auto" else torch.full((len(boxes),), side == "left")
-    look = look_at_hand_boxes(net, model, photo, boxes, left)
-    said = look.estimate
-    wrist = camera_from_crop(look.crops.squares, camera) @ _as_seen(said.wrist, left)
+    left = torch.full_like(boxes[:, 0], side == "left", dtype=torch.bool)
+    if side == "auto":
+        left = which_are_left(net, model, frames, boxes)
+    alone = hands_in_boxes(net, model, frames, boxes, left)
+    said = alone.estimate
+    wrist = camera_from_crop(alone.seen.squares, camera) @ _as_seen(said.wrist, left)
     fingers = _as_seen(said.hand_pose, left)
     rest = model.rest(len(boxes))
     params = rest.replace(
@@ -117,31 +117,31 @@ def hands_alone(
         right_hand_pose=select(left, rest.right_hand_pose, fingers),
         betas=said.betas[:, : model.num_betas],
     )
-    flip = torch.stack([torch.where(left, -1.0, 1.0), torch.ones(len(left))], -1)
+    flip = torch.stack([1 - 2 * left.float(), torch.ones_like(boxes[:, 0])], -1)
     weak = WeakCamera(said.camera.scale, said.camera.translation * flip)
     parts: list[PartName] = ["left_hand" if is_left else "right_hand" for is_left in left.tolist()]
-    params = _placed(model, params, parts, look.crops, look.seen, weak, camera)
-    return _records(model, params, parts, look.crops, look.seen, camera, boxes)
+    params = _placed(model, params, parts, alone.seen, weak, camera)
+    return _records(model, params, parts, alone.seen, camera, boxes)
 
 
 def faces_alone(
-    net: FaceNet,
+    net: PartNet[FaceEstimate],
     model: BodyModel,
-    photo: UInt8[Tensor, "3 H W"],
+    frames: Frames,
     boxes: Float[Tensor, "P 4"],
     camera: Camera,
 ) -> list[PartAlone]:
     """The face in each box; arguments as for `hands_alone`."""
-    look = look_at_face_boxes(net, model, photo, boxes)
-    params = head_params(model, look.estimate)
-    params = params.replace(global_orient=camera_from_crop(look.crops.squares, camera) @ params.global_orient)
+    alone = faces_in_boxes(net, model, frames, boxes)
+    seen, params = alone.seen, head_params(model, alone.estimate)
+    params = params.replace(global_orient=camera_from_crop(seen.squares, camera) @ params.global_orient)
     parts: list[PartName] = ["face"] * len(boxes)
-    params = _placed(model, params, parts, look.crops, look.seen, look.estimate.camera, camera)
-    points_px = _points_px(look.crops, look.seen, len(FACE68))
-    if points_px is not None and look.seen.presence is not None:
-        sure, size_px = look.seen.presence > MIN_PRESENCE, look.crops.squares.size_px
+    params = _placed(model, params, parts, seen, alone.estimate.camera, camera)
+    points_px = _points_px(seen, len(FACE68))
+    if points_px is not None and seen.features.presence is not None:
+        sure, size_px = seen.presence > MIN_PRESENCE, seen.squares.size_px
         params = refine_face(model.keypoints_only(), params, camera, points_px, size_px, sure)[0]
-    return _records(model, params, parts, look.crops, look.seen, camera, boxes)
+    return _records(model, params, parts, seen, camera, boxes)
 
 
 def _as_seen(rotations: Tensor, left: Bool[Tensor, "P"]) -> Tensor:
@@ -157,29 +157,27 @@ def _root(part: PartName) -> int:
     return JOINT["head" if part == "face" else part.replace("hand", "wrist")]
 
 
-def _points_px(crops: Crops, seen: Features, count: int) -> Tensor | None:
+def _points_px(seen: Observations, count: int) -> Tensor | None:
     """The part's points in the photo, where the backbone reports these very points."""
-    if seen.keypoints is None or seen.keypoints.shape[1] != count:
-        return None
-    return crops.photo_from_unit(seen.keypoints[..., :2])
+    points_px = seen.points_px
+    return None if points_px is None or points_px.shape[1] != count else points_px
 
 
 def _placed(
     model: BodyModel,
     params: BodyParams,
     parts: list[PartName],
-    crops: Crops,
-    seen: Features,
+    seen: Observations,
     weak: WeakCamera,
     camera: Camera,
 ) -> BodyParams:
     """Moved to where the part's points fall on those that were seen; else to where the crop's camera puts its root."""
     mesh = model(params)
-    rows = torch.arange(len(parts))
+    rows = torch.arange(len(parts), device=camera.focal_px.device)
     roots = mesh.joints[rows, [_root(part) for part in parts]]
-    by_crop = translation_from_weak(weak, crops.squares, camera) - roots
-    chosen = torch.tensor([indices_of(_names(part)) for part in parts])
-    points_px = _points_px(crops, seen, chosen.shape[1] if len(parts) else 0)
+    by_crop = translation_from_weak(weak, seen.squares, camera) - roots
+    chosen = torch.tensor([indices_of(_names(part)) for part in parts], device=rows.device)
+    points_px = _points_px(seen, chosen.shape[1] if len(parts) else 0)
     if points_px is None:
         return params.replace(transl=by_crop)
     points = model.keypoints144(mesh, params)[rows[:, None], chosen]
@@ -190,14 +188,13 @@ def _records(
     model: BodyModel,
     params: BodyParams,
     parts: list[PartName],
-    crops: Crops,
-    seen: Features,
+    seen: Observations,
     camera: Camera,
     boxes: Tensor,
 ) -> list[PartAlone]:
     mesh = model(params)
     keypoints = model.keypoints144(mesh, params)
-    presence = [1.0] * len(parts) if seen.presence is None else seen.presence.tolist()
+    presence = seen.presence.tolist()
     records = []
     for i, part in enumerate(parts):
         triangles = part_faces(model, part)
@@ -214,7 +211,7 @@ def _records(
                 names=_names(part),
                 camera=camera[i],
                 box=boxes[i],
-                square=crops.squares[i],
+                square=seen.squares[i],
                 presence=presence[i],
             )
         )

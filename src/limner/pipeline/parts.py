@@ -67,11 +67,11 @@ def part_points(keypoints144: Float[Tensor, "B 144 D"], part: str) -> Float[Tens
     return keypoints144[:, list(indices_of(names))]
 
 
-def inside_share(squares: Squares, width: int, height: int) -> Float[Tensor, "B"]:
-    """How much of each square's middle (half its side) lies inside the photo, 0 to 1, on a 5 x 5 grid."""
-    axis = torch.linspace(-0.5, 0.5, 5)
+def inside_share(squares: Squares, size_px: Float[Tensor, "#B 2"]) -> Float[Tensor, "B"]:
+    """How much of each square's middle (half its side) lies inside its photo, 0 to 1, on a 5 x 5 grid."""
+    axis = torch.linspace(-0.5, 0.5, 5, device=size_px.device)
     grid = torch.cartesian_prod(axis, axis).expand(len(squares), 25, 2)
-    return inside(squares.photo_from_unit(grid), width, height).float().mean(-1)
+    return inside(squares.photo_from_unit(grid), size_px).float().mean(-1)
 
 
 def forearm_rotation(params: BodyParams, side: str) -> Float[Tensor, "B 3 3"]:

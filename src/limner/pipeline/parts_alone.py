@@ -1,10 +1,11 @@
-"""What do the hand and face networks say of a hand or a face alone, given only its box? (No body to start from.)"""
+"""Hands and faces alone: observed in given boxes, predicted without a body to start from."""
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Generic, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from limner.body.keypoints import FACE68, indices_of
@@ -15,19 +16,18 @@ from limner.geometry.align import similarity
 from limner.geometry.box import Squares, squares_around
 from limner.geometry.camera import Camera, WeakCamera
 from limner.geometry.rotation import rotation_to_6d
-from limner.geometry.warp import Crops, crop
+from limner.geometry.warp import Frames
 from limner.networks.backbone import Features
 from limner.networks.blaze.face import IBUG68_FROM_MESH
-from limner.networks.face_net import FaceEstimate, FaceNet
-from limner.networks.hand_net import HandEstimate, HandNet
+from limner.networks.part_net import Estimate, FaceEstimate, HandEstimate, Observations, PartNet
+from limner.pipeline.observe import LEAST_PRESENCE, MIN_PRESENCE, centred, turned_until_seen
 from limner.pipeline.parts import face_squares, hand_squares
 from limner.pipeline.predicted import PredictedPoints
 from limner.pipeline.refine_face import free_face, refine_face
-from limner.records import choose
+from limner.records import Rows
 
 FIRST_MARGIN = 1.4
 """Side of the first, upright look in longer box sides; the boxes have a tenth of room on every side already."""
-LEAST_PRESENCE, SURE_PRESENCE = 0.3, 0.5
 WINDOW_SHARES = (1.0, 0.7, 0.5)
 """Windows of a photo in which a part is looked for, as shares of its shorter side."""
 SAME_SHIFT, SAME_RATIO = 0.2, 1.4
@@ -45,70 +45,70 @@ LONG_LENS = 100.0
 
 
 @dataclass(frozen=True)
-class HandAlone:
-    """Hands seen alone: crops (left hands mirrored), estimate, backbone's view; points of the regressed hands
-    ("P 21 3") in crop axes, metres, relative to the wrist."""
+class Alone(Rows, Generic[Estimate]):
+    """Hands or faces seen alone, in crops of their own (left hands mirrored).
 
-    crops: Crops
-    estimate: HandEstimate
-    seen: Features
-    points: Float[Tensor, "P 21 3"]
+    points: "P K 3" of the predicted hands (21) or heads (68), crop axes, metres, relative to the wrist or head joint.
+    """
 
-
-@dataclass(frozen=True)
-class FaceAlone:
-    """Faces seen alone; points of the regressed heads ("P 68 3") in crop axes, metres, relative to the head joint."""
-
-    crops: Crops
-    estimate: FaceEstimate
-    seen: Features
-    points: Float[Tensor, "P 68 3"]
+    seen: Observations
+    estimate: Estimate
+    points: Float[Tensor, "P K 3"]
 
 
-def look_at_hand_boxes(
-    net: HandNet,
+def hands_in_boxes(
+    net: PartNet[HandEstimate],
     model: BodyModel,
-    photo: UInt8[Tensor, "3 H W"],
+    frames: Frames,
     boxes: Float[Tensor, "P 4"],
     left: Bool[Tensor, "P"],
-) -> HandAlone:
-    """An upright look about each box (turned by quarters where no hand is seen), then one centred on the hand's points.
+) -> Alone[HandEstimate]:
+    """The hand in each box of the one frame.
 
-    As `limner.pipeline.attention.look_at_hands`, but with a box instead of a body: the wrist's start is the rotation
-    that brings the mean hand nearest to the backbone's own 3D points.
+    An upright look about each box (turned by quarters where no hand is seen), then one centred on its points. The
+    wrist's start is the rotation that brings the mean hand nearest to the backbone's own 3D points.
     """
-    first = squares_around(boxes, FIRST_MARGIN)
-    crops, seen = _best_quarter(net, photo, first, left)
-    if seen.keypoints is not None and seen.presence is not None:
-        focused = hand_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = choose(seen.presence > LEAST_PRESENCE, focused, crops.squares)
-        crops = crop(photo, squares, net.crop_size, left)
-        seen = net.backbone(crops.pixels)
+    first = net.observe(frames, _only_frame(boxes), squares_around(boxes, FIRST_MARGIN), left)
+    seen = centred(net, frames, turned_until_seen(net, frames, first), hand_squares, shift=math.inf)
     predicted = PredictedPoints("hand", model, net.layout)
-    estimate = net.regress(seen, _hand_start(net, predicted, seen))
-    return HandAlone(crops, estimate, seen, predicted(estimate.vectors[-1]))
+    estimate = net.predict(seen.features, _hand_start(net, predicted, seen.features))
+    return Alone(seen, estimate, predicted(estimate.vectors[-1]))
 
 
-def where_is_part(net: HandNet | FaceNet, photo: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "1 4"]:
+def faces_in_boxes(
+    net: PartNet[FaceEstimate], model: BodyModel, frames: Frames, boxes: Float[Tensor, "P 4"]
+) -> Alone[FaceEstimate]:
+    """The face in each box of the one frame: an upright look, one centred on the landmarks; started from their 3D."""
+    first = net.observe(frames, _only_frame(boxes), squares_around(boxes, FIRST_MARGIN))
+    seen = centred(net, frames, first, face_squares, shift=math.inf)
+    estimate = net.predict(seen.features, _face_start(net, model, seen.features))
+    estimate = _refined(model.keypoints_only(), estimate, seen.features)
+    return Alone(seen, estimate, head_points(model, estimate))
+
+
+def _only_frame(boxes: Float[Tensor, "P 4"]) -> Int[Tensor, "P"]:
+    return torch.zeros_like(boxes[:, 0], dtype=torch.int64)
+
+
+def where_is_part(net: PartNet[Any], frames: Frames) -> Float[Tensor, "1 4"]:
     """A box about the hand or face that a photo shows, if only one is in it and nobody says where: x0 y0 x1 y1, pixels.
 
     The backbone looks at the whole photo and at ever smaller windows of it, turned by quarters where it sees no part
     upright. What several windows see at the same place counts: a window without the part is taken for one now and then.
     The whole photo where none sees it.
     """
-    height, width = photo.shape[-2:]
-    whole = torch.tensor([[0.0, 0.0, width, height]])
-    boxes = torch.cat([whole, *(_windows(width, height, share) for share in WINDOW_SHARES)])
+    height, width = frames.pixels[0].shape[-2:]
+    whole = torch.tensor([[0.0, 0.0, width, height]], device=frames.size_px.device)
+    boxes = torch.cat([whole, *(_windows(width, height, share, whole) for share in WINDOW_SHARES)])
     squares = squares_around(boxes, FIRST_MARGIN)
-    focus = hand_squares if isinstance(net, HandNet) else face_squares
+    focus = hand_squares if net.part == "hand" else face_squares
     for quarter in range(4):
         turned = Squares(squares.center_px, squares.size_px, squares.angle_rad + quarter * torch.pi / 2)
-        crops = crop(photo, turned, net.crop_size)
-        seen = net.backbone(crops.pixels)
-        if seen.presence is None or seen.keypoints is None:
+        seen = net.observe(frames, _only_frame(boxes), turned)
+        if seen.features.presence is None or seen.points_px is None:
             break
-        asked = focus(crops.photo_from_unit(seen.keypoints[..., :2]))
-        sure = seen.presence * (seen.presence > SURE_PRESENCE)
+        asked = focus(seen.points_px)
+        sure = seen.presence * (seen.presence > MIN_PRESENCE)
         if bool(sure.any()):
             best = int(((_same_place(asked).float() @ sure) * (sure > 0)).argmax())
             center, half = asked.center_px[best], asked.size_px[best] / 2 / FIRST_MARGIN
@@ -124,51 +124,36 @@ def _same_place(squares: Squares) -> Bool[Tensor, "N N"]:
     return near & (ratio < SAME_RATIO) & (ratio > 1 / SAME_RATIO)
 
 
-def _windows(width: int, height: int, share: float) -> Float[Tensor, "N 4"]:
+def _windows(width: int, height: int, share: float, like: Tensor) -> Float[Tensor, "N 4"]:
     """Boxes whose first look is a window of that share of the photo's shorter side, overlapping by half."""
     side = share * min(width, height)
-    x, y = (_middles(full, side) for full in (width, height))
+    x, y = (_middles(full, side, like) for full in (width, height))
     middle = torch.cartesian_prod(x, y)
     half = side / 2 / FIRST_MARGIN
     return torch.cat([middle - half, middle + half], 1)
 
 
-def _middles(full: int, side: float) -> Float[Tensor, "n"]:
+def _middles(full: int, side: float, like: Tensor) -> Float[Tensor, "n"]:
     """Where the middles of windows along one side of the photo are."""
-    return torch.linspace(side / 2, full - side / 2, max(1, round((full - side) / (side / 2)) + 1))
+    count = max(1, round((full - side) / (side / 2)) + 1)
+    return torch.linspace(side / 2, full - side / 2, count, device=like.device)
 
 
 def which_are_left(
-    net: HandNet, model: BodyModel, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]
+    net: PartNet[HandEstimate], model: BodyModel, frames: Frames, boxes: Float[Tensor, "P 4"]
 ) -> Bool[Tensor, "P"]:
     """Which hands look like left ones: the backbone's word on each hand and on its mirror image, the clearer one first.
 
     Right hands where the backbone gives none.
     """
-    says = torch.zeros(len(boxes))
+    says = torch.zeros_like(boxes[:, 0])
     for mirrored in (False, True):
-        seen = look_at_hand_boxes(net, model, photo, boxes, torch.full((len(boxes),), mirrored)).seen
+        as_left = torch.full_like(says, mirrored, dtype=torch.bool)
+        seen = hands_in_boxes(net, model, frames, boxes, as_left).seen.features
         if seen.handedness is not None and seen.presence is not None:
             right = 1 - seen.handedness if mirrored else seen.handedness
             says += (right - 0.5) * seen.presence
     return says < 0
-
-
-def look_at_face_boxes(
-    net: FaceNet, model: BodyModel, photo: UInt8[Tensor, "3 H W"], boxes: Float[Tensor, "P 4"]
-) -> FaceAlone:
-    """An upright look about each box, then one centred on the landmarks; the head starts from the backbone's 3D."""
-    upright = torch.zeros(len(boxes), dtype=torch.bool)
-    crops = crop(photo, squares_around(boxes, FIRST_MARGIN), net.crop_size, upright)
-    seen = net.backbone(crops.pixels)
-    if seen.keypoints is not None and seen.presence is not None:
-        focused = face_squares(crops.photo_from_unit(seen.keypoints[..., :2]))
-        squares = choose(seen.presence > LEAST_PRESENCE, focused, crops.squares)
-        crops = crop(photo, squares, net.crop_size, upright)
-        seen = net.backbone(crops.pixels)
-    estimate = net.regress(seen, _face_start(net, model, seen))
-    estimate = _refined(model.keypoints_only(), estimate, seen)
-    return FaceAlone(crops, estimate, seen, head_points(model, estimate))
 
 
 def _refined(model: BodyModel, estimate: FaceEstimate, seen: Features) -> FaceEstimate:
@@ -226,7 +211,7 @@ def hand_mesh(
     rest = model.rest(len(wrist))
     index = JOINT["right_wrist"]
     pose = torch.cat([rest.body_pose[:, : index - 1], wrist[:, None], rest.body_pose[:, index:]], 1)
-    eye = torch.eye(3).expand(len(wrist), 3, 3)
+    eye = torch.eye(3, device=wrist.device).expand(len(wrist), 3, 3)
     params = rest.replace(global_orient=eye, body_pose=pose, right_hand_pose=hand_pose, betas=betas)
     mesh = model(params)
     return mesh.vertices - mesh.joints[:, index, None], part_faces(model, "right_hand")
@@ -239,28 +224,7 @@ def part_faces(model: BodyModel, part: PartName) -> Int[Tensor, "F 3"]:
     return model.faces[chosen[model.faces].all(-1)]
 
 
-def _best_quarter(net: HandNet, photo: Tensor, first: Squares, left: Tensor) -> tuple[Crops, Features]:
-    """The upright look; hands that it does not show are looked for at three more angles."""
-    best = crop(photo, first, net.crop_size, left)
-    seen = net.backbone(best.pixels)
-    if seen.presence is None:
-        return best, seen
-    presence, angle = seen.presence, first.angle_rad
-    for quarter in (1, 2, 3):
-        if bool((presence >= SURE_PRESENCE).all()):
-            break
-        turned = Squares(first.center_px, first.size_px, first.angle_rad + quarter * torch.pi / 2)
-        again = net.backbone(crop(photo, turned, net.crop_size, left).pixels).presence
-        assert again is not None
-        better = (presence < SURE_PRESENCE) & (again > presence)
-        presence, angle = torch.where(better, again, presence), torch.where(better, turned.angle_rad, angle)
-    if torch.equal(angle, first.angle_rad):
-        return best, seen
-    best = crop(photo, Squares(first.center_px, first.size_px, angle), net.crop_size, left)
-    return best, net.backbone(best.pixels)
-
-
-def _hand_start(net: HandNet, predicted: PredictedPoints, seen: Features) -> Float[Tensor, "P H"]:
+def _hand_start(net: PartNet[HandEstimate], predicted: PredictedPoints, seen: Features) -> Float[Tensor, "P H"]:
     """The mean hand, turned onto the backbone's 21 points in 3D where it gives them."""
     start = net.regressor.mean.expand(len(seen), -1).clone()
     if seen.points3d is None or seen.points3d.shape[1] != 21:
@@ -271,7 +235,7 @@ def _hand_start(net: HandNet, predicted: PredictedPoints, seen: Features) -> Flo
     return start
 
 
-def _face_start(net: FaceNet, model: BodyModel, seen: Features) -> Float[Tensor, "P H"]:
+def _face_start(net: PartNet[FaceEstimate], model: BodyModel, seen: Features) -> Float[Tensor, "P H"]:
     """The mean face, turned onto the landmarks of the backbone's face mesh where it gives one."""
     start = net.regressor.mean.expand(len(seen), -1).clone()
     if seen.points3d is None or seen.points3d.shape[1] != MESH_POINTS:

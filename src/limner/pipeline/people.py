@@ -1,8 +1,8 @@
-"""What comes out for a photo: the record of all people in it, and the view of one of them."""
+"""The result of a photo: the record of all people in it, and the view of one of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any, overload
+from dataclasses import dataclass, field, fields
+from typing import overload
 
 import numpy as np
 import torch
@@ -14,14 +14,30 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
-from limner.index import Index, is_one, rows_of
+from limner.index import Index, is_one
+from limner.networks.part_net import Observations
+from limner.records import Rows
 
 SHOWN_SCORES = 6
 """So many scores are in the line that a People prints as."""
 
 
 @dataclass(frozen=True)
-class People:
+class PeopleObservations(Rows):
+    """What the networks saw of P people, crops without their pixels: each hand and face as its network looked last."""
+
+    body: Observations
+    right_hand: Observations
+    left_hand: Observations
+    face: Observations
+
+    def without_pixels(self) -> "PeopleObservations":
+        """What is kept."""
+        return PeopleObservations(**{name: seen.without_pixels() for name, seen in self.rows().items()})
+
+
+@dataclass(frozen=True)
+class People(Rows):
     """P people of one photo, best detection first. Lengths in metres, camera axes x right, y down, z into the scene.
 
     A sequence: `people[0]` is one `Person`, iteration yields one after the other; a slice, a list or an array of whole
@@ -38,12 +54,13 @@ class People:
     body_square, left_hand_square, right_hand_square, face_square: where the networks looked
     left_hand_trusted, right_hand_trusted, face_trusted: whether that part network overruled the body network
     coarse        the body network's estimate alone, where the flow keeps it
-    eased         "P 4" limbs (`pipeline.unseen.EASED`) that the photo does not show and that stand at ease, if known
+    eased         "P 4" limbs (`pipeline.unseen.LIMB_NAMES`) that the photo does not show: in the default pose, if known
+    observations  what the networks saw, where the flow keeps it
     """
 
     params: BodyParams
     vertices: Float[Tensor, "P V 3"]
-    faces: Int[Tensor, "F 3"]
+    faces: Int[Tensor, "F 3"] = field(metadata={"shared": True})
     joints: Float[Tensor, "P 55 3"]
     keypoints: Float[Tensor, "P 144 3"]
     keypoints_px: Float[Tensor, "P 144 2"]
@@ -60,20 +77,15 @@ class People:
     face_trusted: Bool[Tensor, "P"]
     coarse: BodyParams | None = None
     eased: Bool[Tensor, "P 4"] | None = None
+    observations: PeopleObservations | None = None
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    @overload
+    @overload  # type: ignore[override]
     def __getitem__(self, index: int | np.integer) -> "Person": ...
     @overload
     def __getitem__(self, index: slice | list[int] | list[bool] | np.ndarray | Tensor) -> "People": ...
     def __getitem__(self, index: Index) -> "Person | People":
         """One person, or some of them as a People again. Raises IndexError out of range."""
-        rows = rows_of(index, len(self))
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "faces"}
-        picked: dict[str, Any] = {name: value[rows] for name, value in values.items() if value is not None}
-        some = People(faces=self.faces, **picked)
+        some = super().__getitem__(index)
         return Person(some) if is_one(index) else some
 
     def __iter__(self) -> "Iterator[Person]":
@@ -97,19 +109,19 @@ class People:
         body_square_px, ... "P 4": centre x and y, side, angle in radians.
         """
         arrays: dict[str, np.ndarray] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for one in fields(self):
+            value = getattr(self, one.name)
             match value:
                 case Tensor():
-                    arrays[field.name] = _array(value)
+                    arrays[one.name] = _array(value)
                 case Camera():
-                    arrays[f"{field.name}_K"] = _array(value.K)
+                    arrays[f"{one.name}_K"] = _array(value.K)
                 case Squares():
                     rows = torch.cat([value.center_px, value.size_px[:, None], value.angle_rad[:, None]], -1)
-                    arrays[f"{field.name}_px"] = _array(rows)
+                    arrays[f"{one.name}_px"] = _array(rows)
                 case BodyParams():
-                    before = "" if field.name == "params" else f"{field.name}_"
-                    arrays |= {f"{before}{one.name}": _array(getattr(value, one.name)) for one in fields(value)}
+                    before = "" if one.name == "params" else f"{one.name}_"
+                    arrays |= {before + name: _array(numbers) for name, numbers in value.rows().items()}
         return arrays
 
     def keypoint_set(self, name: str) -> tuple[Float[Tensor, "P K 2"], Float[Tensor, "P K"], Float[Tensor, "P K 3"]]:
@@ -227,8 +239,8 @@ def nobody(model: BodyModel, camera: Camera) -> People:
     params = model.rest(0)
     mesh = model(params)
     keypoints = model.keypoints144(mesh, params)
-    square = Squares(torch.zeros(0, 2), torch.zeros(0), torch.zeros(0))
-    none = torch.zeros(0, dtype=torch.bool)
+    empty = camera.focal_px[:0]
+    square, none = Squares(empty.view(0, 2), empty, empty), empty.bool()
     return People(
         params=params,
         vertices=mesh.vertices,
@@ -238,8 +250,8 @@ def nobody(model: BodyModel, camera: Camera) -> People:
         keypoints_px=keypoints[..., :2],
         confidence=keypoints[..., 0],
         camera=camera,
-        boxes=torch.zeros(0, 4),
-        scores=torch.zeros(0),
+        boxes=empty.view(0, 4),
+        scores=empty,
         body_square=square,
         left_hand_square=square,
         right_hand_square=square,

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from limner.geometry.box import share_inside
 from limner.io.image import Photo
-from limner.networks.movenet import MOST_FINDS
+from limner.networks.movenet import MOST_PEAKS
 from limner.pipeline.people import People
-from limner.pipeline.unseen import EASED
+from limner.pipeline.unseen import LIMB_NAMES
 
 NOBODY = (
     "nobody found: if somebody is there, say where with --box x0 y0 x1 y1; a hand or a face alone: --part hand or face"
@@ -16,7 +16,7 @@ NOBODY = (
 NOBODY_SAID = "nobody, as the boxes or keypoints say"
 CROWDED = 48
 CROWD = (
-    f"a crowd: the finder looks at the {MOST_FINDS} surest places, so others may be missing; cut the photo in "
+    f"a crowd: the detector looks at the {MOST_PEAKS} surest places, so others may be missing; cut the photo in "
     "pieces, or say where people are with --boxes"
 )
 LEAST_INSIDE = 0.5
@@ -54,8 +54,8 @@ def _outside(boxes: Tensor, photo: Photo) -> list[str]:
 def _eased(people: People) -> list[str]:
     if people.eased is None:
         return []
-    kinds = {"arm": [name.endswith("arm") for name in EASED], "leg": [name.endswith("leg") for name in EASED]}
-    counts = {name: int(people.eased[:, torch.tensor(chosen)].sum()) for name, chosen in kinds.items()}
+    kinds = {"arm": [name.endswith("arm") for name in LIMB_NAMES], "leg": [name.endswith("leg") for name in LIMB_NAMES]}
+    counts = {name: int(people.eased[:, chosen].sum()) for name, chosen in kinds.items()}
     limbs = [counted(count, name) for name, count in counts.items() if count]
     return [f"{' and '.join(limbs)} unseen, put at ease"] if limbs else []
 

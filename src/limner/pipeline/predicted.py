@@ -57,7 +57,7 @@ class PredictedPoints(nn.Module):
         """A body at rest that stands for the rest of the person: its root has no rotation at all."""
         rest = self.model.rest(len(vector)).to(vector.dtype)
         return rest.replace(
-            global_orient=torch.eye(3).to(vector).expand(len(vector), 3, 3),
+            global_orient=torch.eye(3, device=vector.device, dtype=vector.dtype).expand(len(vector), 3, 3),
             betas=self.layout.part(vector, "betas"),
         )
 

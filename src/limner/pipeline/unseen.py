@@ -1,4 +1,4 @@
-"""What does the part of a person do that nobody can see? It stands at ease, instead of following wild guesses."""
+"""The default pose of what nobody can see: it hangs and stands, instead of following wild guesses."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,11 +10,11 @@ from limner.body.skeleton import BODY_JOINTS, JOINT
 from limner.geometry.box import inside
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.networks.blaze.pose import POSE_POINTS
-from limner.pipeline.attention import BodyLook
+from limner.networks.part_net import Observations
 from limner.pipeline.parts import select
 
 MIN_VISIBILITY = 0.15
-AT_EASE_DEG = {
+DEFAULT_DEG = {
     "left_shoulder": (0.0, 0.0, -68.0),
     "right_shoulder": (0.0, 0.0, 68.0),
     "left_elbow": (0.0, -20.0, 0.0),
@@ -27,64 +27,61 @@ LIMBS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("elbow", "wrist"), ("shoulder", "elbow", "wrist")),
     (("wrist",), ("elbow", "wrist")),
 )
-"""(points, joints): when none of the points is visible, the joints stand at ease. For each side."""
+"""(points, joints): when none of the points is visible, the joints take the default pose. For each side."""
 
-EASED = ("left_arm", "right_arm", "left_leg", "right_leg")
+LIMB_NAMES = ("left_arm", "right_arm", "left_leg", "right_leg")
 
 
-def at_ease() -> Float[Tensor, "21 3 3"]:
-    """Body pose of somebody who stands at ease."""
-    vectors = torch.tensor([AT_EASE_DEG.get(name, (0.0, 0.0, 0.0)) for name in BODY_JOINTS[1:]])
+def default_pose(like: Tensor) -> Float[Tensor, "21 3 3"]:
+    """Body pose of somebody who stands at ease, of the kind and on the device of `like`."""
+    vectors = like.new_tensor([DEFAULT_DEG.get(name, (0.0, 0.0, 0.0)) for name in BODY_JOINTS[1:]])
     return rotation_from_axis_angle(torch.deg2rad(vectors))
 
 
-def visible_points(look: BodyLook, width: int, height: int) -> Bool[Tensor, "P 39"] | None:
-    """Which of BlazePose's points are inside the photo and not hidden; None for backbones without these points."""
-    seen = look.estimate.features.keypoints
-    if seen is None or seen.shape[1] != len(POSE_POINTS):
+def visible_points(seen: Observations) -> Bool[Tensor, "P 39"] | None:
+    """Which of BlazePose's points are inside the frame and not hidden; None for backbones without these points."""
+    keypoints, points_px = seen.features.keypoints, seen.points_px
+    if keypoints is None or points_px is None or keypoints.shape[1] != len(POSE_POINTS):
         return None
-    points_px = look.crops.photo_from_unit(seen[..., :2])
-    return inside(points_px, width, height) & (seen[..., 2] > MIN_VISIBILITY)
+    return inside(points_px, seen.size_px) & (keypoints[..., 2] > MIN_VISIBILITY)
 
 
-def eased_limbs(look: BodyLook, width: int, height: int) -> Bool[Tensor, "P 4"] | None:
-    """Which limbs (EASED) the photo does not show, so that all or the end of them stands at ease; None as above."""
-    visible = visible_points(look, width, height)
+def unseen_limbs(seen: Observations) -> Bool[Tensor, "P 4"] | None:
+    """Which limbs (LIMB_NAMES) the frame does not show, so that all or their ends have the default pose; or None."""
+    visible = visible_points(seen)
     if visible is None:
         return None
     ends = {"arm": ("wrist",), "leg": ("knee", "ankle")}
-    limbs = [name.split("_") for name in EASED]
+    limbs = [name.split("_") for name in LIMB_NAMES]
     return torch.stack([~_any(visible, side, ends[limb]) for side, limb in limbs], -1)
 
 
-def with_unseen_at_ease(model: BodyModel, params: BodyParams, look: BodyLook, width: int, height: int) -> BodyParams:
-    """Limbs that the photo does not show stand at ease; somebody cut off above the hips stands upright.
+def with_default_pose(model: BodyModel, params: BodyParams, seen: Observations) -> BodyParams:
+    """Limbs that the frame does not show in the default pose; somebody cut off above the hips stands upright.
 
-    `params` are in the photo's camera axes. The head stays where it was.
+    `params` are in the frame's camera axes. The head stays where it was.
     """
-    visible = visible_points(look, width, height)
+    visible = visible_points(seen)
     if visible is None:
         return params
-    ease = params.replace(body_pose=at_ease().to(params.body_pose).expand_as(params.body_pose))
+    ease = params.replace(body_pose=default_pose(params.body_pose).expand_as(params.body_pose))
     eased = params
     for side in ("left", "right"):
         for points, joints in LIMBS:
             hidden = ~_any(visible, side, points)
             for name in (f"{side}_{joint}" for joint in joints):
                 eased = eased.with_joint_pose(name, select(hidden, ease.joint_pose(name), eased.joint_pose(name)))
-    cut = _cut_above_legs(visible, look, height)
+    cut = _cut_above_legs(visible, seen)
     upright = select(cut, _upright(eased.global_orient), eased.global_orient)
     return _keeping_head(model, params, eased.replace(global_orient=upright))
 
 
-def _cut_above_legs(visible: Tensor, look: BodyLook, height: int) -> Bool[Tensor, "P"]:
-    """No leg is seen, and the hips lie at the photo's lower edge or below: nothing tells how the trunk leans."""
+def _cut_above_legs(visible: Bool[Tensor, "P 39"], seen: Observations) -> Bool[Tensor, "P"]:
+    """No leg is seen, and the hips lie at the frame's lower edge or below: nothing tells how the trunk leans."""
     legs = _any(visible, "left", ("knee", "ankle")) | _any(visible, "right", ("knee", "ankle"))
-    seen = look.estimate.features.keypoints
-    assert seen is not None
-    points_px = look.crops.photo_from_unit(seen[..., :2])
-    hips_y = points_px[:, [POSE_POINTS.index("left_hip"), POSE_POINTS.index("right_hip")], 1].mean(1)
-    return ~legs & (hips_y > HIPS_AT_EDGE * height)
+    assert seen.points_px is not None
+    hips_y = seen.points_px[:, [POSE_POINTS.index("left_hip"), POSE_POINTS.index("right_hip")], 1].mean(1)
+    return ~legs & (hips_y > HIPS_AT_EDGE * seen.size_px[:, 1])
 
 
 def _any(visible: Tensor, side: str, points: tuple[str, ...]) -> Bool[Tensor, "P"]:

@@ -15,7 +15,6 @@ from limner.errors import LimnerError
 from limner.extras import extra
 from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
-from limner.networks.body_net import BodyNet
 from limner.networks.weights import NetSpec, Part, PartNet, build_net, write_net
 from limner.pipeline.predicted import PredictedPoints
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment, nowhere
@@ -106,7 +105,7 @@ def train_on_images(
     training = read_pictures(part, train_shards, model, attachment)
     held_out = read_pictures(part, held_out_shards, model, attachment)
     net = _first_net(spec, init, training, options)
-    if isinstance(net, BodyNet):
+    if net.attachment is not None:
         net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
     layout, points = spec.layout(), PredictedPoints(part, model, spec.layout()).to(accelerator.device)
     start = simulated_start(layout, part, net.regressor.mean)

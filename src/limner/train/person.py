@@ -12,9 +12,10 @@ from torch import Generator, Tensor, nn
 from limner.data.labelled_photos import LabelledPhoto, read_labelled_photos
 from limner.errors import DataSetError, LimnerError, PhotoError
 from limner.geometry.box import iou, share_inside
+from limner.geometry.warp import Frames
 from limner.io.atomic import atomic_write
+from limner.networks.detector import COARSE_PX, FINE_PX, Candidates, distinct, search
 from limner.networks.movenet import MoveNet
-from limner.networks.person_net import COARSE_PX, FINE_PX, Candidates, distinct, search
 from limner.networks.shipped import digest
 from limner.networks.weights import MOVENET_FILE
 from limner.records import join
@@ -218,9 +219,9 @@ def _some(photos: Sequence[KeptPhoto]) -> Sequence[KeptPhoto]:
 
 def find_people(movenet: MoveNet, photo: KeptPhoto, options: PersonOptions) -> Candidates:
     """Everybody MoveNet sees in a photo, small and large, best first."""
-    pixels = photo.pixels()
-    found = join([search(movenet, pixels, size, options.threshold) for size in options.looks])
-    return found[distinct(found.boxes, found.scores)]
+    frames = Frames((photo.pixels(),))
+    found = join([search(movenet, frames, [0], size, options.threshold) for size in options.looks])
+    return found[distinct(found.frame, found.boxes, found.scores)]
 
 
 def matched(found: Candidates, labels: LabelledPhoto, least_iou: float = 0.5) -> list[tuple[int, int]]:

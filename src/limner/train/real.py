@@ -15,12 +15,12 @@ from torch import Generator, Tensor
 
 from limner.errors import DataSetError, LimnerError
 from limner.geometry.box import bounds_of
-from limner.geometry.warp import crop
+from limner.geometry.warp import Frames
 from limner.io.atomic import atomic_write
 from limner.io.image_limits import open_image
-from limner.networks.body_net import BodyNet
+from limner.networks.part_net import BodyEstimate, PartNet
 from limner.networks.regressor import ParamLayout
-from limner.pipeline.attention import squares_of_boxes
+from limner.pipeline.observe import squares_of_boxes
 from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 from limner.reading.npz_file import read_npz
 from limner.reading.tensor_file import read_tensors
@@ -58,7 +58,7 @@ class Real2D:
 
 
 @torch.no_grad()
-def look_at_real(folder: Path, net: BodyNet, cache: Path, limit: int | None = None) -> Real2D:
+def look_at_real(folder: Path, net: PartNet[BodyEstimate], cache: Path, limit: int | None = None) -> Real2D:
     """Crops of `annotations.npz` and `crops_*.zip` as the body network's backbone sees them; kept in `cache`.
 
     Labels with doubtful proportions, or of people that the backbone does not see, are left out. Raises LimnerError if
@@ -93,7 +93,7 @@ def _crops(file: Path) -> Iterator[ZipFile]:
 
 
 def _look(
-    net: BodyNet, archive: ZipFile, table: dict[str, np.ndarray], row: int
+    net: PartNet[BodyEstimate], archive: ZipFile, table: dict[str, np.ndarray], row: int
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     name = str(table["name"][row])
     with (
@@ -103,12 +103,12 @@ def _look(
         photo = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     joints = torch.from_numpy(table["coco17"][row, 5:17])[None]
     labelled = torch.from_numpy(table["coco_vis17"][row, 5:17] > 0).float()[None]
-    squares = squares_of_boxes(net, photo, bounds_of(joints[:, labelled[0] > 0]))
-    seen = net.backbone(crop(photo, squares, net.crop_size).pixels)
-    assert seen.presence is not None
+    frames, frame = Frames((photo,)), torch.zeros(1, dtype=torch.int64)
+    squares = squares_of_boxes(net, frames, frame, bounds_of(joints[:, labelled[0] > 0]))
+    seen = net.observe(frames, frame, squares)
     if seen.presence[0] < 0.5:
         return None
-    return seen.pooled, squares.unit_from_photo(joints), labelled
+    return seen.features.pooled, squares.unit_from_photo(joints), labelled
 
 
 def real_loss(vector: Float[Tensor, "B P"], real: Real2D, layout: ParamLayout, points: PredictedPoints) -> Tensor:

@@ -1,10 +1,10 @@
-"""What would the flow have said of harvested evidence? The estimator's steps on features that were kept, no images.
+"""The flow on kept features: the estimator's steps without images.
 
 The crops are the harvested ones (true places, jittered), so this measures networks, merging and refinement, not the
 attention's aim. One hand a person was harvested; the other one stays the body network's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,48 +16,34 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.data.evidence import Evidence
 from limner.errors import LimnerError
-from limner.geometry.camera import camera_from_crop
-from limner.geometry.rotation import mirror_rotation
-from limner.geometry.warp import Crops
-from limner.networks.backbone import Features
-from limner.networks.body_net import BodyNet
-from limner.networks.face_net import FaceEstimate, FaceNet
-from limner.networks.hand_net import HandEstimate, HandNet
+from limner.estimator import Flow
+from limner.networks.part_net import BodyEstimate, FaceEstimate, HandEstimate, PartNet
 from limner.networks.regressor import decode_body
 from limner.networks.weights import PARTS, Networks
-from limner.pipeline.attention import MIN_PRESENCE, BodyLook, FaceLook, HandLook
 from limner.pipeline.merge import merge
-from limner.pipeline.parts import SIDES, face_start, hand_start, select
-from limner.pipeline.place import body_targets, join_targets, part_targets, place
-from limner.pipeline.refine import refine
-from limner.pipeline.refine_face import refine_face
+from limner.pipeline.parts import SIDES, select
+from limner.pipeline.place import place
+from limner.pipeline.predict import Parts, predict_faces, predict_hands
+from limner.records import Rows
 from limner.train.stages import read_evidence
 
 SAME_PERSON_MM = 1.0
 HAND_POINTS = {side: list(indices_of(hand21(side))) for side in SIDES}
 INNER_FACE = list(indices_of(FACE68[17:]))
-VIRTUAL_PHOTO_PX = 1024
-"""Side of the synthetic photos (`limner.synth.people`)."""
 
 
 @dataclass(frozen=True)
-class HarvestedPeople:
+class HarvestedPeople(Rows):
     """Harvested body, hand and face crops; row i of each shows the same person."""
 
     body: Evidence
     hand: Evidence
     face: Evidence
 
-    def __len__(self) -> int:
-        return len(self.body)
-
-    def __getitem__(self, rows: slice | Tensor) -> "HarvestedPeople":
-        return HarvestedPeople(self.body[rows], self.hand[rows], self.face[rows])
-
 
 @dataclass(frozen=True)
 class Replay:
-    """People in the photo's camera after each stage, and the part networks' own answers.
+    """People in the photo's camera after each stage, and the part networks' own predictions.
 
     body      the body network alone
     unrefined parts merged, nothing moved
@@ -73,111 +59,46 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The networks' answers one after the other, and the person they make: differentiable down to the weights."""
+class Predicted:
+    """The networks' predictions one after the other, and the person they make: differentiable down to the weights."""
 
-    look: BodyLook
+    estimate: BodyEstimate
     body: BodyParams
-    hand: HandEstimate
-    face: FaceEstimate
+    parts: Parts
     merged: BodyParams
 
 
-def answers(networks: Networks, people: HarvestedPeople) -> Answers:
+def predicted(networks: Networks, people: HarvestedPeople) -> Predicted:
     """Body, then parts started from it, then all merged; nothing refined."""
-    look = body_look(networks.body, people.body)
-    body = place(look, people.body.camera)
-    hand = _hand(networks.hand, people.hand, body)
-    face = _face(networks.face, people.face, body)
-    merged = merge(body, _hand_looks(people.hand, hand), _face_look(people.face, face))
-    return Answers(look, body, hand, face, merged)
+    seen = people.body.observations
+    estimate = networks.body.predict(seen.features)
+    body = place(seen, estimate, people.body.camera)
+    parts = parts_of(networks, people, body)
+    return Predicted(estimate, body, parts, merge(body, parts))
+
+
+def parts_of(networks: Networks, people: HarvestedPeople, body: BodyParams) -> Parts:
+    """The parts, started from the body; nobody's hand of the side that was not harvested is trusted."""
+    hand = predict_hands(networks.hand, people.hand.observations, body, people.hand.camera)
+    left = people.hand.mirrored
+    right, mirrored = (replace(hand, trusted=hand.trusted & shown) for shown in (~left, left))
+    return Parts(right, mirrored, predict_faces(networks.face, people.face.observations, body, people.face.camera))
 
 
 @torch.no_grad()
 def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Replay:
-    """The flow of `limner.estimator.Estimator` on kept features, with and without refinement."""
-    camera, said = people.body.camera, answers(networks, people)
-    targets = body_targets(networks.body, said.look, VIRTUAL_PHOTO_PX, VIRTUAL_PHOTO_PX)
-    limner = said.merged
-    if targets is not None:
-        coarse = refine(model, said.body, camera, targets)
-        hands = _hand_looks(people.hand, _hand(networks.hand, people.hand, coarse))
-        head = _face_look(people.face, _face(networks.face, people.face, coarse))
-        merged = merge(coarse, hands, head)
-        joined = join_targets([targets, *part_targets(model, merged, hands, head)])
-        limner = merge(refine(model, merged, camera, joined), hands, head)
-        assert head.points_px is not None
-        limner, _ = refine_face(model, limner, camera, head.points_px, head.crops.squares.size_px, head.trusted)
-    return Replay(said.body, said.merged, limner, said.hand, said.face)
+    """The flow of `limner.estimator` on kept features, with and without refinement."""
+    flow, said = Flow(networks, model), predicted(networks, people)
+    coarse = flow.coarse(people.body.observations, people.body.camera)
+    limner = flow.join(coarse, parts_of(networks, people, coarse.refined))
+    return Replay(said.body, said.merged, limner, said.parts.right_hand.estimate, said.parts.face.estimate)
 
 
-def mean_people(net: BodyNet, evidence: Evidence) -> BodyParams:
+def mean_people(net: PartNet[BodyEstimate], evidence: Evidence) -> BodyParams:
     """The regressor's starting pose before each camera."""
-    estimate = body_look(net, evidence).estimate
     vector = net.regressor.mean.expand(len(evidence), -1)
-    params, camera = decode_body(net.layout, vector)
-    mean = type(estimate)(params, camera, (vector,), estimate.features)
-    return place(BodyLook(_crops(evidence), mean), evidence.camera)
-
-
-def body_look(net: BodyNet, evidence: Evidence) -> BodyLook:
-    """The body network's answer to kept features."""
-    return BodyLook(_crops(evidence), net.regress(_features(evidence)))
-
-
-def _features(evidence: Evidence) -> Features:
-    return Features(evidence.pooled, keypoints=evidence.keypoints, presence=evidence.presence)
-
-
-def _crops(evidence: Evidence) -> Crops:
-    """Where the crops were; their pixels were not kept."""
-    return Crops(torch.zeros(len(evidence), 3, 0, 0), evidence.squares, evidence.mirrored)
-
-
-def _hand(net: HandNet, evidence: Evidence, coarse: BodyParams) -> HandEstimate:
-    crop_from_photo = camera_from_crop(evidence.squares, evidence.camera).mT
-    starts = {side: hand_start(net.layout, net.regressor.mean, coarse, side, crop_from_photo) for side in SIDES}
-    return net.regress(_features(evidence), select(evidence.mirrored, starts["left"], starts["right"]))
-
-
-def _face(net: FaceNet, evidence: Evidence, coarse: BodyParams) -> FaceEstimate:
-    crop_from_photo = camera_from_crop(evidence.squares, evidence.camera).mT
-    return net.regress(_features(evidence), face_start(net.layout, net.regressor.mean, coarse, crop_from_photo))
-
-
-def _points_px(evidence: Evidence) -> Float[Tensor, "N K 2"]:
-    return _crops(evidence).photo_from_unit(evidence.keypoints[..., :2])
-
-
-def _hand_looks(evidence: Evidence, estimate: HandEstimate) -> dict[str, HandLook]:
-    """The harvested hand as that side's look; nobody's hand of the other side is trusted."""
-    photo_from_crop = camera_from_crop(evidence.squares, evidence.camera)
-    looks = {}
-    for side in SIDES:
-        to_photo = mirror_rotation(photo_from_crop) if side == "left" else photo_from_crop
-        shown = evidence.mirrored if side == "left" else ~evidence.mirrored
-        looks[side] = HandLook(
-            _crops(evidence),
-            to_photo @ estimate.wrist,
-            estimate.hand_pose,
-            _points_px(evidence),
-            evidence.presence,
-            shown & (evidence.presence > MIN_PRESENCE),
-        )
-    return looks
-
-
-def _face_look(evidence: Evidence, estimate: FaceEstimate) -> FaceLook:
-    return FaceLook(
-        _crops(evidence),
-        camera_from_crop(evidence.squares, evidence.camera) @ estimate.head,
-        estimate.jaw_pose,
-        estimate.expression,
-        estimate.betas,
-        _points_px(evidence),
-        evidence.presence,
-        evidence.presence > MIN_PRESENCE,
-    )
+    mean = BodyEstimate(*decode_body(net.layout, vector), (vector,))
+    return place(evidence.observations, mean, evidence.camera)
 
 
 def read_people(folder: Path, held_out: bool) -> HarvestedPeople:

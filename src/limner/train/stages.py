@@ -12,7 +12,6 @@ from limner.data.evidence import Evidence, read_shards
 from limner.errors import LimnerError
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_6d
 from limner.networks.blaze.backbones import NUM_FACE_POINTS
-from limner.networks.body_net import BodyNet
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import CAMERA_SCALE, DEPTH_FILE, NetSpec, Part, build_net
 from limner.pipeline.predicted import PredictedPoints
@@ -133,10 +132,10 @@ def train_part(
     statistics = simulator.draw(4096, torch.Generator().manual_seed(98)).pooled
     net.standardise.mean.copy_(statistics.mean(0))
     net.standardise.std.copy_(statistics.std(0).clamp_min(1e-2))
-    if isinstance(net, BodyNet):
+    if net.attachment is not None:
         net.attachment.take(attachment.joint, attachment.offset, attachment.sigma)
     real = None
-    if recipe.real is not None and isinstance(net, BodyNet):
+    if recipe.real is not None and part == "body":
         real = look_at_real(recipe.real, net, folder / "real_2d.safetensors")
     return train_regressor(
         net,

@@ -10,11 +10,11 @@ from torch import Generator, Tensor, nn
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
-from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, networks_of, write_net
+from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, write_net
 from limner.pipeline.predicted import PredictedPoints
 from limner.train.checkpoint import append_row
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.replay import HarvestedPeople, answers, face_from_head, shown_hand
+from limner.train.replay import HarvestedPeople, face_from_head, predicted, shown_hand
 from limner.train.stages import rendered_truth, well_seen
 from limner.train.steps import Progress, train_steps
 from limner.train.truth import Truth
@@ -114,7 +114,7 @@ def train_whole(
     train, held = whole_set(training, model), whole_set(held_out, model)
     specs = {part: spec for part, (spec, _) in loaded.items()}
     nets = {part: net for part, (_, net) in loaded.items()}
-    networks = networks_of(nets)
+    networks = Networks(**nets)
     points = {part: PredictedPoints(part, model, specs[part].layout()) for part in PARTS}
     learned = nn.ModuleDict({part: nets[part].regressor for part in PARTS})
     optimiser = torch.optim.AdamW(learned.parameters(), options.learning_rate, weight_decay=options.weight_decay)
@@ -123,8 +123,12 @@ def train_whole(
 
     def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         batch = train[torch.randint(len(train), (options.batch_size,), generator=generator)]
-        said = answers(networks, batch.people)
-        vectors = {"body": said.look.estimate.vectors, "hand": said.hand.vectors, "face": said.face.vectors}
+        said = predicted(networks, batch.people)
+        vectors = {
+            "body": said.estimate.vectors,
+            "hand": said.parts.right_hand.estimate.vectors,
+            "face": said.parts.face.estimate.vectors,
+        }
         loss, _ = whole_loss(small, said.merged, batch)
         loss = options.whole_weight * loss
         for part in PARTS:
@@ -150,6 +154,6 @@ def judged(networks: Networks, model: BodyModel, held_out: WholeSet) -> dict[str
     """Held-out errors of the merged person, mm."""
     for net in (networks.body, networks.hand, networks.face):
         net.eval()
-    merged = answers(networks, held_out.people).merged
+    merged = predicted(networks, held_out.people).merged
     _, terms = whole_loss(model, merged, held_out)
     return {f"held_out_{name.removeprefix('whole_')}_mm": 1000 * value for name, value in terms.items()}
