@@ -67,9 +67,7 @@ def recentred(batch: SynthBatch, generator: Generator) -> SynthBatch:
     depth = focal * extent / (FILL * side)
     middle = (low + high) / 2
     transl = torch.cat([-middle[:, :2], depth[:, None] - middle[:, 2:]], -1)
-    moved = (transl - batch.params.transl)[:, None]
-    camera = Camera(focal, torch.full((*n, 2), side / 2))
-    keypoints = batch.keypoints + moved
+    people = batch.moved(transl - batch.params.transl, Camera(focal, torch.full((*n, 2), side / 2)))
     scene, style = batch.scene, batch.scene.style
     clear = replace(
         style,
@@ -80,18 +78,9 @@ def recentred(batch: SynthBatch, generator: Generator) -> SynthBatch:
         quality=style.quality.clamp(min=0.9),
     )
     return replace(
-        batch,
-        params=batch.params.replace(transl=transl),
-        vertices=batch.vertices + moved,
-        # pieces that are not worn lie behind the camera and stay there
-        surface=torch.where(batch.surface[..., 2:] > -0.99, batch.surface + moved, batch.surface),
-        joints=batch.joints + moved,
-        keypoints=keypoints,
-        keypoints_px=camera.project(keypoints),
-        boxes=bounds_of(camera.project(batch.vertices + moved)).clamp(0, side),
-        camera=camera,
+        people,
+        boxes=bounds_of(people.camera.project(people.vertices)).clamp(0, side),
         scene=replace(scene, occluder_on=torch.zeros_like(scene.occluder_on), style=clear),
-        companions=None,
     )
 
 
