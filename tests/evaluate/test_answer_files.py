@@ -17,14 +17,15 @@ from limner.data.sources.agora import Submitted, write_submission_files
 from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import (
     Z_UP_TO_CAMERA,
-    AnswerBook,
     AnswerFileError,
     FileAnswer,
+    PredictionFiles,
     answer_of_params,
     keys_of,
     people_of,
     read_answers,
 )
+from limner.evaluate.benchmarks.record import Case
 from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.motion_file import Motion, write_params
 from tests.conftest import random_people, smplx_arrays
@@ -267,10 +268,13 @@ def test_the_book_finds_the_most_exact_name_and_refuses_to_guess():
         FileAnswer(keys_of(Path(f"a/{name}.npz")), partial(replace, blank, joint_names=(str(k),)), Path(name))
         for k, name in enumerate(("yard_00/image_00001_0", "yard_00/image_00001_1", "barn_00/image_00001_0"))
     ]
-    book = AnswerBook(answers)
-    found = book.find("yard_00/image_00001#1", "image_00001#1")
+    files = PredictionFiles(answers)
+
+    def asked(name: str) -> Answer | None:
+        return files.answer(Case(name, "", "person", Path(name.split("#")[0]), Answer))
+
+    found = asked("yard_00/image_00001#1")
     assert found is not None and found.joint_names == ("1",)
-    assert book.find("yard_00/image_00007#0", "image_00007#0") is None
+    assert asked("yard_00/image_00007#0") is None
     with pytest.raises(AnswerFileError, match="several predictions could be image_00001#0"):
-        book.find("image_00001#0")
-    assert len(book.of_photo("yard_00/image_00001")) == 2
+        asked("image_00001#0")

@@ -21,7 +21,7 @@ from limner.errors import DataSetError
 from limner.evaluate import benchmark_run
 from limner.evaluate.answer import Answer
 from limner.evaluate.answer_files import AnswerFileError, answer_of_params
-from limner.evaluate.benchmark_run import FromFiles, evaluate_benchmark, open_benchmarks, pooled_statistics
+from limner.evaluate.benchmark_run import evaluate_benchmark, open_benchmarks, pooled_statistics
 from limner.evaluate.benchmarks import point_metrics
 from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
@@ -186,7 +186,7 @@ def test_a_broken_metric_stops_the_run(tmp_path: Path, ehf_set: Path, monkeypatc
     assert not (tmp_path / "out").exists()
 
 
-class CutOff(FromFiles):
+class CutOff(PredictionFiles):
     """Answers twice in all, then the run is killed."""
 
     asked: list[str] = []
@@ -209,12 +209,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_results(tmp_path: Path, mon
         (said / f"image_{frame:05d}_{person}.json").write_text(json.dumps(content))
     evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "whole", predictions=tmp_path / "mine")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(benchmark_run, "FromFiles", CutOff)
+        patch.setattr(benchmark_run, "PredictionFiles", CutOff)
         evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine")
     assert len(CutOff.asked) == 2 and not (tmp_path / "out" / "results.json").exists()
     later: list[str] = []
-    answer = FromFiles.answer
-    monkeypatch.setattr(FromFiles, "answer", lambda self, case: later.append(case.name) or answer(self, case))
+    answer = PredictionFiles.answer
+    monkeypatch.setattr(PredictionFiles, "answer", lambda self, case: later.append(case.name) or answer(self, case))
     assert evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine") == 0
     # the other three are scored; the two known ones are asked again for the picture of the worst only
     assert len(later) == 5 and later[:3] == [name for name in sorted(later) if name not in CutOff.asked]

@@ -14,7 +14,7 @@ from limner.errors import WeightsError
 from limner.estimator import Estimator
 from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.record import Case, System
-from limner.evaluate.own_answers import OwnAnswers, neutral_head, submission
+from limner.evaluate.own_answers import OwnAnswers, neutral_head
 from limner.io.image import read_photo
 from limner.networks.official import CropNet
 from limner.networks.regressor import IterativeRegressor, hand_layout
@@ -49,8 +49,8 @@ def test_people_crowds_hands_and_heads(untrained_weights: Path):
     assert hand is not None and hand.joint_names == hand21("right") and hand.joints is not None
     assert hand.joints[0].norm() < 1e-5
     everybody = own.crowd("a", PHOTO)
-    assert len(own.seen["a"]) == len(everybody)
-    for one, sent in zip(everybody, submission(own.seen), strict=True):
+    assert len(own.submitted["a"]) == len(everybody)
+    for one, sent in zip(everybody, own.submitted["a"], strict=True):
         assert one.points_px is not None and sent.image == "a"
         assert torch.allclose(sent.joints_px * (photo.width / FULL_WIDTH), one.points_px, atol=0.1)
     head = own.answer(replace(case, kind="head", box=None))

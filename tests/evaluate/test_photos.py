@@ -10,7 +10,7 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.evaluate.photo_sets import LEFT_HAND, POINT_NAMES, read_photo_sets
 from limner.evaluate.photos import PRECISION, RECALL, SetScores, score_detector, score_set
-from limner.evaluate.rivals import LIMNER, Answer, Answers, Rivals, whole_body
+from limner.evaluate.rivals import LIMNER, Answer, Answers, Rivals, points_of_people
 from limner.evaluate.tally import (
     BODY_ERROR,
     BY_JOINT,
@@ -72,7 +72,10 @@ def two_people(body: BodyModel, tmp_path: Path) -> tuple[Path, People, Tensor]:
 
 def rivals(*estimators: Oracle) -> Rivals:
     def person(photo: Photo, boxes: Tensor) -> Answers:
-        return {name: whole_body(one, photo, boxes) for name, one in zip((LIMNER, "other"), estimators, strict=False)}
+        return {
+            name: points_of_people(one.body_model, one(photo, boxes))
+            for name, one in zip((LIMNER, "other"), estimators, strict=False)
+        }
 
     return Rivals(person, never, never)
 

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from limner.body.keypoints import COCO17
 from limner.body.model import BodyModel
 from limner.evaluate.photo_sets import BODY, EXTRA, LEFT_HAND, POINT_NAMES
-from limner.evaluate.rivals import BACKBONE, LIMNER, MEAN, face_answers, hand_answers, mean_body, mean_hand, whole_body
+from limner.evaluate.rivals import (
+    BACKBONE,
+    LIMNER,
+    MEAN,
+    face_answers,
+    hand_answers,
+    mean_body,
+    mean_hand,
+    points_of_people,
+)
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.geometry.warp import Frames
@@ -80,16 +89,10 @@ def test_the_mean_hand_shows_its_palm_fingers_up_thumb_on_the_right(body: BodyMo
     assert hand[4, 0] > hand[20, 0]  # thumb to the right of the little finger
 
 
-def test_whole_body_names_its_points(body: BodyModel):
+def test_people_name_its_points(body: BodyModel):
     people = posed_people(body, [(0.0, 0.2, 3.0)])
 
-    class Known:
-        body_model = body
-
-        def __call__(self, photo: Photo, boxes: Tensor):
-            return people
-
-    answer = whole_body(Known(), photo(), BOXES[:1]).points_px[0]
+    answer = points_of_people(body, people).points_px[0]
     left_index_tip = POINT_NAMES.index("left_index")
     assert left_index_tip == LEFT_HAND.start + 8
     expected = people.camera.project(people.vertices[:, body.vertex_ids[12]][:, None])[0, 0]

@@ -5,7 +5,7 @@ Each reader says what it assumes. All give camera axes (x right, y down, z into 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from torch import Tensor
 from limner.body.axis_angle import COUNTS, add_mean_hands, params_from_pose_vectors
 from limner.body.keypoints import KEYPOINT_NAMES, hand21
 from limner.body.model import BodyModel
+from limner.data.sources.agora import FULL_WIDTH
 from limner.data.sources.meshes import read_mesh
 from limner.data.sources.now import read_points
 from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_pickle
 from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
+from limner.evaluate.benchmarks.record import Case
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
+from limner.io.image import read_photo
 from limner.io.motion_file import OWN_BODY, with_own_numbers
 from limner.reading.json_file import MOST_DATA_BYTES, read_json
 from limner.reading.told import check_regular, told_as
@@ -64,11 +67,10 @@ class FileAnswer:
             return self.load()
 
 
-class AnswerBook:
-    """A system's answers, to be asked for by case."""
+class PredictionFiles:
+    """Another system, by the files it wrote: what it predicts is asked for by case."""
 
     def __init__(self, answers: list[FileAnswer]):
-        self.answers = answers
         self._by_key: dict[str, list[FileAnswer]] = {}
         self._by_photo: dict[str, list[FileAnswer]] = {}
         for answer in answers:
@@ -77,23 +79,25 @@ class AnswerBook:
             for photo in dict.fromkeys(key.split("#")[0] for key in answer.keys):
                 self._by_photo.setdefault(photo, []).append(answer)
 
-    def __len__(self) -> int:
-        return len(self.answers)
+    def answer(self, case: Case) -> Answer | None:
+        """The prediction under the first of the case's keys that is known; None under none.
 
-    def find(self, *keys: str) -> Answer | None:
-        """The answer under the first key that is known; None under none. Raises AnswerFileError where it is several."""
-        found = next((self._by_key[key] for key in keys if key in self._by_key), [])
+        Raises AnswerFileError where it is several.
+        """
+        found = next((self._by_key[key] for key in case.keys if key in self._by_key), [])
         if len(found) > 1:
             files = ", ".join(sorted({str(one.file) for one in found})[:3])
             raise AnswerFileError(
-                f"several predictions could be {keys[0]} ({files}): name the files (or their folders) after it, one "
+                f"several predictions could be {case.name} ({files}): name the files (or their folders) after it, one "
                 "file a person."
             )
         return found[0].answer if found else None
 
-    def of_photo(self, name: str) -> list[Answer]:
-        """Everybody who was found in a photo, by its name without ending."""
-        return [one.answer for one in self._by_photo.get(name, [])]
+    def crowd(self, group: str, photo: Path) -> list[Answer]:
+        """Everybody of a photo who has joints in it: the files speak of AGORA's large photos."""
+        scale = read_photo(photo).width / FULL_WIDTH
+        given = [one.answer for one in self._by_photo.get(group, [])]
+        return [replace(one, points_px=one.points_px * scale) for one in given if one.points_px is not None]
 
 
 def read_answers(path: Path, model: BodyModel | None = None) -> list[FileAnswer]:
@@ -141,15 +145,11 @@ def _people_of(file: Path, model: BodyModel | None) -> list[FileAnswer]:
     match file.suffix.lower():
         case ".npz" if "trans" in (names := names_in_npz(file)) and "poses" in names and "global_orient" not in names:
             frames = len(read_npz(file)["poses"])
-            return [
-                FileAnswer(keys_of(file, frame), partial(_read_amass, file, model, frame), file)
-                for frame in range(frames)
-            ]
-        case ".npz" | ".pkl":
-            return [FileAnswer(keys_of(file), partial(_read_one, file, model), file)]
+            loads = [partial(_read_amass, file, model, frame) for frame in range(frames)]
+            return [FileAnswer(keys_of(file, frame), load, file) for frame, load in enumerate(loads)]
         case ".json" if _starts_with_list(file):
             return _freihand_people(file)
-        case ".json":
+        case ".npz" | ".pkl" | ".json":
             return [FileAnswer(keys_of(file), partial(_read_one, file, model), file)]
         case ".npy":
             return _mesh_people(file)
@@ -173,8 +173,6 @@ def _read_one(file: Path, model: BodyModel | None) -> Answer:
     keys = set(content)
     if "params" in keys or {"verts", "allSmplJoints3d"} <= keys:
         return _from_agora(file, content, model)
-    if "transformed_vertices" in keys or ("vertices" in keys and "smplx_kpt3d" in keys):
-        return _from_pixie(content)
     if "vertices" in keys:
         return _from_expose(content)
     if "global_pose" in keys:
@@ -266,14 +264,9 @@ def _freihand_people(file: Path) -> list[FileAnswer]:
     if len(content) != 2 or not all(isinstance(part, list) for part in content) or len(content[0]) != len(content[1]):
         raise AnswerFileError(f"{file}: expected FreiHAND's two lists of equal length, joints and vertices. {UNREAD}")
     joints, vertices = (_rows(file, numbers) for numbers in content)
-    return [
-        FileAnswer(
-            (f"{k:08d}",),
-            partial(Answer, vertices=vertices[k], joints=joints[k], joint_names=hand21("right")),
-            file,
-        )
-        for k in range(len(joints))
-    ]
+    names = hand21("right")
+    loads = [partial(Answer, vertices=v, joints=j, joint_names=names) for v, j in zip(vertices, joints, strict=True)]
+    return [FileAnswer((f"{k:08d}",), load, file) for k, load in enumerate(loads)]
 
 
 def _rows(file: Path, numbers: list[Any]) -> Tensor:
@@ -284,8 +277,8 @@ def _rows(file: Path, numbers: list[Any]) -> Tensor:
 def _from_expose(content: dict[str, Any]) -> Answer:
     """ExPose's demo, *_params.npz: vertices (10475, 3) and joints (144, 3) without transl, camera axes, metres.
 
-    Rotations are matrices without any mean hand, so the mesh is taken as it is. Also any npz with `vertices`
-    (and `joints` of 144 or 127).
+    Rotations are matrices without any mean hand, so the mesh is taken as it is. Also PIXIE's *_prediction.pkl, and any
+    npz with `vertices` (and `joints` of 144 or 127).
     """
     shift = torch.tensor(np.ravel(content["transl"]), dtype=torch.float32) if "transl" in content else torch.zeros(3)
     vertices = _last(content["vertices"]) + shift[:3]
@@ -296,11 +289,6 @@ def _from_expose(content: dict[str, Any]) -> Answer:
         joints=joints if known else None,
         joint_names=KEYPOINT_NAMES[: len(joints)] if known and joints is not None else (),
     )
-
-
-def _from_pixie(content: dict[str, Any]) -> Answer:
-    """PIXIE's demo, *_prediction.pkl: vertices (1, 10475, 3), metres, camera axes as its parameters."""
-    return Answer(vertices=_last(content["vertices"]))
 
 
 def _from_pixie_params(file: Path, content: dict[str, Any], model: BodyModel | None) -> Answer:
@@ -334,7 +322,7 @@ def _from_agora(file: Path, content: dict[str, Any], model: BodyModel | None) ->
         answer = Answer(vertices=_last(content["verts"]), joints=joints, joint_names=KEYPOINT_NAMES[: len(joints)])
     else:
         answer = _from_parameters(file, content["params"], model)
-    return Answer(answer.vertices, answer.faces, answer.joints, answer.joint_names, points_px=points)
+    return replace(answer, points_px=points)
 
 
 def _from_parameters(file: Path, content: dict[str, Any], model: BodyModel | None) -> Answer:

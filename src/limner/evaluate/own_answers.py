@@ -1,6 +1,5 @@
 """What does limner answer on the photos of a benchmark?"""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor
 
 from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
-from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.data.sources.agora import FULL_WIDTH, Submitted
 from limner.errors import WeightsError
@@ -31,24 +29,15 @@ FACE_ROOM = 1.4
 """Boxes given to the face network have this much room taken off again (`parts_alone.FIRST_MARGIN`)."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One person that limner found in a photo of a crowd: the answer, its parameters, and the photo's width."""
-
-    answer: Answer
-    params: BodyParams
-    photo_width: int
-
-
 class OwnAnswers:
     """limner, or the official ExPose network, as a system under test; it is not told the focal length.
 
-    seen: everybody of the crowds so far, by the photo's group: what a submission to AGORA's server is made of.
+    submitted: everybody of the crowds so far, by the photo's group, in the form that AGORA's server takes.
     """
 
     def __init__(self, estimator: Estimator | OfficialEstimator):
         self.estimator = estimator
-        self.seen: dict[str, list[Seen]] = {}
+        self.submitted: dict[str, list[Submitted]] = {}
 
     @torch.no_grad()
     def answer(self, case: Case) -> Answer | None:
@@ -67,9 +56,9 @@ class OwnAnswers:
         """Everybody that the detector finds in a photo. Raises LimnerError for photos that cannot be read."""
         read = read_photo(photo)
         people = self.estimator(read)
-        everybody = [Seen(_answer(people, i), people.params[i : i + 1], read.width) for i in range(len(people))]
-        self.seen[group] = everybody
-        return [one.answer for one in everybody]
+        joints_px = people.keypoints_px[:, :MATCHED_JOINTS] * (FULL_WIDTH / read.width)
+        self.submitted[group] = [Submitted(group, people.params[i], joints_px[i]) for i in range(len(people))]
+        return [_answer(people, i) for i in range(len(people))]
 
     def _person(self, photo: Photo, box: Float[Tensor, "4"] | None) -> Answer | None:
         people = self.estimator(photo, None if box is None else box[None])
@@ -149,13 +138,3 @@ def _answer(people: People, row: int) -> Answer:
         joint_names=KEYPOINT_NAMES,
         points_px=people.keypoints_px[row, :MATCHED_JOINTS],
     )
-
-
-def submission(seen: dict[str, list[Seen]]) -> list[Submitted]:
-    """Everybody in the form that AGORA's server takes: joints in pixels of its large photos."""
-    return [
-        Submitted(group, one.params, one.answer.points_px * (FULL_WIDTH / one.photo_width))
-        for group, people in seen.items()
-        for one in people
-        if one.answer.points_px is not None
-    ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -43,15 +42,6 @@ Answers = dict[str, Answer]
 """By the rival's name, in the order of the table's columns."""
 
 
-@runtime_checkable
-class PhotoEstimator(Protocol):
-    """What the protocol needs of `limner.estimator.Estimator`."""
-
-    body_model: BodyModel
-
-    def __call__(self, photo: Photo, boxes: Float[Tensor, "P 4"]) -> People: ...
-
-
 @dataclass(frozen=True)
 class Rivals:
     """What answers for each kind of box; hands are told which are left ones and the camera."""
@@ -68,7 +58,10 @@ def estimator_rivals(estimator: Estimator) -> Rivals:
     model = estimator.body_model
 
     def person(photo: Photo, boxes: Tensor) -> Answers:
-        answers = {LIMNER: whole_body(estimator, photo, boxes), UNREFINED: whole_body(plain, photo, boxes)}
+        answers = {
+            name: points_of_people(model, system(photo, boxes))
+            for name, system in ((LIMNER, estimator), (UNREFINED, plain))
+        }
         seen = backbone_body(estimator, photo, boxes)
         return answers | ({} if seen is None else {BACKBONE: seen}) | {MEAN: mean_body(nets.body, model, boxes)}
 
@@ -78,18 +71,15 @@ def estimator_rivals(estimator: Estimator) -> Rivals:
     return Rivals(person, hand, lambda photo, boxes: face_answers(nets, model, photo, boxes))
 
 
-@torch.no_grad()
-def whole_body(estimator: PhotoEstimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer:
-    """The projected body of an estimator as the points of POINT_NAMES."""
-    people = estimator(photo, boxes)
-    crown = int(estimator.body_model.v_template[:, 1].argmax())
-    head_top = people.camera.project(people.vertices[:, crown : crown + 1])
-    return _points_of(people.keypoints_px, head_top)
+def body_points(model: BodyModel, vertices: Float[Tensor, "P V 3"], keypoints: Float[Tensor, "P 144 3"]) -> Tensor:
+    """The points of POINT_NAMES on bodies, "P 135 3", camera axes."""
+    crown = int(model.v_template[:, 1].argmax())
+    return torch.cat([keypoints[:, list(indices_of(POINT_NAMES[:-1]))], vertices[:, crown : crown + 1]], 1)
 
 
-def _points_of(keypoints144_px: Tensor, head_top_px: Tensor) -> Answer:
-    index = list(indices_of(POINT_NAMES[:-1]))
-    return Answer(torch.cat([keypoints144_px[:, index], head_top_px], 1))
+def points_of_people(model: BodyModel, people: People) -> Answer:
+    """The projected bodies of an estimator as the points of POINT_NAMES."""
+    return Answer(people.camera.project(body_points(model, people.vertices, people.keypoints)))
 
 
 @torch.no_grad()
@@ -115,9 +105,8 @@ def mean_body(net: PartNet[BodyEstimate], model: BodyModel, boxes: Float[Tensor,
     """The mean pose of the training data, upright and facing the camera, drawn into each box."""
     params, _ = decode_body(net.layout, net.regressor.mean[None])
     mesh = model(params)
-    crown = int(model.v_template[:, 1].argmax())
-    points = _points_of(model.keypoints144(mesh, params)[..., :2], mesh.vertices[:, crown : crown + 1, :2]).points_px
-    return Answer(_into_boxes(points, boxes))
+    points = body_points(model, mesh.vertices, model.keypoints144(mesh, params))
+    return Answer(_into_boxes(points[..., :2], boxes))
 
 
 def _into_boxes(points: Float[Tensor, "1 K 2"], boxes: Float[Tensor, "P 4"]) -> Float[Tensor, "P K 2"]:

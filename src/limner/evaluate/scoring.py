@@ -214,7 +214,7 @@ class _Gathered:
         if not self.cases and self.benchmark.crowd:
             raise AnswerFileError(f"{name}: none of {self.predictions} predictions lies near a person in the photos.")
         if not self.cases:
-            keys = ", ".join(keys_of_case(self.benchmark.cases[0]))
+            keys = ", ".join(self.benchmark.cases[0].keys)
             raise AnswerFileError(
                 f"none of {count} cases of {name} has a prediction: the first one was looked for under {keys}. Name "
                 "the files, or their folders, after the photos."
@@ -222,9 +222,3 @@ class _Gathered:
         if not self.worst:
             why = "; ".join(sorted(set(self.reasons.values())))
             raise AnswerFileError(f"{name}: nothing can be compared. {why}.")
-
-
-def keys_of_case(case: Case) -> tuple[str, ...]:
-    """Under which names a prediction of the case is looked for, the exact one first."""
-    person = "#" + case.name.split("#")[1] if "#" in case.name else ""
-    return (case.name, f"{case.name}#0", case.photo.stem + person, f"{case.photo.stem}{person or '#0'}")

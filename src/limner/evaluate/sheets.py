@@ -12,12 +12,11 @@ from torch import Tensor
 from limner.body.skeleton import JOINT
 from limner.estimator import Estimator
 from limner.evaluate.photo_sets import BODY, FACE, LEFT_HAND, RIGHT_HAND, LabelledPerson
-from limner.evaluate.rivals import whole_body
+from limner.evaluate.rivals import points_of_people
 from limner.geometry.box import squares_around
 from limner.geometry.warp import Crops, Frames, crop
 from limner.io.image import Photo, read_photo
 from limner.pipeline.parts_alone import faces_in_boxes, hand_mesh, hands_in_boxes, head_params, part_faces
-from limner.pipeline.people import People
 from limner.render.lines import draw_lines
 from limner.render.overlay import clay, paint, to_bytes
 
@@ -51,25 +50,14 @@ def draw_person(estimator: Estimator, person: LabelledPerson) -> UInt8[Tensor, "
 
 
 def _whole(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
-    people = _Once(estimator, photo, person.box[None])
-    answer = whole_body(people, photo, person.box[None])
-    found = people.people
+    found = estimator(photo, person.box[None])
+    answer = points_of_people(estimator.body_model, found)
     square = squares_around(person.box[None], MARGIN)
     crops = crop(photo.pixels, square, SIDE)
     px = _crop_px(crops, found.camera.project(found.vertices))
     colors = clay(found.vertices, found.faces)
     drawn = paint(crops.pixels[0], torch.cat([px, found.vertices[..., 2:]], -1), found.faces, colors)
     return _pair(crops, drawn, answer.points_px[0, BODY], person.points[BODY], person.labelled[BODY])
-
-
-class _Once:
-    """An estimator that keeps its people, so that picture and points are of one run."""
-
-    def __init__(self, estimator: Estimator, photo: Photo, boxes: Tensor):
-        self.body_model, self.people = estimator.body_model, estimator(photo, boxes)
-
-    def __call__(self, photo: Photo, boxes: Tensor) -> People:
-        return self.people
 
 
 @torch.no_grad()

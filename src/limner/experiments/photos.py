@@ -6,13 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from limner.body.keypoints import indices_of
 from limner.body.params import BodyParams
 from limner.estimator import Estimator
 from limner.evaluate.metrics import Estimate
-from limner.evaluate.photo_sets import POINT_NAMES, PhotoSet, read_photo_sets
+from limner.evaluate.photo_sets import PhotoSet, read_photo_sets
 from limner.evaluate.photos import score_set
-from limner.evaluate.rivals import Answer, Answers, Rivals, estimator_rivals
+from limner.evaluate.rivals import Answer, Answers, Rivals, body_points, estimator_rivals
 from limner.evaluate.tally import BODY_ERROR, BY_JOINT, FACE_NME, HAND_ERROR, HAND_PA, HAND_PCK, INNER_NME, PCK_TORSO
 from limner.experiments import answers as a
 from limner.experiments import flow
@@ -48,13 +47,9 @@ def variants(estimator: Estimator) -> Callable[[Photo, Tensor], Answers]:
 
 
 def _points(estimator: Estimator, params: BodyParams, camera: Camera) -> Answer:
-    """The points of POINT_NAMES on a body, in the photo."""
     model = estimator.body_model
     mesh = model(params)
-    crown = int(model.v_template[:, 1].argmax())
-    index = list(indices_of(POINT_NAMES[:-1]))
-    points = torch.cat([model.keypoints144(mesh, params)[:, index], mesh.vertices[:, crown : crown + 1]], 1)
-    return Answer(camera.project(points))
+    return Answer(camera.project(body_points(model, mesh.vertices, model.keypoints144(mesh, params))))
 
 
 def chosen_sets(folder: Path, limit: int) -> list[PhotoSet]:

@@ -1,4 +1,4 @@
-"""How is AGORA scored? Crowds: predictions are matched to people, errors divided by how well people were found."""
+"""AGORA's protocol: predictions are matched to a photo's people, errors divided by how well people were found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from limner.data.sources.agora_frames import LAYOUT as FRAMES_LAYOUT
 from limner.data.sources.agora_frames import AgoraTables, FramePerson
 from limner.errors import DataSetError
 from limner.evaluate.answer import Answer
-from limner.evaluate.benchmarks.point_metrics import Metric, PointError, Points, Scores, expect
+from limner.evaluate.benchmarks.point_metrics import MeanError, Metric, PointError, Points
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint_of, part_of, v2v_metrics
 from limner.evaluate.topology import MODEL_FILES, WHERE, SmplxFiles
@@ -79,7 +79,8 @@ def agora_metrics(files: SmplxFiles, count: int) -> tuple[Metric, ...]:
 
     def errors(what: str, points: dict[str, Points]) -> tuple[Metric, ...]:
         parts = tuple(PointError(f"{what} {p}, mm", points[p], "root", joint_of(files, ROOTS[p])) for p in ROOTS)
-        return WholeError(f"{what} all, mm", parts[0], parts[1:]), *parts
+        # hands and face have more joints than the body, so AGORA takes a third of their sum
+        return MeanError(f"{what} all, mm", parts[1:], base=parts[0]), *parts
 
     vertices = {part: part_of(files, count, part.replace(" ", "_").replace("face", "head")) for part in ROOTS}
     points = {
@@ -92,31 +93,6 @@ def agora_metrics(files: SmplxFiles, count: int) -> tuple[Metric, ...]:
     return (*errors("MVE", vertices), *errors("MPJPE", points), *aligned)
 
 
-@dataclass(frozen=True)
-class WholeError:
-    """AGORA's error of the whole person: body + (left hand + right hand + face) / 3, because hands and face have more
-    joints than the body."""
-
-    name: str
-    body: PointError
-    parts: tuple[PointError, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its one row."""
-        return (self.name,)
-
-    def __call__(self, said: Answer, true: Answer) -> Scores:
-        of_parts = sum(part.value(said, true) for part in self.parts) / len(self.parts)
-        return Scores({self.name: self.body.value(said, true) + of_parts})
-
-    def check(self, true: Answer) -> None:
-        """As its parts; and the truth scores 0."""
-        for part in (self.body, *self.parts):
-            part.check(true)
-        expect(self.name, "the truth itself", self(true, true).values[self.name], 0.0)
-
-
 def _parsed_cases(folder: Path, files: SmplxFiles, model: BodyModel | None) -> tuple[tuple[Case, ...], int]:
     """Everybody of the parsed form, and the number of SMPL-X's vertices."""
     if model is None or files.vertex_count is None:
@@ -124,7 +100,11 @@ def _parsed_cases(folder: Path, files: SmplxFiles, model: BodyModel | None) -> t
             f"the truth of {PARSED} is SMPL-X parameters: give --body-model {MODEL_FILES[0]} "
             f"({WHERE[MODEL_FILES[0]]}), or put AGORA's own tables (validation_*_withjv.pkl) there instead."
         )
-    return tuple(_case(person, model) for person in read_agora(folder)), files.vertex_count
+    cases = tuple(
+        Case(person.name, person.image, "person", person.photo, partial(_truth, person, model), person.box)
+        for person in read_agora(folder)
+    )
+    return cases, files.vertex_count
 
 
 def _table_cases(folder: Path) -> tuple[tuple[Case, ...], int]:
@@ -149,11 +129,6 @@ def _table_truth(tables: AgoraTables, person: FramePerson) -> Answer:
         joint_names=KEYPOINT_NAMES[: len(truth.joints)],
         points_px=truth.joints_px[:MATCHED_JOINTS],
     )
-
-
-def _case(person: AgoraPerson, model: BodyModel) -> Case:
-    truth = partial(_truth, person, model)
-    return Case(person.name, person.image, "person", person.photo, truth, person.box)
 
 
 @torch.no_grad()

@@ -53,8 +53,26 @@ class Metric(Protocol):
         """Raises SelfCheckError if the truth is not perfect, or a known error has not its known score."""
 
 
+class OneNumber:
+    """A metric of one row, the row's name first."""
+
+    name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its one row."""
+        return (self.name,)
+
+    def __call__(self, said: Answer, true: Answer) -> Scores:
+        return Scores({self.name: self.value(said, true)})
+
+    def value(self, said: Answer, true: Answer) -> float:
+        """The number. Raises NotComparable."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class PointError:
+class PointError(OneNumber):
     """Mean Euclidean distance of corresponding points in mm, after an alignment (MPJPE on joints, V2V on vertices).
 
     similarity  scale, rotation without reflection and translation that bring the points nearest (PA-)
@@ -66,14 +84,6 @@ class PointError:
     points: Points
     align: Align
     root: Points | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its one row."""
-        return (self.name,)
-
-    def __call__(self, said: Answer, true: Answer) -> Scores:
-        return Scores({self.name: self.value(said, true)})
 
     def value(self, said: Answer, true: Answer) -> float:
         """The error in mm."""
@@ -106,43 +116,37 @@ class PointError:
 
 
 @dataclass(frozen=True)
-class MeanError:
-    """The mean of several errors, e.g. of both hands."""
+class MeanError(OneNumber):
+    """The mean of several errors, e.g. of both hands; `base`: an error that is added to it."""
 
     name: str
     parts: tuple[PointError, ...]
+    base: PointError | None = None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its one row."""
-        return (self.name,)
-
-    def __call__(self, said: Answer, true: Answer) -> Scores:
-        return Scores({self.name: sum(part.value(said, true) for part in self.parts) / len(self.parts)})
+    def value(self, said: Answer, true: Answer) -> float:
+        """The mean, and the base."""
+        base = 0.0 if self.base is None else self.base.value(said, true)
+        return base + sum(part.value(said, true) for part in self.parts) / len(self.parts)
 
     def check(self, true: Answer) -> None:
         """As its parts."""
-        for part in self.parts:
+        for part in (*self.parts, *([] if self.base is None else [self.base])):
             part.check(true)
-        expect(self.name, "the truth itself", self(true, true).values[self.name], 0.0)
+        expect(self.name, "the truth itself", self.value(true, true), 0.0)
 
 
 @dataclass(frozen=True)
-class FScore:
+class FScore(OneNumber):
     """F-score of the points after similarity alignment, 0 to 1 (FreiHAND, Zimmermann et al., ICCV 2019)."""
 
     name: str
     points: Points
     threshold_mm: float
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its one row."""
-        return (self.name,)
-
-    def __call__(self, said: Answer, true: Answer) -> Scores:
+    def value(self, said: Answer, true: Answer) -> float:
+        """The score."""
         target = stack(self.points(true))
-        return Scores({self.name: self._unaligned(procrustes(stack(self.points(said)), target)[0], target[0])})
+        return self._unaligned(procrustes(stack(self.points(said)), target)[0], target[0])
 
     def _unaligned(self, said: Tensor, true: Tensor) -> float:
         return f_score(said, true, self.threshold_mm / 1000)
@@ -150,30 +154,25 @@ class FScore:
     def check(self, true: Answer) -> None:
         """The truth scores 1, aligned or not; far away and not aligned it scores 0."""
         aside = grown(shifted(true, SHIFT_MM), GROWTH)
-        expect(self.name, "the truth itself", self(true, true).values[self.name], 1.0, 1e-6)
-        expect(self.name, "the truth aside and grown", self(aside, true).values[self.name], 1.0, 1e-6)
+        expect(self.name, "the truth itself", self.value(true, true), 1.0, 1e-6)
+        expect(self.name, "the truth aside and grown", self.value(aside, true), 1.0, 1e-6)
         points = self.points(true).double()
         far = points + 10 * (points.amax(0) - points.amin(0)).amax().clamp_min(1.0)
         expect(self.name, "the truth far away, not aligned", self._unaligned(far, points), 0.0, 1e-6)
 
 
 @dataclass(frozen=True)
-class AreaUnderPck:
+class AreaUnderPck(OneNumber):
     """Area under the curve of correct points, 0 to `limit_mm`, after similarity alignment, 0 to 1 (FreiHAND)."""
 
     name: str
     points: Points
     limit_mm: float = 50.0
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its one row."""
-        return (self.name,)
-
-    def __call__(self, said: Answer, true: Answer) -> Scores:
+    def value(self, said: Answer, true: Answer) -> float:
+        """The area."""
         target = stack(self.points(true))
-        errors = (procrustes(stack(self.points(said)), target) - target).norm(dim=-1)[0]
-        return Scores({self.name: self._of(errors)})
+        return self._of((procrustes(stack(self.points(said)), target) - target).norm(dim=-1)[0])
 
     def _of(self, errors: Float[Tensor, "N"]) -> float:
         return area_under_pck(errors, self.limit_mm / 1000)
@@ -181,8 +180,8 @@ class AreaUnderPck:
     def check(self, true: Answer) -> None:
         """The truth scores 1, points half the limit away score a half, both to half a step of the thresholds."""
         aside = grown(shifted(true, SHIFT_MM), GROWTH)
-        expect(self.name, "the truth itself", self(true, true).values[self.name], 1.0, 0.006)
-        expect(self.name, "the truth aside and grown", self(aside, true).values[self.name], 1.0, 0.006)
+        expect(self.name, "the truth itself", self.value(true, true), 1.0, 0.006)
+        expect(self.name, "the truth aside and grown", self.value(aside, true), 1.0, 0.006)
         half = torch.full((21,), self.limit_mm / 2000, dtype=torch.float64)
         expect(self.name, "every point half the limit away", self._of(half), 0.5, 0.011)
 

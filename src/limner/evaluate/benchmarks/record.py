@@ -31,6 +31,12 @@ class Case:
     truth: Callable[[], Answer]
     box: Float[Tensor, "4"] | None = None
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under which names a prediction of it is looked for, the exact one first."""
+        person = "#" + self.name.split("#")[1] if "#" in self.name else ""
+        return (self.name, f"{self.name}#0", self.photo.stem + person, f"{self.photo.stem}{person or '#0'}")
+
 
 @dataclass(frozen=True)
 class Benchmark:

@@ -37,24 +37,16 @@ class BodyScanError:
         return (f"{self.title} mean, mm", f"{self.title} median, mm")
 
     def __call__(self, said: Answer, true: Answer) -> Scores:
-        if true.scan is None:
-            raise NotComparable("the data set has no scans")
-        if true.faces is None:
-            raise NotComparable("the truth has no triangles")
+        scan, faces = _scan_and_faces(true)
         registered = stack(true.mesh(self.vertex_count))
         mesh = procrustes(stack(said.mesh(self.vertex_count)), registered)[0]
-        distances = 1000 * distance_to_mesh(true.scan.double(), mesh, true.faces)
-        return Scores(
-            dict(zip(self.names, (float(distances.mean()), float(np.median(distances.numpy()))), strict=True))
-        )
+        distances = 1000 * distance_to_mesh(scan.double(), mesh, faces)
+        return Scores(dict(zip(self.names, (float(distances.mean()), float(np.median(distances))), strict=True)))
 
     def check(self, true: Answer) -> None:
         """With its own vertices as the scan, the truth scores 0, wherever it stands and however large it is."""
-        if true.scan is None:
-            raise NotComparable("the data set has no scans")
-        if true.faces is None:
-            raise NotComparable("the truth has no triangles")
-        own = replace(true, scan=true.mesh(self.vertex_count)[true.faces.unique()])  # what the surface consists of
+        _, faces = _scan_and_faces(true)
+        own = replace(true, scan=true.mesh(self.vertex_count)[faces.unique()])  # what the surface consists of
         for what, said in (("the truth itself", own), ("the truth aside and grown", _elsewhere(own))):
             for name, value in self(said, own).values.items():
                 expect(name, what, value, 0.0)
@@ -100,6 +92,12 @@ class FaceScanError:
             for name, value in self(said, true).values.items():
                 expect(name, what, value, 0.0)
         check_distance(self.title)
+
+
+def _scan_and_faces(true: Answer) -> tuple[Float[Tensor, "S 3"], Int64[Tensor, "F 3"]]:
+    if true.scan is None or true.faces is None:
+        raise NotComparable("the data set has no scans" if true.scan is None else "the truth has no triangles")
+    return true.scan, true.faces
 
 
 def _elsewhere(answer: Answer) -> Answer:
