@@ -20,7 +20,7 @@ from limner.data.sources.threedpw import SMPL_JOINTS
 from limner.errors import DataSetError
 from limner.evaluate import benchmark_run
 from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import AnswerFileError, answer_of_params
+from limner.evaluate.answer_files import AnswerFileError, PredictionFiles, answer_of_params
 from limner.evaluate.benchmark_run import evaluate_benchmark, open_benchmarks, pooled_statistics
 from limner.evaluate.benchmarks import point_metrics
 from limner.evaluate.benchmarks.agora import Found, match_people

@@ -71,15 +71,17 @@ def estimator_rivals(estimator: Estimator) -> Rivals:
     return Rivals(person, hand, lambda photo, boxes: face_answers(nets, model, photo, boxes))
 
 
-def body_points(model: BodyModel, vertices: Float[Tensor, "P V 3"], keypoints: Float[Tensor, "P 144 3"]) -> Tensor:
-    """The points of POINT_NAMES on bodies, "P 135 3", camera axes."""
+def body_points(
+    model: BodyModel, vertices: Float[Tensor, "P V D"], keypoints: Float[Tensor, "P 144 D"]
+) -> Float[Tensor, "P 135 D"]:
+    """The points of POINT_NAMES on bodies, in space or in the photo."""
     crown = int(model.v_template[:, 1].argmax())
     return torch.cat([keypoints[:, list(indices_of(POINT_NAMES[:-1]))], vertices[:, crown : crown + 1]], 1)
 
 
 def points_of_people(model: BodyModel, people: People) -> Answer:
     """The projected bodies of an estimator as the points of POINT_NAMES."""
-    return Answer(people.camera.project(body_points(model, people.vertices, people.keypoints)))
+    return Answer(body_points(model, people.camera.project(people.vertices), people.keypoints_px))
 
 
 @torch.no_grad()
