@@ -35,8 +35,8 @@ from limner.data.sources.freihand import read_freihand  # noqa: E402
 from limner.data.sources.meshes import read_mesh  # noqa: E402
 from limner.data.sources.now import read_points  # noqa: E402
 from limner.data.sources.threedpw import read_threedpw  # noqa: E402
-from limner.evaluate.answer_files import people_of  # noqa: E402
 from limner.evaluate.photo_sets import read_photo_sets  # noqa: E402
+from limner.evaluate.prediction_files import people_of  # noqa: E402
 from limner.evaluate.resume import Done, Ledger  # noqa: E402
 from limner.experiments.backbones import read_backbones  # noqa: E402
 from limner.fit.files import read_fits_file, write_fits_file  # noqa: E402

@@ -1,6 +1,6 @@
 """Both engines do the same work; without Ray the cure is named."""
 
-import builtins
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,7 @@ from tests.curate.test_run import contents, unlike
 
 
 def test_without_ray_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
-    real = builtins.__import__
-
-    def no_ray(name: str, *rest: Any) -> Any:
-        if name == "ray":
-            raise ImportError("No module named 'ray'")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", no_ray)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(LimnerError, match=r"pip install 'limner\[ray\]'"):
         list(messages("ray", MakeFake(), []))
 

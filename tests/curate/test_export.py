@@ -86,8 +86,8 @@ def test_an_exported_set_is_a_benchmark(reviewed: Path, tmp_path: Path):
     benchmark = curated_benchmark(tmp_path / "out", find_smplx_files([tmp_path], None), None)
     assert len(benchmark.cases) == 4
     assert all(case.photo is not None and case.photo.is_file() for case in benchmark.cases)
-    truth = benchmark.cases[0].truth()
-    assert truth.vertices is not None and truth.joints is not None
+    target = benchmark.cases[0].target()
+    assert target.vertices is not None and target.joints is not None
 
 
 def test_good_ones_that_nobody_saw_are_taken_on_request(reviewed: Path, tmp_path: Path):

@@ -21,7 +21,7 @@ from limner.data.sources.curated_fits import read_curated_fits
 from limner.data.sources.now import read_points
 from limner.data.sources.threedpw import read_threedpw
 from limner.errors import LimnerError
-from limner.evaluate.answer_files import people_of
+from limner.evaluate.prediction_files import people_of
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
 from limner.fit.vposer import load_vposer
 from limner.io.expose_file import read_expose_params
@@ -129,7 +129,7 @@ def from_tar(file: Path) -> None:
 
 
 def answers(file: Path) -> None:
-    _ = [one.answer for one in people_of(file)]
+    _ = [one.prediction for one in people_of(file)]
 
 
 def threedpw(file: Path) -> None:

@@ -3,6 +3,7 @@
 Both engines do the same work in the same batches and hand back the same messages; only their order differs.
 """
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ def _local(make: MakeWorker, batches: Iterable[list[Item]]) -> Iterator[Message]
 def _ray(make: MakeWorker, batches: Iterable[list[Item]], workers: int) -> Iterator[Message]:
     """Actors that each hold a worker; a batch goes to whoever is free, messages stream back while it is worked on."""
     with extra("ray", "--engine ray"):
-        import ray
+        ray: Any = importlib.import_module("ray")
     if not ray.is_initialized():
         # joins the cluster that RAY_ADDRESS names, else starts one on this machine
         ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)

@@ -21,7 +21,6 @@ from limner.body.model import BodyModel
 from limner.data.sources.agora import write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
 from limner.errors import shown
-from limner.evaluate.answer_files import PredictionFiles, read_answers
 from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
 from limner.evaluate.benchmarks.curated import curated_benchmark
 from limner.evaluate.benchmarks.ehf import ehf_benchmark
@@ -30,13 +29,14 @@ from limner.evaluate.benchmarks.freihand import freihand_benchmark
 from limner.evaluate.benchmarks.record import Benchmark, System, check_metrics
 from limner.evaluate.benchmarks.threedpw import threedpw_benchmark
 from limner.evaluate.case_sheets import draw_case, error_curves
+from limner.evaluate.limner_system import LimnerSystem
 from limner.evaluate.metrics import Estimate
-from limner.evaluate.own_answers import OwnAnswers
+from limner.evaluate.person_errors import mean_of
+from limner.evaluate.prediction_files import PredictionFiles, read_predictions
 from limner.evaluate.resume import Ledger, fingerprint, folder_fingerprint, stamp, weights_fingerprint
 from limner.evaluate.scoring import Scored, Unit, score_benchmark, units_of
 from limner.evaluate.sheets import Tile, contact_sheet
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
-from limner.evaluate.tally import mean_of
 from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
 from limner.io.atomic import atomic_write
 from limner.io.image import write_image
@@ -168,7 +168,7 @@ class _Watch:
 
     def __call__(self, unit: Unit) -> None:
         self.progress.advance(self.task)
-        if isinstance(self.system, OwnAnswers) and self.submitting is not None:
+        if isinstance(self.system, LimnerSystem) and self.submitting is not None:
             people = self.system.submitted.get(unit.name, [])
             write_submission_files(self.ledger.folder / SUBMITTED, people, self.submitting.hand_means)
 
@@ -182,8 +182,8 @@ def _system(
 ) -> tuple[System, str]:
     """What is scored, and what it is called."""
     if predictions is not None:
-        return PredictionFiles(read_answers(predictions, model)), predictions.stem or "predictions"
-    return OwnAnswers(load_estimator(weights, body_model)), "ExPose" if weights.startswith(PREFIX) else "limner"
+        return PredictionFiles(read_predictions(predictions, model)), predictions.stem or "predictions"
+    return LimnerSystem(load_estimator(weights, body_model)), "ExPose" if weights.startswith(PREFIX) else "limner"
 
 
 def _limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
@@ -298,8 +298,8 @@ def _write_pictures(out: Path, result: Scored, column: str) -> None:
     write_image(out / f"errors_{name}.png", error_curves(result.values, f"{column} on {result.benchmark.name}"))
     first, errors = next((n, v) for n, v in result.values.items() if not bool(v.isnan().all()))
     tiles = []
-    for row, answer in result.worst:
+    for row, prediction in result.worst:
         case = result.cases[row]
-        tiles.append(Tile(draw_case(case, answer, case.truth()), f"{case.name}  {float(errors[row]):.1f}"))
+        tiles.append(Tile(draw_case(case, prediction, case.target()), f"{case.name}  {float(errors[row]):.1f}"))
     title = f"{result.benchmark.name}, worst by {first}: photo, truth, {column} moved onto it"
     write_image(out / f"worst_{name}.png", contact_sheet(tiles, title, columns=2))

@@ -1,4 +1,4 @@
-"""How far are points from a surface? Distances to triangles, scan errors, and the scores made of them."""
+"""Distances of points from surfaces, and the scores made of them."""
 
 import torch
 from jaxtyping import Float, Int64

@@ -1,4 +1,4 @@
-"""Who is in the experiments? Synthetic people as EHF shows them: whole, facing the camera, hands and face in sight."""
+"""The people of the experiments: synthetic, as EHF shows them, whole, facing the camera, hands and face in sight."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ INNER_FACE = list(indices_of(FACE68[17:]))
 
 @dataclass(frozen=True)
 class Shown:
-    """One person of the test set: the whole photo and the truth (leading dimension 1), lengths in metres."""
+    """One person of the test set: the whole photo and the target (leading dimension 1), lengths in metres."""
 
     number: int
     photo: UInt8[Tensor, "3 H W"]

@@ -1,4 +1,4 @@
-"""What are people wearing, and what do they look like? Random skin, hair, eyes and clothes as numbers."""
+"""Random skin, hair, eyes and clothes as numbers."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What is worn where? Garments and hair laid onto the body's vertices."""
+"""Garments and hair laid onto the body's vertices."""
 
 from dataclasses import dataclass
 

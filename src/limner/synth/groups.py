@@ -1,4 +1,4 @@
-"""Who else is in the photo, and how far away does its maker stand? Wide photos of several people, or of nobody."""
+"""Wide photos of several people, or of nobody."""
 
 from dataclasses import replace
 

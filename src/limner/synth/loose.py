@@ -1,4 +1,4 @@
-"""What hangs loose on people? Skirts, long hair, glasses and things in hands, as small meshes of their own."""
+"""What hangs loose on people: skirts, long hair, glasses and things in hands, as small meshes of their own."""
 
 from dataclasses import dataclass, replace
 

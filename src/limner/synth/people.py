@@ -1,4 +1,4 @@
-"""Images of people with exact truth: who is in the virtual photo, and how does any square of it look?"""
+"""Images of people with exact targets: who is in the virtual photo, and how any square of it looks."""
 
 from dataclasses import dataclass, field, replace
 

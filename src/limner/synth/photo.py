@@ -1,4 +1,4 @@
-"""How does a camera spoil what it sees? Exposure, lens and motion blur, resolution, noise and JPEG blocks."""
+"""What a camera does to what it sees: exposure, lens and motion blur, resolution, noise and JPEG blocks."""
 
 from dataclasses import dataclass
 

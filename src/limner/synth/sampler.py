@@ -1,4 +1,4 @@
-"""Which people are there? Poses, shapes, hands, faces and views of synthetic people."""
+"""Poses, shapes, hands, faces and views of synthetic people."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where do people stand, who takes the photo, and what is around them? Camera, light, background and occluders."""
+"""Surroundings of people: camera, light, background and occluders."""
 
 from dataclasses import dataclass, replace
 

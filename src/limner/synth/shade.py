@@ -1,4 +1,4 @@
-"""How bright is each spot of a person? Soft light, key lights with shadows, crevices and highlights."""
+"""The light on each spot of a person: soft light, key lights with shadows, crevices and highlights."""
 
 from dataclasses import dataclass
 

@@ -133,7 +133,7 @@ def write_submission_files(folder: Path, people: list[Submitted], hand_means: Fl
     """IMAGE_personId_N.pkl, a dict of arrays, for everybody in some photos: long runs write them as they go.
 
     Layout: AGORA's docs/prediction_format.md (parameters uploaded; axis-angle, fingers as offsets from the mean hand,
-    as the server's SMPL-X layer adds it). The 24 joints only match people to the truth; limner writes the first 24 of
+    as the server's SMPL-X layer adds it). The 24 joints only match people to the target; limner writes the first 24 of
     SMPL-X. Raises OutputError.
     """
     numbers: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""How are estimates scored on the validation split of ExPose's curated fits, or of a set that limner exported?"""
+"""The protocol on the validation split of ExPose's curated fits, or of a set that limner exported."""
 
 from functools import partial
 from pathlib import Path
@@ -8,9 +8,9 @@ import torch
 from limner.body.model import BodyModel
 from limner.data.sources.curated_fits import CuratedFits, read_curated_fits
 from limner.data.sources.threedpw import J14_NAMES
-from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint14_metrics, named_joint_metrics, v2v_metrics
+from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.topology import SmplxFiles
 from limner.geometry.box import box_of_points
 
@@ -44,7 +44,7 @@ def curated_benchmark(folder: Path, files: SmplxFiles, model: BodyModel | None) 
             group=fits.names[row],
             kind="person",
             photo=fits.photos[row],
-            truth=partial(_truth, fits, row, model),
+            target=partial(_target, fits, row, model),
             box=box_of_points(fits.points[row, :, :2], fits.points[row, :, 2]),
         )
         for row, name in enumerate(names)
@@ -53,10 +53,10 @@ def curated_benchmark(folder: Path, files: SmplxFiles, model: BodyModel | None) 
 
 
 @torch.no_grad()
-def _truth(fits: CuratedFits, row: int, model: BodyModel | None) -> Answer:
+def _target(fits: CuratedFits, row: int, model: BodyModel | None) -> PersonPoints:
     vertices = None if fits.vertices is None else fits.vertices[row]
     if vertices is None and model is not None:
         vertices = model(fits.params(row)).vertices[0]
     if fits.joints is None:
-        return Answer(vertices=vertices)
-    return Answer(vertices=vertices, joints=fits.joints[row, :14], joint_names=J14_NAMES)
+        return PersonPoints(vertices=vertices)
+    return PersonPoints(vertices=vertices, joints=fits.joints[row, :14], joint_names=J14_NAMES)
