@@ -2,9 +2,9 @@
 
     python bench/backbones.py --evidence runs/crops --out runs/backbones [--minutes 4] [--json bench/backbones.json]
 
-`--evidence`: made by `limner harvest --part body --crops`. Each row is trained with the same regressor and losses for
-about the same processor time, then judged on held-out crops: PA-MPJPE of 22 joints. Baseline: the first row's starting
-mean pose. One thread and processor time, so the machine may be busy. A run that was stopped goes on.
+`--evidence`: made by `limner render crops --part body --pictures`. Each row is trained with the same regressor and
+losses for about the same processor time, then judged on held-out crops: PA-MPJPE of 22 joints. Baseline: the first
+row's starting mean pose. One thread and processor time, so the machine may be busy. A run that was stopped goes on.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from limner.body.model import BodyModel
 from limner.body.skeleton import BODY_JOINTS
 from limner.data.crop_shards import shards_with_crops
 from limner.data.evidence import read_shards
+from limner.data.held_out import split_shards
 from limner.evaluate.metrics import pa_mpjpe
 from limner.networks.weights import NetSpec, build_net, load_net
 from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
+from limner.train.backbones import BackboneOptions, Init, Pictures, pooled_features, read_pictures, train_backbone
 from limner.train.calibrate import fit_attachment
-from limner.train.images import ImageOptions, Init, Pictures, pooled_features, read_pictures, train_on_images
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.stages import split_shards
 
 JOINTS = [BODY_POINTS.index(name) for name in BODY_JOINTS]
 JUDGED = 256
@@ -67,7 +67,7 @@ def seconds_a_step(trial: Trial, held: Pictures, model: BodyModel) -> float:
         before = time.process_time()
         pooled = shown if trial.init == "frozen" else net.backbone(shown).pooled
         vectors = net.regressor(net.standardise(pooled))
-        part_loss(vectors, held.seen.truth[rows], spec.layout(), points, PART_WEIGHTS["body"])[0].backward()
+        part_loss(vectors, held.seen.target[rows], spec.layout(), points, PART_WEIGHTS["body"])[0].backward()
         seconds = time.process_time() - before
     return seconds
 
@@ -77,7 +77,7 @@ def judge(trial: Trial, path: Path, held: Pictures, model: BodyModel) -> tuple[f
     """PA-MPJPE in mm of the network and of its starting pose, and processor milliseconds a crop."""
     _, net = load_net(path)
     rows = torch.arange(min(JUDGED, len(held)))
-    points, true = PredictedPoints("body", model, spec_of(trial).layout()), held.seen.truth.points3d[rows][:, JOINTS]
+    points, true = PredictedPoints("body", model, spec_of(trial).layout()), held.seen.target.points3d[rows][:, JOINTS]
     before = time.process_time()
     pooled = pooled_features(net, held, rows)
     milliseconds = 1000 * (time.process_time() - before) / len(rows)
@@ -107,9 +107,9 @@ def main() -> None:
             step = seconds_a_step(trial, held, model)
             steps = max(10, round(60 * arguments.minutes / step))
             every = max(1, steps // 10)
-            options = ImageOptions(steps, trial.batch_size, log_every=every, save_every=every)
+            options = BackboneOptions(steps, trial.batch_size, log_every=every, save_every=every)
             marks: list[float] = []
-            train_on_images(
+            train_backbone(
                 spec_of(trial),
                 trial.init,
                 arguments.evidence,

@@ -4,13 +4,13 @@
 
 Synthetic people whose 144 keypoints are known: exact, and moved by a normal error of 2 % of the box an axis with 20 %
 dropped; how far each part of them is off, with its standard error over people. Started from typical poses, and from
-limner's estimate of the same people. With --evidence (made by `limner harvest`, people never trained on) the estimates
-are the flow's on harvested features; without, a stand-in: the truth with the errors that limner usually makes. PA-V2V:
-mean distance of vertices after Procrustes of that part alone, mm. Times are processor seconds of all threads together,
-which a busy machine changes little. A limb counts as bent the wrong way when its bone points to the other side of the
-picture's plane than the true one, by more than 20 degrees or so. The plain twin takes one person after the other from
-the same start down the same objective (last stage, all terms, the whole mixture) with PyTorch's L-BFGS and autograd.
-Writes bench/fit.json and the table of docs/fitting.md.
+limner's estimate of the same people. With --evidence (made by `limner render crops`, people never trained on) the
+estimates are the flow's on those features; without, a stand-in: the truth with the errors that limner usually makes.
+PA-V2V: mean distance of vertices after Procrustes of that part alone, mm. Times are processor seconds of all threads
+together, which a busy machine changes little. A limb counts as bent the wrong way when its bone points to the other
+side of the picture's plane than the true one, by more than 20 degrees or so. The plain twin takes one person after the
+other from the same start down the same objective (last stage, all terms, the whole mixture) with PyTorch's L-BFGS and
+autograd. Writes bench/fit.json and the table of docs/fitting.md.
 """
 
 import argparse
@@ -28,9 +28,10 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import FACE_JOINTS, HAND_JOINTS, JOINT
 from limner.estimator import Estimator
-from limner.fit.fitter import FitTargets, Fitter
-from limner.fit.noise import measured_sigma
+from limner.fit.fitter import Fitter
 from limner.fit.problem import FitProblem
+from limner.fit.records import FitTargets
+from limner.fit.stage import measured_sigma
 from limner.geometry.align import procrustes
 from limner.geometry.box import bounds_of
 from limner.geometry.camera import Camera
@@ -172,21 +173,21 @@ def twin_check(fitter: Fitter, targets: FitTargets, estimate: BodyParams) -> dic
 
 def plain_descent(problem: FitProblem, state: BodyParams) -> float:
     """One person's objective after L-BFGS; started anew a few times, since a step turns a joint only so far."""
-    value = float(problem.objective(state))
+    value = float(problem.cost(state))
     for _ in range(TWIN_ROUNDS):
         step = torch.zeros(1, problem.unknowns.count, requires_grad=True)
         solver = torch.optim.LBFGS([step], max_iter=TWIN_STEPS, line_search_fn="strong_wolfe")
 
         def closure(step: Tensor = step, state: BodyParams = state, solver: torch.optim.LBFGS = solver) -> Tensor:
             solver.zero_grad()
-            cost = problem.objective(problem.moved(state, step)).sum()
+            cost = problem.cost(problem.moved(state, step)).sum()
             cost.backward()
             return cost
 
         with torch.enable_grad():
             solver.step(closure)
         moved = problem.moved(state, step.detach())
-        now = float(problem.objective(moved))
+        now = float(problem.cost(moved))
         if not now < value - 1e-3 * abs(value):
             break
         value, state = now, moved

@@ -18,21 +18,22 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
+from limner.expose.checkpoint import read_checkpoint
+from limner.expose.load import build_network, folded_network, fused_network, load_network, onnx_network
+from limner.expose.network import CropNet, ExposeNetwork
 from limner.networks.hrnet import HRNet
-from limner.networks.official import CropNet, OfficialExpose
-from limner.networks.official_file import read_official
-from limner.networks.official_load import build_official, folded_official, fused_official, load_official, onnx_official
 from limner.networks.resnet import ResNet
 
 BOX = (700.2, 60.3, 1200.7, 1050.9)
 
 
-def parts_of(network: OfficialExpose, photo: torch.Tensor, box: torch.Tensor) -> dict[str, Callable[[], object]]:
+def parts_of(network: ExposeNetwork, photo: torch.Tensor, box: torch.Tensor) -> dict[str, Callable[[], object]]:
     """What is timed: the whole path from the photo in memory to the mesh, and its heavy pieces."""
-    people = network(photo, box)
+    people = network.people([photo], [box])
     body = torch.rand(1, 3, 256, 256)
     hands = torch.rand(2, 3, 224, 224)
     start = network.hand_condition(people.body_regression.vector, people.coarse)
@@ -41,7 +42,7 @@ def parts_of(network: OfficialExpose, photo: torch.Tensor, box: torch.Tensor) ->
         return net.regressor(features, *start)
 
     return {
-        "whole": lambda: network(photo, box),
+        "whole": lambda: network.people([photo], [box]),
         "body backbone": lambda: network.body_net.backbone(body),
         "hand backbone, 2": lambda: network.hand_net.backbone(hands),
         "head backbone": lambda: network.head_net.backbone(body),
@@ -79,11 +80,11 @@ def loaders(checkpoint: Path, converted: Path, onnx: bool) -> dict[tuple[str, st
     jobs: dict[tuple[str, str], Callable[[], object]] = {
         ("loading", "plain"): plain,
         ("loading", "plain, tensors alone"): plain_tensors,
-        ("loading", "checkpoint"): lambda: load_official(checkpoint),
-        ("loading", "converted"): lambda: load_official(converted),
+        ("loading", "checkpoint"): lambda: load_network(checkpoint),
+        ("loading", "converted"): lambda: load_network(converted),
     }
     if onnx:
-        jobs["loading", "converted, onnx"] = lambda: load_official(converted, runtime="onnx")
+        jobs["loading", "converted, onnx"] = lambda: load_network(converted, runtime="onnx")
     return jobs
 
 
@@ -101,17 +102,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    eager = build_official(read_official(args.checkpoint))
-    folded = folded_official(eager)
+    eager = build_network(read_checkpoint(args.checkpoint))
+    folded = folded_network(eager)
+    with patch("limner.expose.fold.kernel", lambda tile: None):  # as without llvmlite
+        fused = fused_network(folded)
     networks = {
         "eager": eager,
         "folded": folded,
-        "fused": fused_official(folded, winograd=False),
-        "winograd": fused_official(folded),  # limner's default
+        "fused": fused,
+        "winograd": fused_network(folded),  # limner's default
     }
     onnx = bool(importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"))
     if onnx:
-        networks["onnx"] = onnx_official(folded, args.checkpoint)
+        networks["onnx"] = onnx_network(folded, args.checkpoint)
     photo = torch.randint(0, 256, (3, 1080, 1920), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     box = torch.tensor([BOX])
     jobs = {(part, form): job for form, net in networks.items() for part, job in parts_of(net, photo, box).items()}

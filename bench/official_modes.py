@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
+from limner.expose.crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
+from limner.expose.estimator import OfficialEstimator
+from limner.expose.load import load_network
 from limner.geometry.camera import photo_camera
 from limner.io.box_file import read_boxes
 from limner.io.image import read_photo
-from limner.networks.official_crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
-from limner.networks.official_load import load_official
-from limner.official_estimator import OfficialEstimator
 
 VARIANTS = {
     "body crop": Cropping(CLEAN_CROPS.body, OFFICIAL_CROPS.part),
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    network = load_official(args.checkpoint)
+    network = load_network(args.checkpoint)
     table = read_boxes(args.boxes)
     photos = [read_photo(args.boxes.parent / name) for name in table]
     pixels, boxes = [photo.pixels for photo in photos], list(table.values())

@@ -4,7 +4,7 @@
 
 Processor time, so the machine may be busy. Baseline: the frozen backbone's own look at the same crops; `against_look`
 is each piece's time as a multiple of it. On a GPU machine all pieces run on the CPU still, but `train body --backbone`,
-which accelerate puts on the GPU (`limner.train.images`).
+which accelerate puts on the GPU (`limner.train.backbones`).
 """
 
 import argparse
@@ -24,10 +24,10 @@ from limner.pipeline.predicted import PredictedPoints
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
-from limner.train.crowd import Crowd
 from limner.train.harvest import true_squares
 from limner.train.losses import PART_WEIGHTS, part_loss
-from limner.train.truth import part_truth
+from limner.train.pose_pool import PosePool
+from limner.train.target import part_target
 
 CROPS = 32
 ROUNDS = 3
@@ -63,14 +63,14 @@ def main() -> None:
     with torch.no_grad():
         seen, side16 = backbone(pixels), pose.side16(pixels)
     small = model.keypoints_only(contour=False)
-    crowd = Crowd.of(1024, sampler, small, lambda p: small.keypoints144(small(p), p), generator)
+    crowd = PosePool.of(1024, sampler, small, lambda p: small.keypoints144(small(p), p), generator)
     visible = torch.ones(CROPS, 144, dtype=torch.bool)
-    truth = part_truth("body", batch.keypoints, batch.params, batch.camera, squares, mirrored, visible)
+    target = part_target("body", batch.keypoints, batch.params, batch.camera, squares, mirrored, visible)
     points = PredictedPoints("body", model, spec.layout())
 
     def regress() -> None:
         vectors = net.regressor(net.standardise(seen.pooled))
-        part_loss(vectors, truth, spec.layout(), points, PART_WEIGHTS["body"])[0].backward()
+        part_loss(vectors, target, spec.layout(), points, PART_WEIGHTS["body"])[0].backward()
 
     @torch.no_grad()
     def look() -> None:

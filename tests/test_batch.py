@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner import batch as batch_module
-from limner.batch import estimate_photos
+from limner.batch import PeopleRecipe, PeopleWriter, estimate_photos
 from limner.body.model import BodyModel
 from limner.errors import (
     BodyModelError,
@@ -27,16 +26,20 @@ from limner.errors import (
 )
 from limner.estimator import Estimator
 from limner.geometry.camera import photo_camera
-from limner.io.expose_file import read_expose_params
 from limner.io.image import Photo
 from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
-from limner.official_estimator import ExposeOptions
 from limner.pipeline import results
 from limner.pipeline.people import People, nobody
+from limner.scale.photos import How
 
+RESUME = How(resume=True)
 PHOTOS = Path(results.__file__).parents[1] / "assets" / "photos"
 Run = Callable[..., int]
+
+
+def estimated(photos: Sequence[Path], out: Path, weights: str = "limner", body_model=None, **rest) -> int:
+    return estimate_photos(photos, PeopleRecipe(weights, body_model), PeopleWriter(out), **rest)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def run(untrained_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", "400")
 
     def estimate(photos: list[Path], out: Path = tmp_path / "out", **options: object) -> int:
-        return estimate_photos(photos, out, **{"weights": str(untrained_weights)} | options)
+        return estimated(photos, out, **{"weights": str(untrained_weights)} | options)
 
     return estimate
 
@@ -142,9 +145,7 @@ def test_what_concerns_all_photos_stops_at_once(run: Run, grey: Path, tmp_path: 
         (BoxError, "Leave one out", [grey], {"box": (1.0, 2.0, 30.0, 40.0), "keypoints": points}),
         (BoxError, "--box and --boxes", [grey], {"box": (1.0, 2.0, 30.0, 40.0), "boxes": points}),
         (BoxError, "does not exist", [grey], {"boxes": tmp_path / "none.json"}),
-        (WeightsError, "are for official weights", [grey], {"expose": ExposeOptions(mode="clean")}),
-        (WeightsError, "give --weights expose:model.ckpt", [grey], {"weights": "model.ckpt"}),
-        (WeightsError, "no checkpoint at", [grey], {"weights": f"expose:{tmp_path / 'model.ckpt'}"}),
+        (WeightsError, "checkpoint is for `limner expose --weights PATH`", [grey], {"weights": "model.ckpt"}),
         (PhotoError, "expected a positive number", [grey], {"focal_px": -5.0}),
         (PhotoError, "no photo in the folder", [empty], {}),
         (PhotoError, "does not exist", [tmp_path / "nowhere"], {}),
@@ -246,31 +247,12 @@ def test_a_box_file_says_where_people_are(run: Run, tmp_path: Path, capsys):
         save(folder / name, np.full((40, 40, 3), 90, np.uint8))
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps({"photos/a.png": [[20, 2, 110, 126]], "b.png": [], "c.png": [[50, 50, 60, 60]]}))
-    assert run([folder], boxes=file, batch=3) == 1
+    assert run([folder], boxes=file, how=How(batch=3)) == 1
     shown = capsys.readouterr().out
     assert "no boxes for the photo 'd.png'" in shown and "lies outside the photo of 40 x 40 px" in shown
     (person,) = read_keypoints(tmp_path / "out" / "a" / "keypoints.json")["a"].people
     assert person.box is not None and person.box.tolist() == [20, 2, 110, 126]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "b"}
-
-
-def test_own_weights_in_the_demos_format(run: Run, tmp_path: Path):
-    """Pinhole of the photo, joints and mesh without translation: together they give the projected joints."""
-    photo = PHOTOS / "eileen_collins.jpg"
-    assert run([photo], box=(90.0, 10.0, 420.0, 512.0, 100.0, 20.0, 400.0, 500.0), formats=("expose",)) == 0
-    names = [f"eileen_collins.jpg_{i:03d}" for i in (0, 1)]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
-    for name in names:
-        folder = tmp_path / "out" / name
-        assert written(folder) == {f"{name}_params.npz", f"{name}.ply", "hd_imgs.png", "hd_overlay.png"}
-        person = read_expose_params(folder / f"{name}_params.npz")
-        assert person.name == name and person.photo_size_px == (512, 512)
-        seen = person.camera.project((person.joints + person.transl.float())[None])
-        assert (seen - person.crop.photo_from_unit(person.proj_joints[None])).abs().max() < 0.01
-    stale = tmp_path / "out" / names[0] / "mine.txt"
-    stale.touch()
-    assert run([photo], box=(90.0, 10.0, 420.0, 512.0), formats=("expose",)) == 1
-    assert stale.exists()
 
 
 # --- many photos, with an estimator that finds nobody ------------------------------------------------------------
@@ -292,7 +274,7 @@ class FindsNobody(Estimator):
 def finder(body: BodyModel, monkeypatch: pytest.MonkeyPatch) -> FindsNobody:
     """In the place of the networks."""
     found = FindsNobody(body)
-    monkeypatch.setattr(batch_module, "load_estimator", lambda *_: found)
+    monkeypatch.setattr(PeopleRecipe, "load", lambda _: found)
     monkeypatch.setenv("COLUMNS", "400")
     return found
 
@@ -308,9 +290,9 @@ def test_nothing_is_left_out_in_silence(finder: FindsNobody, tmp_path: Path, cap
     photos = grey_photos(tmp_path / "photos", "a.gif", "b.jfif", "c", "below/d.png")
     for name in ("film.mp4", "raw.NEF", "notes.txt", ".DS_Store"):
         (photos / name).write_bytes(b"nothing")
-    assert estimate_photos([photos], tmp_path / "out", batch=4) == 0
+    assert estimated([photos], tmp_path / "out", how=How(batch=4)) == 0
     shown = capsys.readouterr().out
-    assert finder.looked == ["a.gif", "b.jfif", "c"] and "3 photos, 2 left out" in shown
+    assert finder.looked == ["a.gif", "b.jfif", "c"] and "3 photos, 0 people, 2 left out" in shown
     assert "ffmpeg -i film.mp4" in shown and "raw.NEF" in shown and "raw file" in shown
     assert "2 other files left out" in shown and "1 folder below left out" in shown
     assert "say where with --box" in shown
@@ -319,35 +301,33 @@ def test_nothing_is_left_out_in_silence(finder: FindsNobody, tmp_path: Path, cap
 def test_folders_below_are_mirrored(finder: FindsNobody, tmp_path: Path, capsys):
     photos = grey_photos(tmp_path / "photos", "a.png", "x/a.png", "x/y/a.png", "a/person_0.png")
     out = photos / "out"
-    assert estimate_photos([photos], out, recursive=True) == 0
+    assert estimated([photos], out, recursive=True) == 0
     assert {p.parent.relative_to(out).as_posix() for p in out.rglob("result.json")} == {
         "a_png", "x/a", "x/y/a", "a/person_0_",
     }  # fmt: skip
     assert "x/y/a.png" in capsys.readouterr().out
-    assert estimate_photos([photos], tmp_path / "again", recursive=True) == 0  # results are no photos
+    assert estimated([photos], tmp_path / "again", recursive=True) == 0  # results are no photos
     assert "4 photos" in capsys.readouterr().out
 
 
 def test_a_run_goes_on_where_it_was(finder: FindsNobody, tmp_path: Path, capsys):
     photos, out = grey_photos(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png"), tmp_path / "out"
     (photos / "e.png").write_bytes(b"no picture")
-    assert estimate_photos([photos], out) == 1
+    assert estimated([photos], out) == 1
     (out / "b" / "overlay.png").unlink()
     grey_photos(photos, "x", "c.png")
     shutil.rmtree(out / "d")
     finder.looked.clear()
     capsys.readouterr()
-    assert estimate_photos([photos], out, resume=True) == 1
+    assert estimated([photos], out, how=RESUME) == 1
     assert finder.looked == ["b.png", "c.png", "d.png", "x"]
     shown = capsys.readouterr().out
-    assert "6 photos, 1 kept" in shown and "e.png is no image" in shown
+    assert "6 photos, 0 people, 1 kept, 1 failed" in shown and "e.png is no image" in shown
     finder.looked.clear()
-    assert estimate_photos([photos], out, resume=True) == 1 and finder.looked == []
-    assert estimate_photos([photos], out, resume=True, focal_px=900.0) == 1 and len(finder.looked) == 5
+    assert estimated([photos], out, how=RESUME) == 1 and finder.looked == []
+    assert estimated([photos], out, how=RESUME, focal_px=900.0) == 1 and len(finder.looked) == 5
     finder.looked.clear()
-    assert estimate_photos([photos], out) == 1 and len(finder.looked) == 5  # only when asked for
-    with pytest.raises(OutputError, match="--resume needs limner's own results"):
-        estimate_photos([photos], out, formats=("expose",), resume=True)
+    assert estimated([photos], out) == 1 and len(finder.looked) == 5  # only when asked for
 
 
 def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
@@ -360,10 +340,10 @@ def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
         '{"format": "limner-result"',
         "[" * 9999,
     ):
-        assert estimate_photos([photos], out) == 0
+        assert estimated([photos], out) == 0
         (out / "a" / "result.json").write_text(content)
         finder.looked.clear()
-        assert estimate_photos([photos], out, resume=True) == 0 and finder.looked == ["a.png"]
+        assert estimated([photos], out, how=RESUME) == 0 and finder.looked == ["a.png"]
 
 
 @pytest.mark.parametrize(
@@ -372,18 +352,18 @@ def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):
 )
 def test_a_name_of_any_kind_is_one_photo(name: str, finder: FindsNobody, tmp_path: Path, capsys):
     photos = grey_photos(tmp_path / "photos", name, "a.png")
-    assert estimate_photos([photos], tmp_path / "out", resume=True) == 0
+    assert estimated([photos], tmp_path / "out", how=RESUME) == 0
     assert len(finder.looked) == 2 and len(list((tmp_path / "out").iterdir())) == 2
     shown = capsys.readouterr().out
     assert not {"\x1b", "\x07"} & set(shown) and shown.encode()
-    assert estimate_photos([photos], tmp_path / "out", resume=True) == 0 and len(finder.looked) == 2
+    assert estimated([photos], tmp_path / "out", how=RESUME) == 0 and len(finder.looked) == 2
 
 
 def test_leftovers_of_killed_runs_are_swept(finder: FindsNobody, tmp_path: Path):
     left = tmp_path / "out" / f".limner-{'0' * 32}"
     (left / "new").mkdir(parents=True)
     (tmp_path / "out" / ".mine").touch()
-    assert estimate_photos([grey_photos(tmp_path / "photos", "a.png")], tmp_path / "out") == 0
+    assert estimated([grey_photos(tmp_path / "photos", "a.png")], tmp_path / "out") == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", ".mine"}
 
 
@@ -401,5 +381,5 @@ def test_keypoints_of_a_name_that_two_photos_share(finder: FindsNobody, tmp_path
     (tmp_path / "k").mkdir()
     for name in ("a", "b"):
         (tmp_path / "k" / f"{name}_keypoints.json").write_text(json.dumps({"people": [points]}))
-    assert estimate_photos([photos], tmp_path / "out", recursive=True, keypoints=tmp_path / "k") == 1
+    assert estimated([photos], tmp_path / "out", recursive=True, keypoints=tmp_path / "k") == 1
     assert capsys.readouterr().out.count("several photos are called 'a'") == 2 and finder.looked == ["b.png"]

@@ -1,14 +1,16 @@
 """The `limner` command: quick help, clear errors, exit codes."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from limner.batch import PeopleRecipe, PeopleWriter
 from limner.cli import COMMANDS, main
 from limner.errors import PhotoError
-from limner.official_estimator import ExposeOptions
+from limner.scale.photos import How
 
 HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
 HELP = f"""
@@ -30,7 +32,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
-    assert all(command in done.stdout for command in COMMANDS)
+    assert all(command.split()[0] in done.stdout for command in COMMANDS)
     assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
@@ -57,17 +59,22 @@ def test_commands_hand_over_what_was_typed(monkeypatch):
         return 1
 
     monkeypatch.setattr("limner.batch.estimate_photos", estimate)
+    monkeypatch.setattr("limner.expose_photos.expose_photos", estimate)
     box = ["--box", "1", "2", "3", "4"]
     words = ["estimate", "a.jpg", "b", "--out", "o", *box, "--weights", "w", "--focal-px", "900", "--no-refine"]
+    words += ["--engine", "ray", "--workers", "3"]
     assert ended_with(words, monkeypatch) == 1  # the code of the function is the code of the command
-    photos = (Path("a.jpg"), Path("b"))
-    rest = (None, ("limner",), 1, ExposeOptions(), {"recursive": False, "resume": False})
-    assert seen == [(photos, Path("o"), (1.0, 2.0, 3.0, 4.0), None, "w", None, 900.0, False, *rest)]
-    words = ["estimate", "a.jpg", "--boxes", "b.json", "--format", "expose", "limner", "--batch", "4"]
-    words += ["--expose-mode", "clean", "--runtime", "onnx", "--resume", "--recursive"]
+    photos, out = (Path("a.jpg"), Path("b")), Path("o")
+    where = (1.0, 2.0, 3.0, 4.0), None, None, 900.0
+    assert seen == [
+        (photos, PeopleRecipe("w", None, False), PeopleWriter(out), *where, False, How(1, False, "ray", 3), {})
+    ]
+    words = ["expose", "a.jpg", "--weights", "m.ckpt", "--boxes", "b.json", "--format", "expose", "limner"]
+    words += ["--batch", "4", "--mode", "clean", "--runtime", "onnx", "--resume", "--recursive"]
     assert ended_with(words, monkeypatch) == 1
-    assert seen[1][-5:-1] == (Path("b.json"), ("expose", "limner"), 4, ExposeOptions("clean", "onnx"))
-    assert seen[1][-1] == {"recursive": True, "resume": True}
+    options = "m.ckpt", None, "clean", "onnx", ("expose", "limner")
+    where = (), None, Path("b.json"), None
+    assert seen[1] == ((Path("a.jpg"),), Path("out"), *options, *where, True, How(4, True, workers=1), {})
 
 
 def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
@@ -78,10 +85,10 @@ def test_weights_are_converted(monkeypatch, tmp_path: Path, capsys):
         (tmp_path / "out.safetensors").write_bytes(bytes(2_000_000))
         return tmp_path / "out.safetensors"
 
-    monkeypatch.setattr("limner.networks.official_load.convert_official", convert)
+    monkeypatch.setattr("limner.expose.load.convert_checkpoint", convert)
     assert ended_with(["weights", "convert", "model.ckpt", "out.safetensors", "--onnx"], monkeypatch) == 0
     assert seen == [(Path("model.ckpt"), Path("out.safetensors"), None, True)]
-    assert "out.safetensors (2 MB): use it with --weights expose:" in capsys.readouterr().out
+    assert "out.safetensors (2 MB): use it with limner expose --weights " in capsys.readouterr().out
 
 
 def test_errors_of_the_library_end_with_their_message(monkeypatch, capsys):
@@ -123,18 +130,59 @@ def test_evaluate_goes_to_photos_or_to_benchmarks(monkeypatch, capsys):
     assert "--predictions and --body-model are for benchmarks" in capsys.readouterr().err
 
 
-def test_the_person_finder_is_trained_and_hands_are_the_hand(monkeypatch, capsys):
+def test_training_commands_hand_over_what_was_typed(monkeypatch, capsys):
     seen: list[object] = []
-    for name in ("run_person", "run_training", "run_photos"):
-        monkeypatch.setattr(f"limner.train.run.{name}", lambda *given, **more: seen.append((*given, *more.values())))
-    words = ["train", "person", "--evidence", "e", "--out", "o", "--weights", "w", "--steps", "9", "--init", "tuned"]
-    assert ended_with(words, monkeypatch) == 0
-    assert ended_with(["train", "hands", "--evidence", "e"], monkeypatch) == 0
-    assert ended_with(["harvest", "--part", "person", "--out", "o", "--shards", "2"], monkeypatch) == 0
-    assert seen == [
-        (Path("e"), "w", Path("o"), 9, "limner", 0, True),
-        ("hand", Path("e"), Path("runs/limner"), None, "limner", 0, None),
-        (Path("o"), 2, 7, None, None),
-    ]
-    assert ended_with(["harvest", "--part", "person", "--out", "o", "--crops"], monkeypatch) == 2
-    assert "leave them out" in capsys.readouterr().err
+    for name in ("run_detector", "run_regressors", "run_photos", "run_crops", "run_again", "run_joint", "run_backbone"):
+        monkeypatch.setattr(f"limner.train.run.{name}", lambda *given: seen.append(given))
+    lines = {
+        "train detector --photos e --out o --weights w --steps 9 --tune-backbone": (
+            Path("e"), "w", Path("o"), 9, "limner", 0, True),
+        "train regressor hand --evidence e": ("hand", Path("e"), Path("runs/limner"), None, "limner", 0, None),
+        "train joint --evidence e --steps 3": (Path("e"), "limner", Path("runs/limner"), 3, "limner", 0),
+        "train backbone face resnet18 --evidence e --init tuned": (
+            "face", "resnet18", "tuned", Path("e"), Path("runs/limner"), None, "limner", 0),
+        "render photos --out o --shards 2": (Path("o"), 2, 7, None, None),
+        "render crops --out o --part face --pictures": (Path("o"), 40, 7, None, None, "face", True, None),
+        "render again kept --out o --depth d": (Path("kept"), Path("o"), "all", Path("d")),
+    }  # fmt: skip
+    for line, given in lines.items():
+        assert ended_with(line.split(), monkeypatch) == 0
+        assert seen.pop() == given
+    assert ended_with(["train", "regressor", "face", "--evidence", "e", "--real-2d", "r"], monkeypatch) == 2
+    assert "--real-2d is for the body, got face" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [
+    "train regressor all --evidence e --steps 3",
+    "train joint --evidence e --init tuned",
+    "train depth --evidence e --weights w",
+    "train backbone body compact --evidence e --real-2d r",
+    "render photos --out o --crops",
+])  # fmt: skip
+def test_no_option_is_swallowed(line: str, monkeypatch, capsys):
+    assert ended_with(line.split(), monkeypatch) == 2
+    told = capsys.readouterr().err
+    assert "Unrecognized options" in told and line[line.rindex("--") :].split()[0] in told
+
+
+@pytest.mark.parametrize("old, new", [
+    ("harvest --out e --shards 3 --poses p.npz", "render crops --out e --shards 3 --poses p.npz"),
+    ("harvest --crops --out=e --part hands", "render crops --out e --part hand --pictures"),
+    ("harvest --out e --again kept --depth d --seed 3", "render again kept --out e --depth d"),
+    ("harvest --part person --out o --seed 3 --hdri h", "render photos --out o --seed 3 --hdri h"),
+    ("train body --evidence e --real_2d r --init tuned", "train regressor body --evidence e --real-2d r"),
+    ("train hands --evidence e --steps 3", "train regressor hand --evidence e"),
+    ("train body --backbone=compact --evidence e", "train backbone body compact --evidence e"),
+    ("train whole --evidence e --weights w --poses p", "train joint --evidence e --weights w"),
+    ("train person --evidence e --init tuned --steps 9", "train detector --photos e --tune-backbone --steps 9"),
+    ("train all -h", "train regressor all --help"),
+])  # fmt: skip
+def test_old_command_lines_name_the_new_ones(old: str, new: str, monkeypatch, capsys):
+    assert ended_with(old.split(), monkeypatch) == 2
+    assert capsys.readouterr().err == f"limner: `limner {old}` has a new name. Type: limner {new}\n"
+    seen: list[str] = []
+    for name, command in list(COMMANDS.items()):
+        heard = functools.wraps(command)(lambda *given, name=name, **more: seen.append(name) or 0)
+        monkeypatch.setitem(COMMANDS, name, heard)
+    assert ended_with(new.split(), monkeypatch) == 0  # it is understood
+    assert seen == ([] if new.endswith("--help") else [" ".join(new.split()[:2])])

@@ -167,8 +167,8 @@ RUN: dict[tuple[str, str], tuple[str, ...]] = {
 """Lines that are really run, one after the other, by their beginnings, and files that are there afterwards.
 
 The others take long, need files under licence, or serve until they are stopped; the tests of their modules run them in
-the same process on small made data: `estimate --weights expose:` and `weights` test_official_cli.py, `params`
-pipeline/test_convert_params.py, `model` test_model_report.py, `evaluate` evaluate/, `train` and `harvest` train/,
+the same process on small made data: `expose` and `weights` expose/test_command.py, `params`
+expose/test_convert_params.py, `model` test_model_report.py, `evaluate` evaluate/, `train` and `render` train/,
 `experiments` experiments/, `review` curate/test_page.py, `--body-model` body/ and the tests of each command.
 """
 

@@ -14,7 +14,7 @@ from limner.body.keypoints import KEYPOINT_SETS, keypoint_indices
 from limner.errors import KeypointFileError, LimnerError, PhotoError, WeightsError
 from limner.fit.fitter import FitOptions, Fitter
 from limner.fit.prior import shipped_priors
-from limner.fit.swap import ARMS, LEGS, swapped_targets
+from limner.fit.records import ARMS, LEGS, swapped_targets
 from limner.fit_photos import fit_photos
 from limner.io.image import write_image
 from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints

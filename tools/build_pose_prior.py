@@ -2,7 +2,7 @@
 
     python tools/build_pose_prior.py --poses ../shared/data/poses/cmu_poses.npz
 
-Draws people as `limner harvest` does (captured poses of the CMU database, everyday poses, reaching arms, hand shapes;
+Draws people as `limner render crops` does (captured poses of the CMU database, everyday poses, reaching arms, hands;
 `limner.synth.sampler`), and fits two mixtures of Gaussians to their rotation vectors by expectation-maximisation: 21
 body joints, 15 joints of the right hand. A few CPU minutes. See docs/cards/pose-prior.md.
 """

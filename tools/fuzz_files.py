@@ -39,19 +39,19 @@ from limner.evaluate.photo_sets import read_photo_sets  # noqa: E402
 from limner.evaluate.prediction_files import people_of  # noqa: E402
 from limner.evaluate.resume import Done, Ledger  # noqa: E402
 from limner.experiments.backbones import read_backbones  # noqa: E402
+from limner.expose.checkpoint import read_checkpoint  # noqa: E402
+from limner.expose.convert_params import convert_params  # noqa: E402
+from limner.expose.demo_file import read_demo_params, write_demo_params  # noqa: E402
+from limner.expose.load import load_network  # noqa: E402
 from limner.fit.files import read_fits_file, write_fits_file  # noqa: E402
 from limner.fit.prior import load_priors  # noqa: E402
 from limner.fit.vposer import LAYERS, load_vposer  # noqa: E402
 from limner.io.box_file import read_boxes  # noqa: E402
-from limner.io.expose_file import read_expose_params, write_expose_params  # noqa: E402
 from limner.io.image import read_photo  # noqa: E402
 from limner.io.keypoint_file import read_keypoints  # noqa: E402
 from limner.io.motion_file import read_params, write_params  # noqa: E402
-from limner.networks.official_file import read_official  # noqa: E402
-from limner.networks.official_load import load_official  # noqa: E402
 from limner.networks.shipped import load_weights  # noqa: E402
 from limner.networks.weights import NetSpec, build_net, load_net, write_net  # noqa: E402
-from limner.pipeline.convert_params import convert_params  # noqa: E402
 from limner.synth.light import read_panoramas  # noqa: E402
 from limner.synth.poses import read_pose_library  # noqa: E402
 from limner.train.checkpoint import cosine_schedule, read_log, resume_state, save_state  # noqa: E402
@@ -81,16 +81,16 @@ def readers() -> Iterator[Reader]:
     yield Reader("body .npz", "npz", _body_npz, lambda f: BodyModel.load(f))
     yield Reader("body .pkl", "pickle", _body_pickle, lambda f: BodyModel.load(f))
     yield Reader("params.npz", "npz", _params, read_params)
-    yield Reader("expose params", "npz", _expose, read_expose_params)
+    yield Reader("expose params", "npz", _expose, read_demo_params)
     yield Reader("params to expose", "npz", _params, lambda f: convert_params(f, f.with_name("out_params.npz")))
     yield Reader("expose to params", "npz", _expose, lambda f: convert_params(f, f.with_name("out.npz")))
     for zipped in (True, False):
         kind, what = ("torch", "zip") if zipped else ("pickle", "old")
-        yield Reader(f"official {what}", kind, lambda f, z=zipped: _official(f, z), read_official)
+        yield Reader(f"official {what}", kind, lambda f, z=zipped: _official(f, z), read_checkpoint)
         yield Reader(f"vposer {what}", kind, lambda f, z=zipped: _vposer(f, z), load_vposer)
     yield Reader("vposer .safetensors", "tensors", _vposer_tensors, load_vposer)
-    yield Reader("official whole", "torch", lambda f: _official(f, True), load_official, refuses=True)
-    yield Reader("official converted", "tensors", _converted, load_official, refuses=True)
+    yield Reader("official whole", "torch", lambda f: _official(f, True), load_network, refuses=True)
+    yield Reader("official converted", "tensors", _converted, load_network, refuses=True)
     yield Reader("training checkpoint", "torch", _checkpoint, _resume)
     yield Reader("training log", "text", _text("body_log.csv", "step,loss\n1,0.5\n2,0.25\n"), read_log)
     yield Reader("weights", "tensors", _weights, load_net)
@@ -212,12 +212,12 @@ def _params(folder: Path) -> Path:
 
 
 def _expose(folder: Path) -> Path:
+    from limner.expose.demo_file import DemoPerson
     from limner.geometry.box import Squares
     from limner.geometry.camera import Camera, WeakCamera
-    from limner.io.expose_file import ExposePerson
 
     crop = Squares(torch.tensor([[30.0, 21.0]]), torch.tensor([40.0]), torch.zeros(1))
-    person = ExposePerson(
+    person = DemoPerson(
         name="a",
         rotations=torch.eye(3).repeat(55, 1, 1),
         betas=torch.zeros(10),
@@ -233,7 +233,7 @@ def _expose(folder: Path) -> Path:
         photo_size_px=(60, 42),
         box_px=torch.tensor([1.0, 2.0, 30.0, 40.0]),
     )
-    write_expose_params(folder / "a_params.npz", person)
+    write_demo_params(folder / "a_params.npz", person)
     return folder / "a_params.npz"
 
 
@@ -270,8 +270,8 @@ def _vposer_tensors(folder: Path) -> Path:
 
 
 def _converted(folder: Path) -> Path:
-    from limner.networks.official_body import assets_to_arrays
-    from limner.networks.official_load import KIND, VERSION, _stored_order
+    from limner.expose.body_assets import assets_to_arrays
+    from limner.expose.load import KIND, VERSION, _stored_order
 
     _body_npz(folder)
     arrays = assets_to_arrays(read_body_assets(folder / "SMPLX_NEUTRAL.npz"))

@@ -12,12 +12,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from limner.networks.official_keys import RULES, Fate, KeyRule, rule_for
+from limner.expose.keys import RULES, Fate, KeyRule, rule_for
 
 PAGE = Path(__file__).parents[1] / "docs" / "official-keys.md"
 HEAD = """# Tensors of an official ExPose checkpoint
 
-Made by `tools/list_official_keys.py`; the rules are in `limner.networks.official_keys`. `#` stands for a number.
+Made by `tools/list_official_keys.py`; the rules are in `limner.expose.keys`. `#` stands for a number.
 
 * **used**: read and needed.
 * **derived**: limner computes it itself; where a checked value differs in a file, reading it warns and names it.

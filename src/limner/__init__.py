@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from limner.body.params import BodyParams
     from limner.errors import LimnerError
     from limner.estimator import Estimator
+    from limner.expose.estimator import OfficialEstimator
     from limner.io.image import Photo, read_photo
-    from limner.official_estimator import OfficialEstimator
     from limner.pipeline.people import People, Person
     from limner.pipeline.results import save_results
 
@@ -43,7 +43,7 @@ _HOMES = {
     "BodyParams": "limner.body.params",
     "Estimator": "limner.estimator",
     "LimnerError": "limner.errors",
-    "OfficialEstimator": "limner.official_estimator",
+    "OfficialEstimator": "limner.expose.estimator",
     "People": "limner.pipeline.people",
     "Person": "limner.pipeline.people",
     "Photo": "limner.io.image",

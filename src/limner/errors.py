@@ -1,6 +1,8 @@
 """What can go wrong that the user can mend: every such error names the cure."""
 
 import re
+import traceback
+from pathlib import Path
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -35,6 +37,14 @@ class OutputError(LimnerError):
 
 class DataSetError(LimnerError):
     """A public data set is missing, half there, or not in its published layout."""
+
+
+def failure(error: Exception) -> str:
+    """What to say of a photo of many that came to nothing: the message, or of a bug what and where it is."""
+    if isinstance(error, LimnerError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"bug in limner, please report: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
 
 
 def shown(text: str) -> str:

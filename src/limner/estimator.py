@@ -108,6 +108,16 @@ class Estimator:
         self.flow = Flow(networks, self.own_body, refined)
         self.device = body_model.v_template.device
 
+    def to(self, device: str | torch.device) -> "Estimator":
+        """Move everything to a device; returns the estimator itself."""
+        self.device = torch.device(device)
+        for module in (self.detector, self.body_model, self.own_body, self.flow.keypoint_model):
+            module.to(self.device)
+        self.networks = self.flow.networks = self.networks.to(self.device)
+        if self.converter is not None:
+            self.converter.move(self.device)
+        return self
+
     @classmethod
     def load(
         cls,
@@ -124,14 +134,14 @@ class Estimator:
         ONNX Runtime on the CPU, torch on other devices. device: of everything, results included, as torch names it.
         Raises WeightsError or BodyModelError, which name the cure.
         """
-        place = torch.device(device)
+        on_cpu = torch.device(device).type == "cpu"
         if engine is None:
-            engine = "onnx" if place.type == "cpu" else "torch"
-        elif engine == "onnx" and place.type != "cpu":
-            raise LimnerError(f'engine "onnx" runs on the CPU, got device {str(place)!r}. Leave engine out.')
+            engine = "onnx" if on_cpu else "torch"
+        elif engine == "onnx" and not on_cpu:
+            raise LimnerError(f'engine "onnx" runs on the CPU, got device {str(device)!r}. Leave engine out.')
         networks = load_networks(weights, engine)
         detector = PersonDetector.load(movenet_path(weights), engine, shipped_pose(networks))
-        return cls(networks.to(place), detector.to(place), BodyModel.load(body_model).to(place), refined)
+        return cls(networks, detector, BodyModel.load(body_model), refined).to(device)
 
     @overload
     def __call__(

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -18,12 +17,16 @@ from limner.body.params import BodyParams
 from limner.errors import KeypointFileError, LimnerError, PhotoError, shown
 from limner.estimator import Estimator
 from limner.evaluate.resume import fingerprint, stamp, weights_fingerprint
-from limner.fit.files import StartBodies, fits_entry, read_fits_file, start_of_folder, write_fits_file
+from limner.fit.files import (
+    StartBodies,
+    fits_entry,
+    people_of_fits,
+    read_fits_file,
+    start_of_folder,
+    write_fits_file,
+)
 from limner.fit.fitter import Fitter
-from limner.fit.people import people_of_fits
-from limner.fit.records import FITTED, Fits, FitTargets, join_fit_targets, join_fits
-from limner.fit.search import join_params
-from limner.fit.targets import fit_targets
+from limner.fit.records import FITTED, Fits, FitTargets, fit_targets, join_fits
 from limner.fit.video import fit_video
 from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
@@ -33,6 +36,8 @@ from limner.io.motion_file import Motion, read_params, write_params
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.result_names import result_names
 from limner.pipeline.results import check_writable, motion, save_results, sweep_results
+from limner.progress import progress_bar
+from limner.records import join
 
 GREY = 200
 FITS_FILE = "fits.json"
@@ -148,9 +153,8 @@ def fit_photos(
     starts = Starts(start, weights, body_model, model)
     run = _Run(Fitter(model, priors=priors), model, starts, out, focal_px, made_of)
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begun = time.perf_counter()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("fitting", total=len(todo))
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)
@@ -255,9 +259,9 @@ class _Run:
         most = max((len(f.targets) for f in frames), default=0)
         tracks = []
         for person in range(most):
-            targets = join_fit_targets([_person_or_nobody(f.targets, person) for f in frames])
+            targets = join([_person_or_nobody(f.targets, person) for f in frames])
             starts = [f.starts[person] if person < len(f.starts) else None for f in frames]
-            whole = join_params([s for s in starts if s is not None]) if None not in starts else None
+            whole = join([s for s in starts if s is not None]) if None not in starts else None
             fits = fit_video(self.fitter, targets, whole)
             tracks.append(fits)
             self._write_track(person, fits, targets, frames)
@@ -286,7 +290,7 @@ class _Run:
         return Ready(job, photo, targets, starts)
 
     def _finish(self, batch: list[Ready]) -> int:
-        targets = join_fit_targets([r.targets for r in batch])
+        targets = join([r.targets for r in batch])
         fits = fit_with_starts(self.fitter, targets, [start for r in batch for start in r.starts])
         first = 0
         for ready in batch:
@@ -301,7 +305,7 @@ class _Run:
         good = fits.fitted.nonzero()[:, 0]
         people = people_of_fits(self.model, ready.targets[good], fits[good])
         name = ready.job.name
-        note = "; ".join(f"person {k}: {v}" for k, v in enumerate(fits.verdict) if v != FITTED)
+        note = "; ".join(f"person {k}: {v}" for k, v in enumerate(fits.status) if v != FITTED)
         note = note if len(fits) else NO_KEYPOINTS
         try:
             save_results(people, ready.photo, self.model, self.out / name)
@@ -333,7 +337,7 @@ def fit_with_starts(fitter: Fitter, targets: FitTargets, starts: Sequence[BodyPa
         rows = [k for k, start in enumerate(starts) if (start is not None) is known]
         if rows:
             given = [start for start in starts if start is not None]
-            parts.append(fitter(targets[rows], join_params(given) if known else None))
+            parts.append(fitter(targets[rows], join(given) if known else None))
             order += rows
     if not parts:
         return fitter(targets)

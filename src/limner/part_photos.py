@@ -1,25 +1,21 @@
-"""How are photos of hands or faces alone estimated? One folder a photo, an error is a row of the table."""
+"""`limner estimate --part`: hands or faces alone in many photos."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import torch
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from torch import Tensor
 
-from limner.errors import BoxError, LimnerError, WeightsError, shown
+from limner.body.model import BodyModel
 from limner.estimator import Estimator
 from limner.geometry.camera import check_focal
-from limner.io.image import read_photo
+from limner.io.image import Photo
 from limner.io.photo_list import find_photos
-from limner.official_estimator import PREFIX
 from limner.pipeline.part_alone import PartAlone, Side
 from limner.pipeline.part_results import save_parts
-from limner.pipeline.result_names import result_names
-from limner.pipeline.results import check_writable, sweep_results
+from limner.scale.photos import How, Job, run_photos
+from limner.scale.where import Where
 
 Part = Literal["hand", "face"]
 
@@ -33,6 +29,7 @@ def estimate_parts(
     weights: str = "limner",
     focal_px: float | None = None,
     recursive: bool = False,
+    how: How = How(),  # noqa: B008
 ) -> int:
     """Estimate the hand or the face in each photo and write results to `out`; returns the exit code: 0, or 1 if a photo
     failed.
@@ -40,45 +37,73 @@ def estimate_parts(
     box: x0 y0 x1 y1 of each hand or face, in every photo; without, one is looked for. recursive: folders below those
     given, too. Raises LimnerError for what concerns all photos.
     """
-    if weights.startswith(PREFIX):
-        raise WeightsError(f"--part {part} is for limner's own networks, got --weights {weights}. Leave --weights out.")
-    if len(box) % 4:
-        raise BoxError(f"--box takes 4 numbers a {part} (x0 y0 x1 y1, photo pixels), got {len(box)} numbers.")
-    listed = find_photos(photos, recursive, without=[out])
+    where = Where.given(box, whom=part)
+    found = find_photos(photos, recursive, without=[out])
     check_focal(focal_px)
-    estimator = Estimator.load(weights)
-    check_writable(out)
-    names = result_names(listed.photos, listed.below)
-    sweep_results(out, names)
-    boxes = torch.tensor(box).reshape(-1, 4) if box else None
-    table = Table("photo", f"{part}s", "seconds", "note")
-    failed = 0
-    for file, name in zip(listed.photos, names, strict=True):
-        start = time.perf_counter()
-        try:
-            photo = read_photo(file)
-            if part == "hand":
-                found = estimator.hands(photo, boxes, side, focal_px)
-            else:
-                found = estimator.faces(photo, boxes, focal_px)
-            seconds = time.perf_counter() - start
-            save_parts(found, photo, estimator.own_body, out / name)
-            table.add_row(Text(shown(file.name)), str(len(found)), f"{seconds:.2f}", Text(_note(found)))
-        except LimnerError as error:
-            failed += 1
-            table.add_row(Text(shown(file.name)), "-", "-", Text(shown(str(error))), style="red")
-    for left in listed.left_out:
-        table.add_row(Text(shown(left.file.name)), "-", "-", Text(shown(left.reason)), style="yellow")
-    console = Console()
-    console.print(table)
-    for remark in listed.remarks():
-        console.print(Text(remark), soft_wrap=True)
-    if failed < len(names):
-        console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
-    return 1 if failed else 0
+    return run_photos(found, where, PartRecipe(part, side, weights), PartWriter(out, f"{part}s"), focal_px, how)
 
 
-def _note(found: Sequence[PartAlone]) -> str:
-    """What each part is, and how sure that is; a guess is called one."""
-    doubt = {True: "", False: ", hardly seen: a guess, give --box"}
-    return ", ".join(f"{one.part.replace('_', ' ')} ({one.presence:.2f}){doubt[one.seen]}" for one in found)
+@dataclass(frozen=True)
+class PartRecipe:
+    """How an estimator of parts is made."""
+
+    part: Part
+    side: Side
+    weights: str
+
+    def load(self) -> "PartEstimator":
+        """The estimator. Raises WeightsError."""
+        return PartEstimator(self, Estimator.load(self.weights))
+
+    def facts(self) -> Mapping[str, Any]:
+        """Nothing: results of parts have no record of what they are made of."""
+        return {}
+
+
+@dataclass(frozen=True)
+class PartEstimator:
+    """Hands or faces in photos."""
+
+    recipe: PartRecipe
+    estimator: Estimator
+    note = ""
+
+    @property
+    def body_model(self) -> BodyModel:
+        """limner's own body."""
+        return self.estimator.own_body
+
+    def together(
+        self, photos: Sequence[Photo], boxes: Sequence[Tensor | None], focal_px: float | None
+    ) -> list[list[PartAlone]]:
+        """The parts in each photo."""
+        if self.recipe.part == "face":
+            return [self.estimator.faces(photo, own, focal_px) for photo, own in zip(photos, boxes, strict=True)]
+        side = self.recipe.side
+        return [self.estimator.hands(photo, own, side, focal_px) for photo, own in zip(photos, boxes, strict=True)]
+
+
+@dataclass(frozen=True)
+class PartWriter:
+    """Writes the parts of photos."""
+
+    out: Path
+    whom: str
+    numbered = False
+
+    def facts(self) -> Mapping[str, Any]:
+        """Nothing, as in the recipe."""
+        return {}
+
+    def note(self, found: Sequence[PartAlone], job: Job) -> str:
+        """What each part is, and how sure that is; a guess is called one."""
+        doubt = {True: "", False: ", hardly seen: a guess, give --box"}
+        return ", ".join(f"{one.part.replace('_', ' ')} ({one.presence:.2f}){doubt[one.seen]}" for one in found)
+
+    def write(self, found: Sequence[PartAlone], job: Job, body_model: BodyModel, note: str, first: int) -> None:
+        """Write the results of one photo. Raises OutputError."""
+        save_parts(found, job.photo, body_model, self.out / job.item.name)
+
+    def is_whole(self, file: Path, people: int, first: int) -> bool:
+        """As `facts`."""
+        return False

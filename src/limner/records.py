@@ -9,12 +9,13 @@ from torch import Tensor
 
 from limner.index import Index, rows_of
 
-R = TypeVar("R", bound="Rows")
+R = TypeVar("R")
+"""A tensor, `Rows`, or a tuple or dict of these."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A record of tensors, tuples of tensors and records, all with as many rows; a field may be None.
+    """A record of tensors, tuples and dicts of tensors, and records, all with as many rows; a field may be None.
 
     Fields that all rows share are declared with `field(metadata={"shared": True})`.
     """
@@ -29,39 +30,57 @@ class Rows:
 
     def __getitem__(self: R, index: Index) -> R:
         """Some of the rows; a whole number gives that one, still as a row."""
-        rows = rows_of(index, len(self))
-        return _changed(self, lambda value: value[rows])
+        return pick(self, rows_of(index, len(self)))  # type: ignore[arg-type]
 
     def to(self: R, *args: torch.device | torch.dtype | str) -> R:
-        """The record's tensors moved or cast, as `Tensor.to`."""
-        shared = {f.name: getattr(self, f.name).to(*args) for f in fields(self) if f.metadata.get("shared")}
-        return replace(_changed(self, lambda value: value.to(*args)), **shared)
+        """The record's tensors moved or cast, as `Tensor.to`, those that rows share too."""
+
+        def moved(value: Any) -> Any:
+            return value.to(*args)
+
+        shared = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("shared")}  # type: ignore[arg-type]
+        tensors = {name: moved(value) for name, value in shared.items() if isinstance(value, Tensor | Rows)}
+        return replace(_made(moved, self), **tensors)  # type: ignore[type-var]
 
 
-def _changed(record: R, change: Callable[[Any], Any]) -> R:
-    rows = record.rows().items()
-    return replace(record, **{name: tuple(map(change, v)) if isinstance(v, tuple) else change(v) for name, v in rows})
+def _made(change: Callable[..., Tensor], *records: R) -> R:
+    """The record that a function makes of the tensors of records of one kind, without those that some of them lack;
+    what rows share is the first's."""
+    first: Any = records[0]
+    made: Any
+    if isinstance(first, Rows):
+        columns = {name: [getattr(record, name) for record in records] for name in first.rows()}
+        made = replace(
+            first, **{k: None if any(value is None for value in v) else _made(change, *v) for k, v in columns.items()}
+        )
+    elif isinstance(first, tuple):
+        made = tuple(_made(change, *column) for column in zip(*records, strict=True))
+    elif isinstance(first, dict):
+        made = {name: _made(change, *(r[name] for r in records)) for name in first}  # type: ignore[index]
+    else:
+        made = change(*records)
+    return made
+
+
+def pick(record: R, index: slice | Tensor) -> R:
+    """Some of the rows, as tensors are indexed."""
+    return _made(lambda value: value[index], record)
 
 
 def join(parts: Sequence[R]) -> R:
-    """The rows of several records of one kind, one after the other; at least one record."""
-    return replace(parts[0], **{name: _joined([getattr(p, name) for p in parts]) for name in parts[0].rows()})
+    """The rows of several records of one kind, one after the other; at least one record.
 
-
-def _joined(values: list[Any]) -> Any:
-    if isinstance(values[0], tuple):
-        return tuple(_joined(list(column)) for column in zip(*values, strict=True))
-    return torch.cat(values) if isinstance(values[0], Tensor) else join(values)
+    A field that some of them lack (None) is left out of the result; records without rows do not count.
+    """
+    parts = [part for part in parts if len(part)] or parts[:1]  # type: ignore[arg-type]
+    return _made(lambda *values: torch.cat(values), *parts)
 
 
 def choose(condition: Tensor, yes: R, no: R) -> R:
     """Of each pair of rows the one that `condition` "B" says."""
-    index = torch.arange(len(condition), device=condition.device)
-    return join([yes, no])[torch.where(condition, index, index + len(condition))]
+    return _made(lambda a, b: torch.where(condition.view(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
 
 
 def put(record: R, index: Tensor, some: R) -> R:
     """The record with `some` in place of the rows `index`, whole numbers."""
-    order = torch.arange(len(record), device=index.device)
-    order[index] = len(record) + torch.arange(len(index), device=index.device)
-    return join([record, some])[order]
+    return _made(lambda old, new: old.index_copy(0, index, new), record, some)

@@ -87,6 +87,13 @@ def _share(folder: Path) -> float | None:
         return None
 
 
+def use_one_thread() -> None:
+    """This process, one of many, computes with one thread from now on."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    if "torch" in sys.modules:  # loaded by the user's script, which a new process reads again
+        sys.modules["torch"].set_num_threads(1)
+
+
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """torch works with one thread meanwhile: in many small operations others bring nothing, and each waits for all."""

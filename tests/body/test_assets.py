@@ -155,7 +155,7 @@ def test_wrong_folders_say_what_to_give(tmp_path):
     (data / "checkpoints").mkdir(parents=True)
     assert "download SMPL-X from" in told(data)
     (data / "checkpoints" / "model.ckpt").touch()
-    assert f"give it with --weights expose:{data}" in told(data)
+    assert f"for `limner expose --weights {data}`" in told(data)
     smpl = tmp_path / "smpl" / "models"
     smpl.mkdir(parents=True)
     (smpl / "SMPL_NEUTRAL.pkl").touch()
@@ -168,7 +168,7 @@ def test_wrong_folders_say_what_to_give(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("model.ckpt", b"", r"holds network weights.*--weights expose:"),
+        ("model.ckpt", b"", r"holds network weights.*limner expose --weights"),
         ("models.zip", b"", r"got '.zip'. Unpack it first"),
         ("SMPLX_NEUTRAL.npz", b"<!DOCTYPE html><title>Sign in</title>", r"is a web page.*Log in at"),
         ("SMPLX_NEUTRAL.pkl", b"version https://git-lfs.github.com/spec/v1", r"Git LFS pointer.*git lfs pull"),

@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.curate.engine import Engine
 from limner.curate.records import Judged, Seen
 from limner.curate.run import curate
 from limner.curate.score import judge
 from limner.curate.work import Worker
+from limner.data.evidence import kept_observations
 from limner.fit.records import FITTED, Fits, FitTargets
-from limner.geometry.box import bounds_of
+from limner.geometry.box import bounds_of, squares_around
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo
+from limner.pipeline.parts import face_squares, hand_squares, part_points
+from limner.pipeline.people import PeopleObservations
+from limner.scale.engine import Engine
 
 
 def standing(model: BodyModel, count: int, depth: float = 4.0) -> BodyParams:
@@ -43,7 +47,22 @@ def seen_people(model: BodyModel, count: int, width: int = 320, height: int = 40
         size_px=torch.tensor([[float(width), float(height)]]).repeat(count, 1),
         blur=torch.full((count,), 0.3),
         score=torch.full((count,), 0.9),
+        observations=observed(points_px, torch.tensor([[float(width), float(height)]]).repeat(count, 1)),
     )
+
+
+def observed(points_px: Tensor, size_px: Tensor) -> PeopleObservations:
+    """Crops about the true points; the features say nothing."""
+    count = len(points_px)
+    squares = {"body": squares_around(bounds_of(points_px), 1.1), "face": face_squares(part_points(points_px, "face"))}
+    squares |= {f"{side}_hand": hand_squares(part_points(points_px, f"{side}_hand")) for side in ("left", "right")}
+    sizes = {"body": (198, 39), "face": (1404, 68), "left_hand": (126, 21), "right_hand": (126, 21)}
+    parts = {}
+    for part, (features, points) in sizes.items():
+        mirrored = torch.full((count,), part == "left_hand")
+        seen = torch.zeros(count, features), torch.zeros(count, points, 3), torch.ones(count)
+        parts[part] = kept_observations(*seen, squares[part], mirrored, size_px)
+    return PeopleObservations(**parts)
 
 
 @dataclass

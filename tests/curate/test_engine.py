@@ -1,24 +1,15 @@
-"""Both engines do the same work; without Ray the cure is named."""
+"""Both engines do the same work; a bug costs its photo alone."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from limner.curate.engine import messages
 from limner.curate.run import curate
 from limner.curate.work import Item, PhotoFailed, PhotoSeen, PhotosFitted, work
-from limner.errors import LimnerError
 from tests.curate.fakes import FakeWorker, MakeFake, photos
 from tests.curate.test_run import contents, unlike
-
-
-def test_without_ray_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(LimnerError, match=r"pip install 'limner\[ray\]'"):
-        list(messages("ray", MakeFake(), []))
 
 
 @pytest.mark.slow

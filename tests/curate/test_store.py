@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from limner.curate.observe import with_points
-from limner.curate.records import Seen, from_bytes, join_seen, seen_from_tensors, seen_tensors, to_bytes
+from limner.curate.records import Seen, from_bytes, seen_from_tensors, seen_tensors, to_bytes
 from limner.curate.run import curate
 from limner.curate.store import FILE, ConflictError, CuratedSet, SetError
 from limner.errors import OutputError
+from limner.records import join
 from tests.curate.fakes import MakeFake, SlidingFit, photos, seen_people
 
 
@@ -43,7 +44,7 @@ def equal(a: Seen, b: Seen) -> bool:
 def test_records_come_back_bit_for_bit(fit: SlidingFit):
     seen = seen_people(fit.model, 3)
     assert equal(seen_from_tensors(from_bytes(to_bytes(seen_tensors(seen)))), seen)
-    assert equal(join_seen([seen[:1], seen[1:]]), seen)
+    assert equal(join([seen[:1], seen[1:]]), seen)
 
 
 def test_a_decision_is_in_the_file_before_the_answer(curated: CuratedSet):

@@ -25,10 +25,10 @@ def test_pictures_of_two_shards_come_back_in_order(tmp_path):
 
 
 def test_missing_and_damaged_crops_name_the_cure(tmp_path):
-    with pytest.raises(LimnerError, match="limner harvest --crops"):
+    with pytest.raises(LimnerError, match="limner render crops --pictures"):
         CropPictures([tmp_path / "none"])
     (tmp_path / "cut").write_bytes(b"\x10")
-    with pytest.raises(LimnerError, match="limner harvest --crops"):
+    with pytest.raises(LimnerError, match="limner render crops --pictures"):
         CropPictures([tmp_path / "cut"])
 
 

@@ -27,8 +27,8 @@ from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.prediction_files import PredictionFileError, PredictionFiles, points_of_params
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
+from limner.expose.estimator import OfficialEstimator
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
-from limner.official_estimator import OfficialEstimator
 from tests.conftest import random_people
 from tests.data.sources.tiny_sets import (
     write_agora,
@@ -42,7 +42,7 @@ from tests.data.sources.tiny_sets import (
 )
 from tests.evaluate.benchmarks.test_scan_metrics import LANDMARKS, bowl
 from tests.evaluate.tiny_smplx import posed, write_smplx
-from tests.test_official_estimator import Standin
+from tests.expose.test_estimator import Standin
 
 G = np.random.default_rng(0)
 
@@ -114,10 +114,10 @@ def test_ehf_with_known_predictions(tmp_path: Path, ehf_set: Path):
 
 def test_ehf_with_the_official_network(tmp_path: Path, ehf_set: Path, monkeypatch: pytest.MonkeyPatch):
     def load(weights: str, body_model: Path | None) -> OfficialEstimator:
-        assert weights == "expose:model.ckpt"
+        assert weights == "model.ckpt"
         return OfficialEstimator(Standin(BodyModel.load(ehf_set / "models/SMPLX_NEUTRAL.npz", 10, 10)))
 
-    monkeypatch.setattr(benchmark_run, "load_estimator", load)
+    monkeypatch.setattr(OfficialEstimator, "load", load)
     assert evaluate_benchmark("ehf", ehf_set, tmp_path / "out", "expose:model.ckpt") == 0
     table = read_table(tmp_path / "out")
     assert all(1 < table[f"{metric}, mm"] < 5000 for metric in ("PA-V2V all", "MPJPE-14"))  # people of chance

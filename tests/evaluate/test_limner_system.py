@@ -15,12 +15,12 @@ from limner.estimator import Estimator
 from limner.evaluate.benchmarks.record import Case, System
 from limner.evaluate.limner_system import LimnerSystem, neutral_head
 from limner.evaluate.person_points import PersonPoints
+from limner.expose.estimator import OfficialEstimator
+from limner.expose.network import CropNet
 from limner.io.image import read_photo
-from limner.networks.official import CropNet
 from limner.networks.regressor import IterativeRegressor, hand_layout
 from limner.networks.resnet import ResNet
-from limner.official_estimator import OfficialEstimator
-from tests.test_official_estimator import Standin
+from tests.expose.test_estimator import Standin
 
 PHOTO = Path(str(files("limner.assets") / "photos" / "eileen_collins.jpg"))
 

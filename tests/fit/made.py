@@ -8,7 +8,7 @@ from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import shipped_priors
 from limner.fit.records import FitTargets
-from limner.fit.start import mean_starts
+from limner.fit.search import mean_starts
 from limner.geometry.box import bounds_of
 from limner.geometry.camera import Camera, photo_camera
 from limner.geometry.rotation import rotation_from_axis_angle

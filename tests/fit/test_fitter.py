@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from limner.fit.fitter import FitOptions, Fitter
-from limner.fit.records import SCORES, FitTargets, join_fit_targets
-from limner.fit.swap import ARMS, LEGS, swapped_targets
+from limner.fit.records import ARMS, LEGS, SCORES, FitTargets, swapped_targets
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.records import join
 from tests.fit.made import exact_targets, people
 
 QUICK = FitOptions(views=4, extra=0, kept=2, finalists=1)
@@ -35,7 +35,7 @@ def joints_off_mm(fitter, said, true):
 
 def test_finds_people_from_typical_poses(fitter, scene, alone):
     true, _ = scene
-    assert alone.verdict == ("fitted",) * 3 and alone.fitted.all()
+    assert alone.status == ("fitted",) * 3 and alone.fitted.all()
     assert (alone.scores["reprojection"] < 0.006).all()
     assert (joints_off_mm(fitter, alone.params, true) < 40).all()
     assert set(alone.scores) == set(SCORES) and (alone.scores["swapped"] == 0).all()
@@ -46,7 +46,7 @@ def test_an_estimate_is_a_better_start(fitter, scene, alone):
     turn = rotation_from_axis_angle(0.15 * torch.randn(3, 21, 3, generator=torch.Generator().manual_seed(3)))
     start = true.replace(body_pose=true.body_pose @ turn, betas=torch.zeros_like(true.betas))
     near = fitter(targets, start)
-    assert near.verdict == ("fitted",) * 3
+    assert near.status == ("fitted",) * 3
     assert joints_off_mm(fitter, near.params, true).mean() < joints_off_mm(fitter, start, true).mean() / 2
 
 
@@ -80,12 +80,12 @@ def test_who_cannot_be_fitted_is_named_and_disturbs_nobody(fitter, scene, alone)
     )
     heap = FitTargets(torch.full_like(targets.keypoints_px, 300.0), targets.confidence, targets.camera, targets.boxes)
     flat = FitTargets(targets.keypoints_px, targets.confidence, targets.camera, torch.zeros(3, 4))
-    mixed = join_fit_targets([blank[:1], lost[:1], targets, heap[:1], flat[:1]])
+    mixed = join([blank[:1], lost[:1], targets, heap[:1], flat[:1]])
     fits = fitter(mixed)
-    assert fits.verdict[0] == fits.verdict[1] == "not fitted: no confident torso"
-    assert fits.verdict[2:5] == ("fitted",) * 3
-    assert fits.verdict[5] == "not fitted: all keypoints in one place"
-    assert fits.verdict[6] == "not fitted: an empty box"
+    assert fits.status[0] == fits.status[1] == "not fitted: no confident torso"
+    assert fits.status[2:5] == ("fitted",) * 3
+    assert fits.status[5] == "not fitted: all keypoints in one place"
+    assert fits.status[6] == "not fitted: an empty box"
     assert torch.isfinite(fits.params.full_pose()).all() and torch.isinf(fits.objective[[0, 1, 5, 6]]).all()
     assert torch.allclose(fits.scores["reprojection"][2:5], alone.scores["reprojection"], atol=2e-3)
 
@@ -95,13 +95,13 @@ def test_some_nan_points_are_points_that_are_not_there(fitter, scene):
     points = targets.keypoints_px.clone()
     points[:, 30:40] = torch.nan
     fits = fitter(FitTargets(points, targets.confidence, targets.camera, targets.boxes))
-    assert fits.verdict == ("fitted",) * 3 and (fits.scores["points"] == 134).all()
+    assert fits.status == ("fitted",) * 3 and (fits.scores["points"] == 134).all()
 
 
 def test_exchanged_limbs_are_noticed(fitter, scene):
     true, targets = scene
     fits = fitter(swapped_targets(targets[:1], ARMS + LEGS))
-    assert fits.verdict == ("fitted",) and float(fits.scores["swapped"][0]) == 1
+    assert fits.status == ("fitted",) and float(fits.scores["swapped"][0]) == 1
     assert float(joints_off_mm(fitter, fits.params, true[:1])) < 40
 
 
@@ -111,7 +111,7 @@ def test_two_people_in_one_box_are_no_success(body, scene):
     points = targets.keypoints_px[:1].clone()
     points[:, ::2] += torch.tensor([260.0, 40.0])
     fits = fitter(FitTargets(points, targets.confidence[:1], targets.camera[:1], targets.boxes[:1]))
-    assert fits.verdict[0].startswith("implausible: ")
+    assert fits.status[0].startswith("implausible: ")
 
 
 def test_batches_do_not_matter_and_progress_is_told(body, fitter, scene, alone):
@@ -125,4 +125,4 @@ def test_batches_do_not_matter_and_progress_is_told(body, fitter, scene, alone):
 
 def test_nobody_is_nobody(fitter, scene):
     none = fitter(scene[1][torch.zeros(0, dtype=torch.int64)])
-    assert len(none) == 0 and none.verdict == ()
+    assert len(none) == 0 and none.status == ()

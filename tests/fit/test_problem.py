@@ -8,10 +8,12 @@ import torch
 from limner.body.model import BodyModel
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import shipped_priors
-from limner.fit.problem import Anchor, FitProblem, Seen, Weights
-from limner.fit.solver import SolverOptions, damped_least_squares
+from limner.fit.problem import FitProblem, Weights
+from limner.fit.proximity import ProximityPrior
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
 from limner.geometry.rotation import rotation_from_axis_angle
+from limner.optimise.points import SeenPoints
+from limner.optimise.solver import SolverOptions, damped_least_squares
 from tests.fit.made import exact_targets, people
 
 
@@ -20,16 +22,16 @@ def small():
     return BodyModel.load().keypoints_only()
 
 
-def problem_of(model, unknowns, weights=None, anchored=False):
+def problem_of(model, unknowns, weights=None, held=False):
     true, camera = people(model, 2)
     targets = exact_targets(model, true, camera)
     noise = 4 * torch.randn(targets.keypoints_px.shape, generator=torch.Generator().manual_seed(1))
-    seen = Seen(targets.keypoints_px + noise, targets.confidence, torch.full((2, 144), 8.0), camera)
-    anchor = None
-    if anchored:
-        anchor = Anchor(true.full_pose(), torch.full((2, 55), 2.0), true.transl, 4.0)
     weights = weights or Weights(penetration=1.0)
-    return true, FitProblem(KeypointLayer(model), seen, shipped_priors(), unknowns, weights, anchor)
+    seen = SeenPoints(
+        targets.keypoints_px + noise, targets.confidence, torch.full((2, 144), 8.0), camera, weights.robust
+    )
+    near = ProximityPrior(true.full_pose(), torch.full((2, 55), 2.0), true.transl, 4.0) if held else None
+    return true, FitProblem(seen, KeypointLayer(model), shipped_priors(), unknowns, weights, near)
 
 
 def pushed(params, size=0.15):
@@ -41,12 +43,12 @@ def pushed(params, size=0.15):
 
 def test_gradient_equals_that_of_the_objective(small):
     unknowns = Unknowns(WHOLE_TURNS, small.num_betas, small.num_expression)
-    true, problem = problem_of(small, unknowns, anchored=True)
+    true, problem = problem_of(small, unknowns, held=True)
     start = pushed(true)
     step = torch.zeros(2, unknowns.count, requires_grad=True)
     # the contour row jumps with the head's yaw; here it stays, so that autograd sees what the solver sees
-    (slope,) = torch.autograd.grad(problem.objective(problem.moved(start, step)).sum(), step)
-    ours = 2 * problem.linearised(start).gradient
+    (slope,) = torch.autograd.grad(problem.cost(problem.moved(start, step)).sum(), step)
+    ours = 2 * problem.linearised(start, problem.look(start)).gradient
     free = [c for c in range(unknowns.count) if c >= 3]  # the upright term's residual also depends on its Gaussian
     assert torch.allclose(ours[:, free], slope[:, free], atol=2e-2 * float(slope.abs().max()))
     cosine = torch.nn.functional.cosine_similarity(ours, slope)
@@ -70,16 +72,16 @@ def test_descent_ends_no_higher_than_a_plain_twin(small):
 
         def closure(step=step, one=one, here=here, plain=plain):
             plain.zero_grad()
-            value = one.objective(one.moved(here, step)).sum()
+            value = one.cost(one.moved(here, step)).sum()
             value.backward()
             return value
 
         plain.step(closure)
-        twin = float(one.objective(one.moved(here, step.detach())))
+        twin = float(one.cost(one.moved(here, step.detach())))
         assert float(ours[k]) <= 1.01 * twin
 
 
 def test_behind_the_camera_is_impossible(small):
     true, problem = problem_of(small, Unknowns(BODY_TURNS, 0, 0))
     behind = true.replace(transl=true.transl * torch.tensor([1.0, 1.0, -1.0]))
-    assert torch.isinf(problem.objective(behind)).all() and torch.isfinite(problem.objective(true)).all()
+    assert torch.isinf(problem.cost(behind)).all() and torch.isfinite(problem.cost(true)).all()

@@ -25,8 +25,8 @@ def test_one_shape_and_smooth_frames(body):
     targets = FitTargets(exact.keypoints_px + noise, seen, exact.camera, exact.boxes)
     alone, film = fitter(targets, true), fit_video(fitter, targets, true)
     there = torch.tensor([0, 1, 2, 4, 5, 6])
-    assert film.verdict[3] == "not fitted: no confident torso"
-    assert all(film.verdict[k] == "fitted" for k in there.tolist())
+    assert film.status[3] == "not fitted: no confident torso"
+    assert all(film.status[k] == "fitted" for k in there.tolist())
     assert float(film.params.betas[there].std(0).max()) < 1e-6 < float(alone.params.betas[there].std(0).max())
 
     def jitter(fits):

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from limner.errors import WeightsError
 from limner.fit.fitter import Fitter
 from limner.fit.prior import shipped_priors
-from limner.fit.verdict import Finding
+from limner.fit.status import Finding
 from limner.fit.vposer import LAYERS, load_vposer, owned_priors, with_vposer
 from limner.geometry.rotation import rotation_from_axis_angle
 from tests.fit.made import exact_targets, people
@@ -86,11 +86,11 @@ def test_a_fit_with_it_is_drawn_to_what_it_knows(body, state, tmp_path):
     ends = [f.coarse.solve(targets, true).state for f in (fitter, usual)]
     straight = [float(end.body_pose.diagonal(dim1=2, dim2=3).sum()) for end in ends]
     assert straight[0] > straight[1] + 0.5
-    # the verdict asks limner's own prior, on whose scale its limits are
+    # the status asks limner's own prior, on whose scale its limits are
     strange = true.replace(body_pose=true.body_pose @ rotation_from_axis_angle(torch.full((1, 21, 3), 0.9)))
     found = Finding(targets, strange, torch.zeros(1), torch.full((1, 4), 0.01), torch.zeros(1))
-    fits = [f.judged(targets, [""], torch.tensor([0]), found, None) for f in (fitter, usual)]
-    assert fits[0].verdict == fits[1].verdict and fits[0].scores == fits[1].scores
+    fits = [f.with_status(targets, [""], torch.tensor([0]), found, None) for f in (fitter, usual)]
+    assert fits[0].status == fits[1].status and fits[0].scores == fits[1].scores
     assert not fits[0].fitted.any()
 
 

@@ -1,6 +1,7 @@
 """Laws of rotations."""
 
 import numpy as np
+import pytest
 import roma
 import torch
 
@@ -14,6 +15,7 @@ from limner.geometry.rotation import (
     rotation_to_6d,
     rotation_to_axis_angle,
     rotation_to_quaternion,
+    rotvec_and_slope,
 )
 
 VECTORS = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -83,3 +85,16 @@ def test_rodrigues_equals_roma_and_has_gradients_at_zero():
     zero = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     jacobian = torch.autograd.functional.jacobian(rotation_from_axis_angle, zero)
     assert torch.allclose(jacobian[0, 2, 1, 0], torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-4, 0.5, 2.0, 3.0])
+def test_slope_of_the_rotation_vector_equals_finite_differences(angle):
+    axis = torch.tensor([[0.6, 0.0, -0.8], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    rotation = rotation_from_axis_angle(axis * angle)
+    vector, slope = rotvec_and_slope(rotation)
+    assert torch.allclose(vector, axis * angle, atol=1e-7)
+    for k in range(3):
+        turn = torch.zeros(3, dtype=torch.float64)
+        turn[k] = 1e-5
+        ahead, behind = (rotation_to_axis_angle(rotation @ rotation_from_axis_angle(t)) for t in (turn, -turn))
+        assert torch.allclose(slope[..., k], (ahead - behind) / 2e-5, atol=1e-5)

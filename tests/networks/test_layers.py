@@ -2,7 +2,7 @@
 
 import torch
 
-from limner.networks.fold import folded
+from limner.expose.fold import folded
 from limner.networks.layers import bare_layers, fill
 from limner.networks.resnet import ResNet
 

@@ -67,20 +67,6 @@ def test_regressor_equals_its_plain_twin(activation):
     assert torch.allclose(regressor(features)[2], regressor(features, regressor.mean.expand(4, -1))[2], atol=1e-5)
 
 
-def test_folded_regressor_is_the_same_function():
-    torch.manual_seed(0)
-    regressor = IterativeRegressor(20, torch.randn(9), (16, 12), "none").eval()
-    torch.nn.init.normal_(regressor.output.weight, std=0.2)
-    features = torch.randn(4, 20)
-    for folded, plain in zip(regressor.folded()(features), regressor(features), strict=True):
-        assert torch.allclose(folded, plain, atol=1e-5)
-
-
-def test_folding_refuses_a_regressor_that_bends():
-    with pytest.raises(ValueError, match="not affine"):
-        IterativeRegressor(20, torch.zeros(9), (16, 12), "relu").folded()
-
-
 def test_regressor_starts_near_the_mean_and_trains():
     mean = torch.randn(9)
     regressor = IterativeRegressor(20, mean, (16, 12), dropout=0.0)

@@ -23,12 +23,12 @@ from limner.data.sources.threedpw import read_threedpw
 from limner.errors import LimnerError
 from limner.evaluate.prediction_files import people_of
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
+from limner.expose.checkpoint import read_checkpoint
+from limner.expose.convert_params import convert_params
+from limner.expose.demo_file import read_demo_params
+from limner.expose.load import convert_checkpoint, load_network
 from limner.fit.vposer import load_vposer
-from limner.io.expose_file import read_expose_params
 from limner.io.motion_file import read_params
-from limner.networks.official_file import read_official
-from limner.networks.official_load import convert_official, load_official
-from limner.pipeline.convert_params import convert_params
 from limner.synth.poses import read_pose_library
 from limner.train.checkpoint import cosine_schedule, resume_state
 
@@ -147,9 +147,9 @@ PICKLES: dict[str, Callable[[Path], object]] = {
     "sequence.pkl": threedpw,
     HANDS_FILE: lambda file: find_smplx_files([file.parent]),
     J14_FILE: lambda file: find_smplx_files([file.parent]),
-    "model.ckpt": read_official,
-    "whole.ckpt": load_official,
-    "convert.ckpt": lambda file: convert_official(file, file.with_name("out.safetensors")),
+    "model.ckpt": read_checkpoint,
+    "whole.ckpt": load_network,
+    "convert.ckpt": lambda file: convert_checkpoint(file, file.with_name("out.safetensors")),
     "vposer.ckpt": load_vposer,
     "body_checkpoint.pt": resume,
 }
@@ -157,7 +157,7 @@ ARCHIVES: dict[str, Callable[[Path], object]] = {
     "SMPLX.npz": BodyModel.load,
     "set.npz": pickled.read_npz,
     "params.npz": read_params,
-    "a_params.npz": read_expose_params,
+    "a_params.npz": read_demo_params,
     "converted.npz": lambda file: convert_params(file, file.with_name("out.npz")),
     "prediction.npz": answers,
     "poses.npz": lambda file: read_pose_library(file, torch.device("cpu")),

@@ -12,7 +12,7 @@ from limner.networks.blaze.pose import BlazePose
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
 from limner.train.harvest import harvest, look_again
-from limner.train.harvest_photos import harvest_photos
+from limner.train.render_photos import render_photos
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,10 @@ def test_looking_again_sees_the_same_but_for_the_branch(folder, tmp_path):
 
 def test_photos_carry_labels_and_a_run_that_was_cut_off_goes_on(people, tmp_path, one_thread):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    harvest_photos(people, whole, 2, seed=4, photo_px=96, photos_a_shard=2)
-    harvest_photos(people, cut, 1, seed=4, photo_px=96, photos_a_shard=2)
+    render_photos(people, whole, 2, seed=4, photo_px=96, photos_a_shard=2)
+    render_photos(people, cut, 1, seed=4, photo_px=96, photos_a_shard=2)
     assert len(read_labelled_photos(cut)) == 2, "usable after each shard"
-    harvest_photos(people, cut, 2, seed=4, photo_px=96, photos_a_shard=2)
+    render_photos(people, cut, 2, seed=4, photo_px=96, photos_a_shard=2)
     files = sorted(path.relative_to(whole) for path in whole.rglob("*.*"))
     assert len(files) == 4 + 2 + 1
     assert all((whole / name).read_bytes() == (cut / name).read_bytes() for name in files)

@@ -1,4 +1,4 @@
-"""Simulated reports are true reports plus the errors of a bank; truth and prediction agree on every path."""
+"""Simulated reports are true reports plus the errors of a bank; target and prediction agree on every path."""
 
 import pytest
 import torch
@@ -11,9 +11,9 @@ from limner.networks.weights import NetSpec
 from limner.pipeline.predicted import BODY_POINTS, PredictedPoints
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, carrier_of, fit_attachment
-from limner.train.crowd import Crowd
+from limner.train.pose_pool import PosePool
 from limner.train.simulate import Simulator
-from limner.train.truth import part_truth
+from limner.train.target import part_target
 
 PARTS = ("body", "hand", "face")
 
@@ -43,7 +43,7 @@ class Rig:
         order = FACE_VERTICES.unique()
         empty.face_model, empty.face_index = body.restricted(order), torch.searchsorted(order, FACE_VERTICES)
         g = torch.Generator().manual_seed(seed)
-        people = Crowd.of(96, sampler, empty.model, empty._points, g).seen(96, g)
+        people = PosePool.of(96, sampler, empty.model, empty._points, g).seen(96, g)
         params, camera = people.params, people.camera
         squares = Squares(camera.center_px + 10, torch.full((96,), 600.0), torch.linspace(-0.5, 0.5, 96))
         mirrored = torch.arange(96) % 2 == 0 if part == "hand" else torch.zeros(96, dtype=torch.bool)
@@ -76,7 +76,7 @@ def test_perfect_backbones_leave_an_empty_bank(body, attachment, part):
 def test_errors_of_the_bank_come_back(body, attachment, part):
     clean, wrong = (Rig(body, part, attachment, error=e).simulator for e in (0.0, 0.25))
     a, b = (s.draw(8, torch.Generator().manual_seed(5)) for s in (clean, wrong))
-    assert torch.allclose(a.truth.points3d, b.truth.points3d, atol=1e-5)
+    assert torch.allclose(a.target.points3d, b.target.points3d, atol=1e-5)
     count = {"body": 99, "hand": 63, "face": 1404}[part]
     shift = (b.pooled - a.pooled)[:, :count].unflatten(1, (-1, 3))[..., :2]
     of_crop = shift.flatten(1).mean(1)
@@ -88,7 +88,7 @@ def test_errors_of_the_bank_come_back(body, attachment, part):
 def test_people_seen_anew_keep_their_shape_and_pose(body, attachment):
     """A crowd is posed once: what it says of people in front of a camera is what posing them there says."""
     simulator = Rig(body, "body", attachment).simulator
-    people = simulator.crowd.seen(8, torch.Generator().manual_seed(3))
+    people = simulator.pool.seen(8, torch.Generator().manual_seed(3))
     assert torch.allclose(
         people.keypoints[:, :127], body.keypoints144(body(people.params), people.params)[:, :127], atol=1e-4
     )
@@ -103,20 +103,20 @@ def test_same_seed_same_draw(body, attachment):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_true_vector_predicts_the_true_points(body, attachment, part):
-    """Truth -> parameter vector -> points: nothing is lost but what a weak camera cannot say."""
-    truth = Rig(body, part, attachment).simulator.draw(6, torch.Generator().manual_seed(4)).truth
+    """Target -> parameter vector -> points: nothing is lost but what a weak camera cannot say."""
+    target = Rig(body, part, attachment).simulator.draw(6, torch.Generator().manual_seed(4)).target
     layout = NetSpec(part, num_betas=40).layout()
     vector = layout.mean(1.0).repeat(6, 1)
-    for name, rotations in truth.rotations.items():
+    for name, rotations in target.rotations.items():
         vector[:, layout.slices[name]] = rotation_to_6d(rotations).flatten(1)
-    for name, numbers in truth.numbers.items():
+    for name, numbers in target.numbers.items():
         block = layout.slices[name]
         vector[:, block] = numbers[:, : block.stop - block.start]
     points = PredictedPoints(part, body, layout)
     placed = points(vector)
     # finger tips ride rigidly on the last joint and do not know the shape
     limit = {"body": 1e-4, "hand": 1e-2, "face": 1e-3}[part]
-    assert (placed - points.root(placed) - truth.points3d).norm(dim=-1).max() < limit
+    assert (placed - points.root(placed) - target.points3d).norm(dim=-1).max() < limit
 
 
 def test_attachments_are_found_again(body, attachment):
@@ -129,10 +129,10 @@ def test_attachments_are_found_again(body, attachment):
 def test_truth_is_in_crop_axes(body, attachment):
     e = Rig(body, "body", attachment).evidence
     keypoints = body.keypoints144(body(e.params), e.params)
-    truth = part_truth("body", keypoints, e.params, e.camera, e.squares, e.mirrored, e.visible)
+    target = part_target("body", keypoints, e.params, e.camera, e.squares, e.mirrored, e.visible)
     to_photo = camera_from_crop(e.squares, e.camera)
     joints = body.joints(e.params)
-    back = truth.points3d @ to_photo.mT + joints[:, :1]
+    back = target.points3d @ to_photo.mT + joints[:, :1]
     assert torch.allclose(back[:, BODY_POINTS.index("left_wrist")], joints[:, 20], atol=1e-4)
 
 

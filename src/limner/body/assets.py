@@ -157,8 +157,8 @@ def _read_raw(file: Path) -> dict[str, Any]:
         raise BodyModelError(f"no body model at {file}. {DOWNLOAD}")
     if file.suffix in WEIGHTS_ENDINGS:
         raise BodyModelError(
-            f"{file} holds network weights, expected a body model. Give it with --weights expose:{file}, and leave "
-            "--body-model out or give SMPLX_NEUTRAL.npz there."
+            f"{file} holds network weights, expected a body model. They are for `limner expose --weights {file}`; "
+            "leave --body-model out or give SMPLX_NEUTRAL.npz there."
         )
     if file.suffix not in (".npz", ".pkl"):
         unpack = " Unpack it first." if file.suffix in (".zip", ".gz", ".tar", ".7z", ".rar") else ""
@@ -181,7 +181,7 @@ def _folder_hint(folder: Path) -> str:
     if fitting:
         return f"Give the file itself, e.g. one of: {', '.join(fitting)}."
     if any(folder.rglob("*.ckpt")):
-        return f"It holds network weights: give it with --weights expose:{folder}. {DOWNLOAD}"
+        return f"It holds network weights, for `limner expose --weights {folder}`. {DOWNLOAD}"
     others = [str(path) for path in inside if path.name.upper().startswith(("SMPL", "MANO", "FLAME", "GENERIC_MODEL"))]
     if others:
         return f"It holds models that are not SMPL-X ({', '.join(others[:3])}). {DOWNLOAD}"

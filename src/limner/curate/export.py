@@ -5,7 +5,7 @@ OUT/
   provenance.csv            a row a photo: split, key, file, sha256, licence, source, people
   shards/train-000000.tar   webdataset: KEY.jpg (or .png), KEY.json (provenance, reviewers, scores), KEY.npz (people)
   curated_fits/             train.npz, val.npz, images/: what readers of ExPose's data expect
-  evidence/                 on request: what the frozen backbones see of the training split, for `limner train`
+  evidence/                 on request: what the frozen backbones see of the training split, for `train regressor`
 The split of a photo follows from its content: it is the same in every export.
 """
 
@@ -151,9 +151,8 @@ def _write_all(
                 image.parent.mkdir(parents=True, exist_ok=True)
                 image.write_bytes(sample.image)
             if evidence is not None and sample.split == "train":
-                pixels = read_photo_stream(io.BytesIO(original), photo.path).pixels
-                for person, seen, fit in zip(people, sample.seen, sample.fits, strict=True):
-                    evidence.add(pixels, seen, fit, person.id)
+                for seen, fit in zip(sample.seen, sample.fits, strict=True):
+                    evidence.add(seen, fit)
             counts[f"{sample.split}_photos"] += 1
             counts[f"{sample.split}_people"] += len(people)
             licences[photo.licence] += 1

@@ -47,6 +47,7 @@ def observe(estimator: Estimator, photo: Photo, given: FitTargets | None = None,
         size_px=torch.tensor([[float(photo.width), float(photo.height)]]).repeat(count, 1),
         blur=torch.tensor([blur(photo.pixels, box) for box in people.boxes]).reshape(count),
         score=people.scores,
+        observations=people.observations,
     )
 
 

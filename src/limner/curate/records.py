@@ -1,7 +1,6 @@
-"""What is known of the people in a photo, and in which bytes is it kept?"""
+"""Records of the people of a set, and the bytes in which they are kept."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -10,15 +9,21 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from limner.body.params import BodyParams
+from limner.data.evidence import kept_observations
 from limner.fit.records import FitTargets
+from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
+from limner.pipeline.people import PeopleObservations
+from limner.records import Rows
 
 Decision = Literal["open", "accepted", "rejected"]
+OBSERVED = ("pooled", "keypoints", "presence", "square_center_px", "square_size_px", "square_angle_rad", "mirrored")
+"""What is kept of the observations of each part, by name."""
 DECISIONS: tuple[Decision, ...] = ("open", "accepted", "rejected")
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Rows):
     """What the networks saw of B people, of one photo or of several: all that a fit needs, no pixels.
 
     estimate  the regressor's SMPL-X parameters in camera axes
@@ -26,6 +31,7 @@ class Seen:
     by_hand   "B 144" 1 where a reviewer set the point
     size_px   "B 2" width and height of the photo
     blur      "B" 0 sharp .. 1 blurred (see `score.blur`); score "B" of the detector
+    observations  what the part networks observed, to train from; sets made by older versions have none
     """
 
     estimate: BodyParams
@@ -34,19 +40,7 @@ class Seen:
     size_px: Float[Tensor, "B 2"]
     blur: Float[Tensor, "B"]
     score: Float[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.blur)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Seen":
-        return Seen(
-            self.estimate[index],
-            self.targets[index],
-            self.by_hand[index],
-            self.size_px[index],
-            self.blur[index],
-            self.score[index],
-        )
+    observations: PeopleObservations | None = None
 
 
 @dataclass(frozen=True)
@@ -74,17 +68,10 @@ class Judged:
         return Judged(self.params[rows], self.quality[rows], self.verdict[rows], self.flags[rows], scores)
 
 
-def join_seen(parts: Sequence[Seen]) -> Seen:
-    """The people of several records in one; at least one record."""
-    return seen_from_tensors(
-        {name: torch.cat([seen_tensors(part)[name] for part in parts]) for name in seen_tensors(parts[0])}
-    )
-
-
 def seen_tensors(seen: Seen) -> dict[str, Tensor]:
-    """All of it by name, rotations as matrices: nothing is rounded."""
+    """All of it by name; rotations as matrices: but for the networks' features (float16) nothing is rounded."""
     targets = seen.targets
-    return params_tensors(seen.estimate) | {
+    tensors = params_tensors(seen.estimate) | {
         "keypoints_px": targets.keypoints_px,
         "confidence": targets.confidence,
         "focal_px": targets.camera.focal_px,
@@ -95,13 +82,30 @@ def seen_tensors(seen: Seen) -> dict[str, Tensor]:
         "blur": seen.blur,
         "score": seen.score,
     }
+    for part, kept in ({} if seen.observations is None else seen.observations.rows()).items():
+        if kept.features.keypoints is None or kept.features.presence is None:
+            continue  # a backbone of one's own that gives no points: nothing to train from
+        features, squares = kept.features, kept.squares
+        where = squares.center_px, squares.size_px, squares.angle_rad, kept.mirrored
+        values = (features.pooled.half(), features.keypoints, features.presence, *where)
+        tensors |= {f"{part}.{name}": value for name, value in zip(OBSERVED, values, strict=True)}
+    return tensors
 
 
 def seen_from_tensors(t: dict[str, Tensor]) -> Seen:
     """Inverse of `seen_tensors`."""
     camera = Camera(t["focal_px"], t["center_px"])
     targets = FitTargets(t["keypoints_px"], t["confidence"], camera, t["boxes"])
-    return Seen(params_from_tensors(t), targets, t["by_hand"], t["size_px"], t["blur"], t["score"])
+    seen = Seen(params_from_tensors(t), targets, t["by_hand"], t["size_px"], t["blur"], t["score"])
+    names = [f.name for f in fields(PeopleObservations)]
+    if any(f"{part}.{OBSERVED[0]}" not in t for part in names):
+        return seen
+    parts = {}
+    for part in names:
+        pooled, keypoints, presence, center, side, angle, mirrored = (t[f"{part}.{name}"] for name in OBSERVED)
+        squares = Squares(center, side, angle)
+        parts[part] = kept_observations(pooled.float(), keypoints, presence, squares, mirrored, seen.size_px)
+    return replace(seen, observations=PeopleObservations(**parts))
 
 
 def params_tensors(params: BodyParams) -> dict[str, Tensor]:

@@ -5,33 +5,35 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from limner.body.model import BodyModel
-from limner.curate.engine import Engine, MakeWorker, messages
 from limner.curate.store import CuratedSet, SetError, only_one_run
-from limner.curate.work import Item, Message, PhotoFailed, PhotoSeen, PhotosFitted, Settings
+from limner.curate.work import Curation, Item, MakeWorker, Message, PhotoFailed, PhotoSeen, PhotosFitted, Settings
 from limner.errors import LimnerError, shown
 from limner.fit.prior import PosePriors
 from limner.fit.vposer import owned_priors
 from limner.io.keypoint_file import shared_stems
 from limner.io.photo_list import PhotoList, find_photos
 from limner.pipeline.convert_body import BodyConverter
+from limner.progress import progress_bar
 from limner.reading.json_file import parsed_json
 from limner.reading.told import told_as, whole_file
+from limner.scale.engine import Engine, messages
+from limner.scale.report import MOST_SHOWN, tell_left_out
 
 BATCH = 16
 """Photos whose people are fitted together: enough to keep the solver busy, few enough to lose nothing by a stop."""
 SETTINGS = "settings"
 COLUMNS = ("file", "licence", "source")
-SHOWN_FAILURES = 20
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,15 @@ def curate(
             if retry_failed:
                 curated.retry_failed()
             todo = curated.unfinished()
-            make = make_worker or settings
-            with _progress(console) as progress:
-                done = sum(curated.photo_counts().values()) - len(todo)
-                task = progress.add_task("curating", total=done + len(todo), completed=done, people=0)
-                for message in messages(engine, make, _batches(curated, todo, batch, progress, task), workers):
-                    _keep(curated, message, progress, task)
+            done = sum(curated.photo_counts().values()) - len(todo)
+            with progress_bar(console) as progress:
+                bar = progress.add_task("curating", total=done + len(todo), completed=done)
+                advance = partial(progress.advance, bar)
+                batches = _batches(curated, todo, batch, advance)
+                task = Curation(make_worker or settings)
+                with closing(messages(task, batches, len(todo), engine, workers)) as told:
+                    for message in told:
+                        _keep(curated, message, advance)
             code = _report(curated, out, console, found, unnamed)
             if (converter := BodyConverter.to(BodyModel.load(body_model))) is not None:
                 console.print(Text(converter.note), soft_wrap=True)
@@ -182,7 +187,7 @@ def _settings_of(curated: CuratedSet) -> dict[str, str]:
 
 
 def _batches(
-    curated: CuratedSet, todo: list[tuple[int, Path, bool]], size: int, progress: Progress, task: TaskID
+    curated: CuratedSet, todo: list[tuple[int, Path, bool]], size: int, advance: Callable[[int], None]
 ) -> Iterator[list[Item]]:
     """Photos that need work, in blocks of `size` of the set; copies of photos that are in it already are left out.
 
@@ -196,7 +201,7 @@ def _batches(
             elif _new_content(curated, photo, path):
                 batch.append(Item(photo, path))
             else:
-                progress.advance(task)
+                advance(1)
         if batch:
             yield batch
 
@@ -209,22 +214,17 @@ def _new_content(curated: CuratedSet, photo: int, path: Path) -> bool:
         return True  # whoever reads it as a photo says what is wrong, and how to mend it
 
 
-def _keep(curated: CuratedSet, message: Message, progress: Progress, task: TaskID) -> None:
+def _keep(curated: CuratedSet, message: Message, advance: Callable[[int], None]) -> None:
     if isinstance(message, PhotoSeen):
         curated.save_seen(message.photo, message.size_px, message.seen, message.thumbs)
         if not len(message.seen):
-            progress.advance(task)
+            advance(1)
     elif isinstance(message, PhotoFailed):
         curated.save_failed(message.photo, message.note)
-        progress.advance(task)
+        advance(1)
     elif isinstance(message, PhotosFitted):
         curated.save_fits(message.photos, message.judged)
-        progress.advance(task, len(message.photos))
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+        advance(len(message.photos))
 
 
 def _report(curated: CuratedSet, out: Path, console: Console, found: PhotoList, unnamed: Sequence[Path]) -> int:
@@ -243,14 +243,11 @@ def _report(curated: CuratedSet, out: Path, console: Console, found: PhotoList, 
         if counts.get(state):
             table.add_row(name, str(counts[state]), style="red" if state == "failed" else None)
     console.print(table)
-    for photo in curated.photos_in_state("failed", SHOWN_FAILURES):
+    for photo in curated.photos_in_state("failed", MOST_SHOWN):
         console.print(Text(shown(f"{photo.path.name}: {photo.note}"), style="red"), soft_wrap=True)
     for file in unnamed:
         note = "its path is no UTF-8, so the set cannot keep it: rename it"
         console.print(Text(shown(f"{file.name}: {note}"), style="red"), soft_wrap=True)
-    for one in found.left_out:
-        console.print(Text(shown(f"{one.file.name}: left out: {one.reason}"), style="yellow"), soft_wrap=True)
-    for remark in found.remarks():
-        console.print(Text(remark), soft_wrap=True)
+    tell_left_out(console, found)
     console.print(Text(shown(f"Review the fits with: limner review {out}")), soft_wrap=True)
     return 1 if counts.get("failed") or unnamed else 0

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool1d, interpolate
 from limner.body.keypoints import keypoint_indices
 from limner.body.model import BodyModel
 from limner.curate.records import Judged, Seen
-from limner.fit.records import FITTED, Fits
+from limner.fit.records import Fits
 from limner.geometry.box import inside
 
 BLUR_SIDE = 512
@@ -59,13 +59,13 @@ def judge(model: BodyModel, seen: Seen, fits: Fits) -> Judged:
     """
     scores = {name: values.float() for name, values in fits.scores.items()} | own_scores(model, seen, fits)
     shares = {name: bound.share(scores[name]) for name, bound in BOUNDS.items() if name in scores}
-    good = torch.tensor([verdict == FITTED for verdict in fits.verdict])
+    good = fits.fitted
     quality = torch.stack(list(shares.values())).prod(0) * good
     flags = []
     for row in range(len(fits)):
         worst = sorted((float(values[row]), name) for name, values in shares.items())
         flags.append(tuple(name for share, name in worst if share < FLAG_BELOW))
-    return Judged(fits.params, quality, fits.verdict, tuple(flags), scores)
+    return Judged(fits.params, quality, fits.status, tuple(flags), scores)
 
 
 def own_scores(model: BodyModel, seen: Seen, fits: Fits) -> dict[str, Float[Tensor, "B"]]:

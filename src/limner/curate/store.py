@@ -25,7 +25,6 @@ from limner.curate.records import (
     Judged,
     Seen,
     from_bytes,
-    join_seen,
     params_from_tensors,
     params_tensors,
     seen_from_tensors,
@@ -34,6 +33,7 @@ from limner.curate.records import (
 )
 from limner.errors import LimnerError, OutputError
 from limner.reading.told import RefusedError, told_as
+from limner.records import join
 
 FILE = "set.sqlite"
 RUNNING = "running.lock"
@@ -329,7 +329,7 @@ class CuratedSet:
         query = "SELECT seen FROM people JOIN blobs ON person = people.id WHERE photo = ? ORDER BY rank"
         rows = self._rows(query, (photo,))
         with self._telling():
-            return join_seen([seen_from_tensors(from_bytes(row["seen"])) for row in rows])
+            return join([seen_from_tensors(from_bytes(row["seen"])) for row in rows])
 
     # looking
 

@@ -1,8 +1,8 @@
 """What is done with a handful of photos? Look at each, fit all their people at once, score; in any process."""
 
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,18 +12,18 @@ from torch.nn.functional import pad
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.curate.observe import observe, thumbs
-from limner.curate.records import Judged, Seen, join_seen
+from limner.curate.records import Judged, Seen
 from limner.curate.score import judge
-from limner.errors import LimnerError
+from limner.errors import failure
 from limner.estimator import Estimator
 from limner.fit.fitter import Fitter
 from limner.fit.prior import PosePriors
-from limner.fit.records import FitTargets
-from limner.fit.targets import fit_targets
+from limner.fit.records import FitTargets, fit_targets
 from limner.fit.vposer import owned_priors
 from limner.geometry.camera import photo_camera
 from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, in_pixels, keypoints_of, read_keypoints
+from limner.records import join
 
 
 @runtime_checkable
@@ -37,6 +37,9 @@ class Worker(Protocol):
     def fit(self, seen: Seen) -> Judged:
         """Fit and score people of any number of photos."""
         ...
+
+
+MakeWorker = Callable[[], Worker]
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,29 @@ class PhotosFitted:
 Message = PhotoSeen | PhotoFailed | PhotosFitted
 
 
+@dataclass(frozen=True)
+class Curation:
+    """The `limner.scale.engine.Task` of curated photos; `make` builds a worker, once in each process."""
+
+    make: MakeWorker
+
+    def start(self) -> Callable[[list[Item]], Iterator[Message]]:
+        """Build the worker."""
+        return partial(work, self.make())
+
+    def left(self, block: list[Item], told: list[Message]) -> list[Item]:
+        """Photos with people who are not fitted, and those that nobody looked at."""
+        seen = {message.photo: message.seen for message in told if isinstance(message, PhotoSeen)}
+        done = {message.photo for message in told if isinstance(message, PhotoFailed)}
+        done |= {photo for message in told if isinstance(message, PhotosFitted) for photo, _ in message.photos}
+        done |= {photo for photo, people in seen.items() if not len(people)}
+        return [replace(item, seen=seen.get(item.id, item.seen)) for item in block if item.id not in done]
+
+    def lost(self, item: Item, why: str) -> Message:
+        """The process died."""
+        return PhotoFailed(item.id, f"the process that worked on this photo {why}: try again with --retry-failed")
+
+
 def work(worker: Worker, items: list[Item]) -> Iterator[Message]:
     """Look at photos one by one, then fit all their people in one batch; each message is worth keeping at once."""
     ready: list[tuple[int, Seen]] = []
@@ -175,24 +201,17 @@ def _look(worker: Worker, item: Item) -> PhotoSeen | PhotoFailed:
         photo = read_photo(item.path)
         seen = worker.observe(photo)
         return PhotoSeen(item.id, (photo.width, photo.height), seen, thumbs(photo, seen.targets.boxes))
-    except LimnerError as error:
-        return PhotoFailed(item.id, str(error))
     except Exception as error:  # in a run over 100,000 photos a bug that one of them wakes must not stop the night
-        return PhotoFailed(item.id, _bug(error))
+        return PhotoFailed(item.id, failure(error))
 
 
 def _fit(worker: Worker, ready: list[tuple[int, Seen]]) -> Iterator[Message]:
     try:
-        judged = worker.fit(join_seen([seen for _, seen in ready]))
+        judged = worker.fit(join([seen for _, seen in ready]))
         yield PhotosFitted([(photo, len(seen)) for photo, seen in ready], judged)
     except Exception as error:
         if len(ready) == 1:
-            yield PhotoFailed(ready[0][0], str(error) if isinstance(error, LimnerError) else _bug(error))
+            yield PhotoFailed(ready[0][0], failure(error))
             return
         for one in ready:  # find out whose fault it is
             yield from _fit(worker, [one])
-
-
-def _bug(error: Exception) -> str:
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"bug in limner, please report: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"

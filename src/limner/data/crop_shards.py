@@ -32,7 +32,7 @@ def shards_with_crops(folder: Path, part: str) -> list[Path]:
     if len(found) < 2:
         raise LimnerError(
             f"{folder} holds {len(found)} shards of {part} evidence with their pictures, expected at least 2: make "
-            f"them with `limner harvest --part {part} --crops`."
+            f"them with `limner render crops --part {part} --pictures`."
         )
     return found
 
@@ -59,9 +59,7 @@ class CropPictures:
         self.codes: list[np.ndarray] = []
         self._paths: list[Path] = []
         for path in paths:
-            cure = (
-                "Make it with `limner harvest --crops`; delete the shard beside it first, if it was harvested without."
-            )
+            cure = "Make it with `limner render crops --pictures`; delete a shard beside it that was made without."
             with told_as(DataSetError, path, cure):
                 shard = read_tensors(path)[0]
                 codes = np.split(shard["jpeg"].numpy(), shard["ends"].numpy()[:-1])
@@ -81,7 +79,7 @@ class CropPictures:
     def _decoded(self, row: int) -> np.ndarray:
         path = self._paths[row]
         with (
-            told_as(DataSetError, path, "A picture in it is damaged: delete it and its shard, and harvest again."),
+            told_as(DataSetError, path, "A picture in it is damaged: delete it and its shard, and render again."),
             open_image(io.BytesIO(self.codes[row].tobytes()), f"{path}, crop {row}", ("JPEG",)) as image,
         ):
             if max(image.size) > MOST_SIDE_PX or image.width != image.height:

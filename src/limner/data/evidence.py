@@ -22,7 +22,7 @@ from limner.reading.tensor_file import read_tensors
 from limner.reading.told import RefusedError, told_as
 from limner.records import Rows
 
-HARVEST = "Delete it, and make it again with `limner harvest`."
+HARVEST = "Delete it, and make it again with `limner render crops`."
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,35 @@ class Evidence(Rows):
     mirrored: Bool[Tensor, "N"]
     visible: Bool[Tensor, "N 144"]
 
+    @classmethod
+    def of(cls, seen: Observations, params: BodyParams, camera: Camera, visible: Bool[Tensor, "N 144"]) -> "Evidence":
+        """Observations of a backbone that gives points and presence, with their targets."""
+        given = seen.features
+        assert given.keypoints is not None and given.presence is not None
+        image = given.pooled.new_zeros(len(seen), 0) if given.image is None else given.image
+        kept = given.pooled, given.keypoints, given.presence, image
+        return cls(*kept, params, camera, seen.squares, seen.mirrored, visible)
+
     @property
     def observations(self) -> Observations:
         """What the part network goes on from; no pixels were kept. Photos have their camera in the middle."""
-        features = Features(self.pooled, keypoints=self.keypoints, presence=self.presence)
-        crops = Crops(self.pooled.new_zeros(len(self), 3, 0, 0), self.squares, self.mirrored)
-        frame = torch.arange(len(self), device=self.pooled.device)
-        return Observations(frame, 2 * self.camera.center_px, crops, features)
+        return kept_observations(
+            self.pooled, self.keypoints, self.presence, self.squares, self.mirrored, 2 * self.camera.center_px
+        )
+
+
+def kept_observations(
+    pooled: Float[Tensor, "N F"],
+    keypoints: Float[Tensor, "N K 3"],
+    presence: Float[Tensor, "N"],
+    squares: Squares,
+    mirrored: Bool[Tensor, "N"],
+    size_px: Float[Tensor, "N 2"],
+) -> Observations:
+    """Observations from what was kept of them, each in a frame of its own."""
+    crops = Crops(pooled.new_zeros(len(pooled), 3, 0, 0), squares, mirrored)
+    frame = torch.arange(len(pooled), device=pooled.device)
+    return Observations(frame, size_px, crops, Features(pooled, keypoints=keypoints, presence=presence))
 
 
 def write_shard(path: Path, evidence: Evidence) -> None:

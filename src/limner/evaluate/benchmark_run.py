@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from limner.body.model import BodyModel
 from limner.data.sources.agora import write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
 from limner.errors import shown
+from limner.estimator import Estimator
 from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
 from limner.evaluate.benchmarks.curated import curated_benchmark
 from limner.evaluate.benchmarks.ehf import ehf_benchmark
@@ -38,9 +38,10 @@ from limner.evaluate.scoring import Scored, Unit, score_benchmark, units_of
 from limner.evaluate.sheets import Tile, contact_sheet
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
 from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
+from limner.expose.estimator import PREFIX, OfficialEstimator
 from limner.io.atomic import atomic_write
 from limner.io.image import write_image
-from limner.official_estimator import PREFIX, load_estimator
+from limner.progress import progress_bar
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
 SEED = 0
@@ -153,8 +154,7 @@ class _Watch:
     ):
         """`submitting`: SMPL-X, by which limner answered."""
         self.ledger, self.system, self.submitting = ledger, system, submitting
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, transient=True)
+        self.progress = progress_bar(console)
         self.task = self.progress.add_task(benchmark.name, total=len(units_of(benchmark)))
         if len(ledger):
             console.print(f"{benchmark.name}: {len(ledger)} were scored earlier by the same weights or files; going on")
@@ -183,7 +183,9 @@ def _system(
     """What is scored, and what it is called."""
     if predictions is not None:
         return PredictionFiles(read_predictions(predictions, model)), predictions.stem or "predictions"
-    return LimnerSystem(load_estimator(weights, body_model)), "ExPose" if weights.startswith(PREFIX) else "limner"
+    if weights.startswith(PREFIX):
+        return LimnerSystem(OfficialEstimator.load(weights.removeprefix(PREFIX), body_model)), "ExPose"
+    return LimnerSystem(Estimator.load(weights, body_model)), "limner"
 
 
 def _limited(benchmark: Benchmark, limit: int | None) -> Benchmark:

@@ -15,11 +15,11 @@ from limner.estimator import Estimator
 from limner.evaluate.benchmarks.agora import MATCHED_JOINTS
 from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.person_points import PersonPoints
+from limner.expose.estimator import OfficialEstimator
 from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop, photo_camera
 from limner.geometry.warp import Frames
 from limner.io.image import Photo, read_photo
-from limner.official_estimator import OfficialEstimator
 from limner.pipeline.parts_alone import faces_in_boxes, hand_mesh, hands_in_boxes
 from limner.pipeline.people import People
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
@@ -23,9 +22,10 @@ from limner.evaluate.reference import MEDIAPIPE, MEDIAPIPE_BY_JOINT
 from limner.evaluate.sheets import Tile, contact_sheet, draw_person
 from limner.evaluate.synthetic import synthetic_tables
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
+from limner.expose.estimator import PREFIX
 from limner.io.image import write_image
 from limner.networks.weights import load_networks
-from limner.official_estimator import PREFIX
+from limner.progress import progress_bar
 
 SEED = 0
 SHOWN, WORST = 24, 10
@@ -52,7 +52,7 @@ def evaluate_photos(path: Path, out: Path, weights: str = "limner", limit: int |
     scores: list[SetScores] = []
     detector_rows: list[Row] = []
     skipped: list[Skipped] = []
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         for photo_set in sets:
             people = progress.add_task(photo_set.name, total=len(photo_set.people))
             found, bad = score_set(photo_set, baselines, partial(progress.advance, people))
@@ -83,7 +83,7 @@ def evaluate_synthetic(path: Path, out: Path, weights: str = "limner", limit: in
     """
     _check_own(weights)
     networks, model, console = load_networks(weights), BodyModel.load(), Console()
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("synthetic people", total=None)
         tables = synthetic_tables(
             path, networks, model, limit, lambda done, total: progress.update(task, completed=done, total=total)
@@ -102,11 +102,6 @@ def _check_own(weights: str) -> None:
             f"--weights {weights} is the official network: it is measured on ehf, 3dpw, freihand, agora and curated. "
             "Leave --weights out, or measure one of those."
         )
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _rows(scores: SetScores) -> list[Row]:

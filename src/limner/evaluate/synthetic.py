@@ -12,6 +12,7 @@ from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
 from limner.data.evidence import Evidence
+from limner.data.held_out import MIN_VISIBLE
 from limner.evaluate import metrics
 from limner.evaluate.person_errors import mean_of
 from limner.evaluate.tables import Row, Table
@@ -31,7 +32,6 @@ from limner.train.replay import (
     replay,
     shown_hand,
 )
-from limner.train.stages import MIN_VISIBLE
 
 LIMNER, UNREFINED, PART, BODY, MEAN = "limner", "not refined", "part network", "body network", "mean"
 CHUNK = 32

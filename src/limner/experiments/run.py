@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import UInt8
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch import Tensor
 
 from limner.body.model import BodyModel
@@ -27,6 +27,7 @@ from limner.geometry.box import Squares
 from limner.geometry.warp import crop
 from limner.io.atomic import atomic_write
 from limner.io.image import read_photo, write_image
+from limner.progress import progress_bar
 from limner.reading.json_file import read_json
 from limner.reading.told import RefusedError, told_as
 from limner.synth.light import read_panoramas
@@ -104,8 +105,7 @@ def run_experiments(out: Path, plan: Plan, weights: str = "limner") -> None:
     console = Console()
     estimator = Estimator.load(weights)
     tuned = None if plan.tuned is None else Estimator.load(plan.tuned)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with progress_bar(console, transient=False) as progress:
         people = ask_everybody(out / "people", VariantRunner(estimator, tuned), plan, plan.keys(weights), progress)
         photos = _photo_rows(out / "photos", estimator, plan, weights, progress)
     content = {

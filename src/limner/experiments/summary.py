@@ -116,7 +116,7 @@ EXPERIMENTS = (
         "finetuning",
         "Before and after end-to-end fine-tuning",
         "The same flow with the weights of networks trained apart, and after they were trained on together "
-        "(`limner train whole`). First the whole flow, then the networks alone.",
+        "(`limner train joint`). First the whole flow, then the networks alone.",
         "Training body, hands and face end to end makes the whole person better than parts that were trained apart.",
         (a.LIMNER, a.TUNED, a.UNREFINED, a.TUNED_UNREFINED),
         WHOLE,

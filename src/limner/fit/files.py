@@ -1,4 +1,4 @@
-"""How are verdicts and scores of fits stored, and how does a result on disk become a start?"""
+"""Files of fits: their list with status and scores, people for limner's results, and results on disk as starts."""
 
 import getpass
 import hashlib
@@ -16,33 +16,36 @@ from typing import Any
 import torch
 from filelock import FileLock
 
+from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.errors import KeypointFileError, OutputError
 from limner.fit.records import Fits, FitTargets
-from limner.geometry.box import iou
+from limner.geometry.box import Squares, bounds_of, iou, squares_around
 from limner.io.atomic import atomic_write
 from limner.io.motion_file import OWN_BODY, Motion, read_params
 from limner.pipeline.convert_body import BodyConverter
-from limner.pipeline.convert_params import converted_motion, params_of_motion
+from limner.pipeline.motion_bodies import converted_motion, params_of_motion
+from limner.pipeline.people import People
 from limner.reading.json_file import read_json
 from limner.reading.told import RefusedError, told_as
 
 FORMAT, VERSION = "limner-fits", 1
 LEAST_IOU = 0.3
+PART_MARGIN = 1.6
 
 
 def fits_entry(fits: Fits, made_of: str) -> dict[str, Any]:
-    """One photo's people: verdict, objective, scores (null where there is none), and the result folder, if any.
+    """One photo's people: status (in the file: verdict), objective, scores (null: none), the result folder, if any.
 
     `made_of`: a fingerprint of the photo, its keypoints and all options.
     """
     people, folder = [], 0
-    for k, verdict in enumerate(fits.verdict):
+    for k, status in enumerate(fits.status):
         good = bool(fits.fitted[k])
         people.append(
             {
-                "verdict": verdict,
+                "verdict": status,
                 "objective": _number(float(fits.objective[k])),
                 "scores": {name: _number(float(values[k])) for name, values in fits.scores.items()},
                 "folder": f"person_{folder}" if good else None,
@@ -166,3 +169,38 @@ def start_of_folder(folder: Path, targets: FitTargets, bodies: StartBodies) -> l
         if float(best[k]) >= LEAST_IOU:
             starts[k] = bodies(motions[int(which[k])], 0)
     return starts
+
+
+def people_of_fits(model: BodyModel, targets: FitTargets, fits: Fits) -> People:
+    """Fitted people as a `People`: confidence is that of the keypoints, squares lie about the fitted parts."""
+    mesh = model(fits.params)
+    keypoints = model.keypoints144(mesh, fits.params)
+    keypoints_px = fits.camera.project(keypoints)
+    everybody = torch.zeros(len(fits), dtype=torch.bool)
+
+    def around(names: tuple[str, ...], margin: float) -> Squares:
+        return squares_around(bounds_of(keypoints_px[:, list(indices_of(names))]), margin)
+
+    def trusted(names: tuple[str, ...]) -> torch.Tensor:
+        return (targets.confidence[:, list(indices_of(names))] > 0).float().mean(1) > 0.5 if len(fits) else everybody
+
+    left, right = hand21("left"), hand21("right")
+    return People(
+        params=fits.params,
+        vertices=mesh.vertices,
+        faces=model.faces,
+        joints=mesh.joints,
+        keypoints=keypoints,
+        keypoints_px=keypoints_px,
+        confidence=targets.confidence,
+        camera=fits.camera,
+        boxes=targets.boxes,
+        scores=torch.ones(len(fits)),
+        body_square=squares_around(bounds_of(keypoints_px), 1.2),
+        left_hand_square=around(left, PART_MARGIN),
+        right_hand_square=around(right, PART_MARGIN),
+        face_square=around(FACE68, PART_MARGIN),
+        left_hand_trusted=trusted(left),
+        right_hand_trusted=trusted(right),
+        face_trusted=trusted(FACE68),
+    )

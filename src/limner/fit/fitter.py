@@ -1,47 +1,36 @@
-"""How are people fitted to 2D keypoints, from the start to the verdict? The whole method, top to bottom."""
+"""Fits of people to 2D keypoints, from the start to their status: the whole method, top to bottom."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from limner.body.keypoints import EXTRA_VERTEX_NAMES, INNER_FACE_NAMES, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
-from limner.fit.anchor import loosened, near_estimate
-from limner.fit.bends import with_better_bends
-from limner.fit.modes import with_better_gaussians
-from limner.fit.noise import measured_sigma
+from limner.fit.depth_flips import with_better_flips
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
-from limner.fit.problem import Anchor, Weights
-from limner.fit.records import SCORES, Fits, FitTargets, join_fits
+from limner.fit.problem import Weights
+from limner.fit.proximity import ProximityPrior, loosened, near_estimate
+from limner.fit.records import SCORES, SWAPS, Fits, FitTargets, join_fits, swapped_targets
 from limner.fit.search import (
     Hypotheses,
     descended,
     distinct,
-    join_params,
     judged,
     mean_hypotheses,
     some_descended,
+    with_better_gaussians,
 )
-from limner.fit.solver import SolverOptions
-from limner.fit.stage import Stage
-from limner.fit.swap import SWAPS, swapped_targets
+from limner.fit.stage import Stage, measured_sigma
+from limner.fit.status import Finding, reprojections, scores_of, status_of, usable, with_usable_points
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
-from limner.fit.verdict import (
-    Finding,
-    join_findings,
-    judge,
-    put_params,
-    reprojections,
-    scores_of,
-    usable,
-    with_usable_points,
-)
+from limner.optimise.solver import SolverOptions
+from limner.records import choose, join, put
 
 THREE = ("index3", "middle3", "pinky3")
 KNUCKLES = tuple(f"{side}_{finger}1" for side in ("left", "right") for finger in ("index", "pinky"))
@@ -70,7 +59,7 @@ class FitOptions:
     retry           whether badly fitting people with a start are fitted from typical poses too
     try_swaps       whether badly fitting people are fitted again with left and right exchanged
     doubtful        a body reprojection (share of the box) that counts as bad for both
-    strange         a surprise of the pose prior that does, too
+    strange         a negative log-likelihood of the body pose that does, too
     swap_gain       the exchange must lower the objective to this share to be believed
     """
 
@@ -100,7 +89,7 @@ class Fitter:
     def __init__(self, model: BodyModel, options: FitOptions | None = None, priors: PosePriors | None = None):
         """`priors`: those that ship with limner, or with an owner's VPoser (`limner.fit.vposer.owned_priors`).
 
-        Doubts and verdicts always ask limner's own, by whose surprise their limits were set.
+        Doubts and statuses always ask limner's own prior, by which their limits were set.
         """
         self.options = options or FitOptions()
         self.priors = priors or shipped_priors()
@@ -156,7 +145,7 @@ class Fitter:
 
             parts.append(self._fit_block(targets[rows], None if start is None else start[rows], told))
         if not parts:
-            return self.judged(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
+            return self.with_status(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
         return join_fits(parts)
 
     def _fit_block(self, given: FitTargets, start: BodyParams | None, told: Callable[[int], None]) -> Fits:
@@ -169,7 +158,7 @@ class Fitter:
             estimate = None if start is None else start[rows]
             finding = self._doubted(targets, self._once(targets, estimate, told), estimate)
         told(len(given))
-        return self.judged(given, why_not, rows, finding, start)
+        return self.with_status(given, why_not, rows, finding, start)
 
     def _once(
         self, targets: FitTargets, estimate: BodyParams | None, told: Callable[[int], None] | None = None
@@ -182,7 +171,7 @@ class Fitter:
             rows = slice(first, first + self.options.batch)
             some = targets[rows]
             parts.append(self._from_mean(some) if estimate is None else self._from_estimate(some, estimate[rows]))
-        return join_findings(parts)
+        return join(parts)
 
     def _from_mean(self, targets: FitTargets) -> Finding:
         """Typical poses from all sides; the best few descend, body first, coarse to fine."""
@@ -196,9 +185,9 @@ class Fitter:
         tried = some_descended(tried, different, targets, self.fine, sigma)
         first = tried.best(1).params
         least = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, first))
-        bent = with_better_bends(self.model, first, targets, self.limbs, least)
+        bent = with_better_flips(self.model, first, targets, self.limbs, least)
         bent = judged(bent, targets, self.fine, sigma)
-        tried = Hypotheses(join_params([bent.params, tried.params]), torch.cat([bent.objective, tried.objective]))
+        tried = Hypotheses(*join([(bent.params, bent.objective), (tried.params, tried.objective)]))
         return self._best_end(targets, tried)
 
     def _best_end(self, targets: FitTargets, tried: Hypotheses) -> Finding:
@@ -208,32 +197,32 @@ class Fitter:
         ends = self._whole(targets[who], tried.params[rows], None, self.far)
         least = torch.full((len(targets), ends.sigma.shape[1]), torch.inf).to(ends.sigma)
         least = least.scatter_reduce(0, who[:, None].expand_as(ends.sigma), ends.sigma, "amin")
-        objective = self.final.problem(ends.targets, least[who]).objective(ends.params)
+        objective = self.final.problem(ends.targets, least[who]).cost(ends.params)
         first = [(who == k).nonzero()[:, 0][objective[who == k].argmin()] for k in range(len(targets))]
         return ends[torch.stack(first)]
 
     def _from_estimate(self, targets: FitTargets, estimate: BodyParams) -> Finding:
         """The body near the estimate, then free of it, limbs bent all ways and other Gaussians of the pose prior tried
         (typical poses start near several of them); then body, hands and face, loosely held."""
-        anchor = near_estimate(estimate)
-        near = self.closer.solve(targets, estimate, anchor=anchor).state
-        sigma = measured_sigma(self.fine.layer, targets, near)
-        free = self.freed.solve(targets, near, sigma).state
+        near = near_estimate(estimate)
+        closer = self.closer.solve(targets, estimate, near=near).state
+        sigma = measured_sigma(self.fine.layer, targets, closer)
+        free = self.freed.solve(targets, closer, sigma).state
         sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, free))
-        bent = with_better_bends(self.model, free, targets, self.limbs, sigma, anchor).params
-        bent = with_better_gaussians(bent, targets, self.limbs, sigma, anchor)
-        return self._whole(targets, bent, loosened(anchor, sigma[:, 0]), self.near)
+        bent = with_better_flips(self.model, free, targets, self.limbs, sigma, near).params
+        bent = with_better_gaussians(bent, targets, self.limbs, sigma, near)
+        return self._whole(targets, bent, loosened(near, sigma[:, 0]), self.near)
 
     def _whole(
-        self, targets: FitTargets, start: BodyParams, anchor: Anchor | None, stages: tuple[Stage, Stage, Stage]
+        self, targets: FitTargets, start: BodyParams, near: ProximityPrior | None, stages: tuple[Stage, Stage, Stage]
     ) -> Finding:
         """Body, hands and face: with usual errors, then twice with those that these points seem to have."""
-        state = stages[0].solve(targets, start, anchor=anchor).state
+        state = stages[0].solve(targets, start, near=near).state
         sigma = measured_sigma(self.whole.layer, targets, state)
-        state = stages[1].solve(targets, state, sigma, anchor).state
+        state = stages[1].solve(targets, state, sigma, near).state
         sigma = torch.minimum(sigma, measured_sigma(self.whole.layer, targets, state))
-        state = stages[2].solve(targets, state, sigma, anchor).state
-        objective = self.final.problem(targets, sigma).objective(state)
+        state = stages[2].solve(targets, state, sigma, near).state
+        objective = self.final.problem(targets, sigma).cost(state)
         return Finding(targets, state, objective, sigma, torch.zeros_like(objective))
 
     def _doubted(self, targets: FitTargets, first: Finding, estimate: BodyParams | None) -> Finding:
@@ -282,17 +271,18 @@ class Fitter:
         other = self._once(some, None if estimate is None else estimate[rows])
         other, old = replace(other, swapped=torch.full_like(other.objective, float(number))), best[rows]
         sigma = torch.minimum(old.sigma, other.sigma)
-        new_cost = self.final.problem(other.targets, sigma).objective(other.params)
-        old_cost = self.final.problem(old.targets, sigma).objective(old.params)
-        return best.updated(rows, other, new_cost < (self.options.swap_gain if number else 1.0) * old_cost)
+        new_cost = self.final.problem(other.targets, sigma).cost(other.params)
+        old_cost = self.final.problem(old.targets, sigma).cost(old.params)
+        better = new_cost < (self.options.swap_gain if number else 1.0) * old_cost
+        return put(best, rows, choose(better, other, old))
 
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:
         """Whose points are not met, or only by a strange pose."""
-        prior = shipped_priors().body(finding.params.body_pose)
-        strange = prior.residual.square().sum(1) + prior.constant > self.options.strange
-        return strange | (body_reprojection(self.whole.layer, finding) > self.options.doubtful)
+        strange = shipped_priors().body(finding.params.body_pose).cost > self.options.strange
+        off = reprojections(self.whole.layer(finding.params).points, finding.targets)["reprojection_body"]
+        return strange | (off > self.options.doubtful)
 
-    def judged(
+    def with_status(
         self,
         given: FitTargets,
         why_not: list[str],
@@ -300,29 +290,21 @@ class Fitter:
         finding: Finding | None,
         start: BodyParams | None,
     ) -> Fits:
-        """All people of a batch: the fitted ones with scores and verdict, the others as they started."""
+        """All people of a batch: the fitted ones with scores and status, the others as they started."""
         count = len(given)
         params = start
         if params is None:  # who is not fitted stands at rest, three metres away
             params = self.model.rest(count)
             params = params.replace(transl=params.transl + params.transl.new_tensor([0.0, 0.0, 3.0]))
-        verdicts = [f"not fitted: {why}" for why in why_not]
+        status = [f"not fitted: {why}" for why in why_not]
         objective = torch.full((count,), torch.inf)
         scores = {name: torch.full((count,), torch.nan) for name in SCORES}
         if finding is not None:
-            params = put_params(params, rows, finding.params)
+            params = put(params, rows, finding.params)
             objective[rows] = finding.objective
             own = scores_of(self.whole.layer, shipped_priors(), finding)
             for name in SCORES:
                 scores[name][rows] = own[name]
-            for row, verdict in zip(rows.tolist(), judge(finding.params, own), strict=True):
-                verdicts[row] = verdict
-        return Fits(params, given.camera, objective, tuple(verdicts), scores)
-
-
-def body_reprojection(layer: KeypointLayer, finding: Finding) -> Float[Tensor, "B"]:
-    """Mean distance of confident body points as a share of the box."""
-    return reprojections(layer(finding.params).points, finding.targets)["reprojection_body"].nan_to_num(0.0)
-
-
-__all__ = ["FitOptions", "FitTargets", "Fits", "Fitter"]
+            for row, word in zip(rows.tolist(), status_of(finding.params, own), strict=True):
+                status[row] = word
+        return Fits(params, given.camera, objective, tuple(status), scores)

@@ -1,11 +1,11 @@
-"""Where are a body's 144 keypoints, and how does each move with pose, shape, expression and place? Without a mesh.
+"""Keypoints of a body without its mesh, and how each moves with pose, shape, expression and place.
 
 A keypoint is a fixed mixture of a few skinned vertices (a joint: of itself), so it is a sum over joints k of
 `A_k rho_k + w_k t_k`: A_k, t_k are the joint's motion, w_k how much of the point hangs on it, and rho_k (the mixture of
 rest positions, already weighted) is linear in the coefficients. Its derivatives are as short, and need no autograd.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import torch
@@ -18,6 +18,7 @@ from limner.body.params import BodyParams
 from limner.body.skeleton import HAND_JOINTS, JOINT_NAMES, PARENTS, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.fit.unknowns import Unknowns
+from limner.records import Rows
 
 JOINTS, POINTS, CONTOUR = len(JOINT_NAMES), len(KEYPOINT_NAMES), len(CONTOUR_NAMES)
 _PART_OF_JOINT = tuple(
@@ -34,7 +35,7 @@ _PART_OF_JOINT = tuple(
 
 
 @dataclass(frozen=True)
-class Riders:
+class Riders(Rows):
     """Constants of N points: joint which K joints carry a point, share how much, rest its weighted rest position
     (metres), directions how that moves with the C coefficients."""
 
@@ -45,7 +46,7 @@ class Riders:
 
 
 @dataclass(frozen=True)
-class Posed:
+class Posed(Rows):
     """Bodies with what their derivatives need.
 
     points "B N 3" camera frame; joints "B 55 3" and absolute "B 55 3 3": the skeleton; carried "B N K 3": the part of
@@ -57,9 +58,9 @@ class Posed:
     joints: Float[Tensor, "B 55 3"]
     absolute: Float[Tensor, "B 55 3 3"]
     carried: Float[Tensor, "B N K 3"]
-    joint: Int[Tensor, "N K"]
     share: Float[Tensor, "B N K"]
-    directions: Float[Tensor, "F K 3 C"]
+    joint: Int[Tensor, "N K"] = field(metadata={"shared": True})
+    directions: Float[Tensor, "F K 3 C"] = field(metadata={"shared": True})
     line: Float[Tensor, "B L K 3 C"] | None = None
 
     def some(self, people: Int[Tensor, "b"], index: Int[Tensor, "n"]) -> "Posed":
@@ -67,7 +68,7 @@ class Posed:
         rows = people[:, None]
         points, carried, share = (value[rows, index] for value in (self.points, self.carried, self.share))
         joints, absolute = self.joints[people], self.absolute[people]
-        return Posed(points, joints, absolute, carried, self.joint[index], share, self.directions[index])
+        return Posed(points, joints, absolute, carried, share, self.joint[index], self.directions[index])
 
 
 class KeypointLayer:
@@ -85,7 +86,7 @@ class KeypointLayer:
         surface, face, contour = _surface_riders(model)
         slots = max(part.joint.shape[1] for part in (surface, face, contour))
         everything = _stack([_joint_riders(model, slots), surface, face], slots)
-        self.riders = _select(everything, list(self.fixed))
+        self.riders = everything[list(self.fixed)]
         self.contour_riders = _stack([contour], slots) if self.contour else None
         self.corrective = _corrective(model, self.fixed, slots)
         self.moves = _moves().to(model.v_template.device)
@@ -100,7 +101,7 @@ class KeypointLayer:
         joints = joints + params.transl[:, None]
         joint, share, rest, line = self._rest(pose, coefficients)
         carried = (absolute[:, joint] @ rest[..., None])[..., 0] + share[..., None] * shift[:, joint]
-        return Posed(carried.sum(2), joints, absolute, carried, joint, share, self.riders.directions, line)
+        return Posed(carried.sum(2), joints, absolute, carried, share, joint, self.riders.directions, line)
 
     def _rest(
         self, pose: Tensor, coefficients: Float[Tensor, "B C"]
@@ -203,10 +204,6 @@ def _moves() -> Bool[Tensor, "55 55"]:
     for k, name in enumerate(JOINT_NAMES):
         table[chain_to_root(name), k] = True
     return table
-
-
-def _select(riders: Riders, index: list[int]) -> Riders:
-    return Riders(riders.joint[index], riders.share[index], riders.rest[index], riders.directions[index])
 
 
 def _joint_riders(model: BodyModel, slots: int) -> Riders:

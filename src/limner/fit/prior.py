@@ -1,6 +1,6 @@
-"""Which poses of body and hands are likely? Mixtures of Gaussians that ship with limner, or an owner's VPoser."""
+"""Priors of body and hand poses: mixtures of Gaussians that ship with limner, or an owner's VPoser."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,10 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limner.errors import WeightsError
-from limner.fit.rotvec import rotvec_and_slope
-from limner.geometry.rotation import mirror_rotation, nearest_rotation, rotation_from_axis_angle, rotation_to_axis_angle
+from limner.geometry.rotation import (
+    mirror_rotation,
+    nearest_rotation,
+    rotation_from_axis_angle,
+    rotation_to_axis_angle,
+    rotvec_and_slope,
+    skew,
+)
 from limner.reading.tensor_file import read_tensors
 from limner.reading.told import told_as
+from limner.records import Rows
 
 PRIOR_FILE = "pose_prior.safetensors"
 
@@ -24,22 +31,29 @@ TYPICAL = 10
 
 
 @dataclass(frozen=True)
-class PriorResidual:
-    """Linearised prior: cost = |residual|^2 + constant.
+class Residual(Rows):
+    """A linearised term of the objective: cost = |residual|^2 + constant.
 
-    residual "B M"; slope "B M 3J": how it changes when the J joints are turned about their own axes; constant "B" >= 0.
+    residual "B M"; slope "B M T": how it changes with its T unknowns (of a pose: when its joints are turned about their
+    own axes); constant "B" >= 0, None: none.
     """
 
     residual: Float[Tensor, "B M"]
     slope: Float[Tensor, "B M T"]
-    constant: Float[Tensor, "B"]
+    constant: Float[Tensor, "B"] | None = None
+
+    @property
+    def cost(self) -> Float[Tensor, "B"]:
+        """Twice the negative log-likelihood, up to a constant that is the same for everybody."""
+        squared = self.residual.square().sum(-1)
+        return squared if self.constant is None else squared + self.constant
 
 
 @runtime_checkable
 class PosePrior(Protocol):
     """What a fit asks of a prior of local joint rotations "B J 3 3"."""
 
-    def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> PriorResidual:
+    def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> Residual:
         """The prior at some poses."""
 
 
@@ -49,29 +63,24 @@ class MixturePrior:
 
     reference "J 3 3": rotation vectors are taken relative to these rotations, so that they stay well below a half turn;
     mean "K 3J"; whitening "K 3J 3J": |whitening @ (x - mean)|^2 is the squared Mahalanobis distance; cost "K": what a
-    component adds for being rare or wide, the least is 0; only "B": the Gaussian that counts for each pose instead.
+    component adds for being rare or wide, the least is 0.
     """
 
     reference: Float[Tensor, "J 3 3"]
     mean: Float[Tensor, "K T"]
     whitening: Float[Tensor, "K T T"]
     cost: Float[Tensor, "K"]
-    only: Int[Tensor, "B"] | None = None
 
-    def __getitem__(self, index: Tensor) -> "MixturePrior":
-        """The same for some of the poses."""
-        return self if self.only is None else replace(self, only=self.only[index])
-
-    def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> PriorResidual:
-        """The prior at some poses: twice the negative log-likelihood, up to a constant."""
+    def __call__(self, pose: Float[Tensor, "B J 3 3"], held: Int[Tensor, "B"] | None = None) -> Residual:
+        """The prior at some poses; held: the Gaussian that counts for each instead of the likeliest."""
         vector, slope = rotvec_and_slope(self.reference.mT @ pose)
         apart = vector.flatten(1)[:, None] - self.mean  # B K T
         residual = torch.einsum("kij,bkj->bki", self.whitening, apart)
-        best = (residual.square().sum(-1) + self.cost).argmin(1) if self.only is None else self.only
+        best = (residual.square().sum(-1) + self.cost).argmin(1) if held is None else held
         people = torch.arange(len(best), device=best.device)
         white = self.whitening[best].unflatten(2, (-1, 3))  # B T J 3
         by_turn = torch.einsum("btjc,bjcd->btjd", white, slope).flatten(2)
-        return PriorResidual(residual[people, best], by_turn, self.cost[best])
+        return Residual(residual[people, best], by_turn, self.cost[best])
 
     def likeliest(self, pose: Float[Tensor, "B J 3 3"]) -> Int[Tensor, "B"]:
         """Which Gaussian explains each pose best."""
@@ -100,17 +109,13 @@ class UprightPrior:
     up: Float[Tensor, "K 3"]
     whitening: Float[Tensor, "K 3 3"]
 
-    def __call__(self, orient: Float[Tensor, "B 3 3"], pose: Float[Tensor, "B 21 3 3"]) -> PriorResidual:
+    def __call__(self, orient: Float[Tensor, "B 3 3"], pose: Float[Tensor, "B 21 3 3"]) -> Residual:
         """The prior at some orientations in camera axes (y down)."""
         best = self.body.likeliest(pose)
         up = -orient[:, 1]
         white = self.whitening[best]
         residual = (white @ (up - self.up[best])[..., None])[..., 0]
-        x, y, z = up.unbind(-1)
-        zero = torch.zeros_like(x)
-        # a turn d about the pelvis' own axes moves `up` by up x d
-        cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-        return PriorResidual(residual, white @ cross, torch.zeros_like(x))
+        return Residual(residual, white @ skew(up))  # a turn d about the pelvis' own axes moves `up` by up x d
 
 
 @dataclass(frozen=True)
@@ -119,11 +124,11 @@ class MirroredPrior:
 
     prior: PosePrior
 
-    def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> PriorResidual:
+    def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> Residual:
         """The prior of the mirrored pose; a turn about x keeps its sign in a mirror, the others change it."""
         seen = self.prior(mirror_rotation(pose))
         sign = pose.new_tensor([1.0, -1.0, -1.0]).repeat(pose.shape[1])
-        return PriorResidual(seen.residual, seen.slope * sign, seen.constant)
+        return Residual(seen.residual, seen.slope * sign, seen.constant)
 
 
 @dataclass(frozen=True)
@@ -136,10 +141,6 @@ class PosePriors:
     upright: UprightPrior
     typical_body: Float[Tensor, "K 21 3 3"]
     typical_hand: Float[Tensor, "15 3 3"]
-
-    def __getitem__(self, index: Tensor) -> "PosePriors":
-        """The same for some of the people: only a mixture may ask of each of them something else."""
-        return replace(self, body=self.body[index]) if isinstance(self.body, MixturePrior) else self
 
 
 def load_priors(path: str | Path) -> PosePriors:

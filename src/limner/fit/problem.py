@@ -1,53 +1,23 @@
-"""What does a stage of the fit minimise? The sum of the terms over its unknowns, as a problem for the solver."""
+"""The objective of a stage of the fit: the sum of its terms over its unknowns, as a problem for the solver."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.fit import terms
 from limner.fit.points import KeypointLayer, Posed
-from limner.fit.prior import PosePriors
-from limner.fit.solver import Linearised
-from limner.fit.terms import Residual
-from limner.fit.unknowns import HAND_TURNS, Unknowns
-from limner.geometry.camera import Camera
-
-
-@dataclass(frozen=True)
-class Seen:
-    """N points of B people as a stage uses them: seen_px "B N 2", weight "B N" (0: ignored), sigma_px "B N"."""
-
-    seen_px: Float[Tensor, "B N 2"]
-    weight: Float[Tensor, "B N"]
-    sigma_px: Float[Tensor, "B N"]
-    camera: Camera
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    def __getitem__(self, index: slice | Tensor) -> "Seen":
-        return Seen(self.seen_px[index], self.weight[index], self.sigma_px[index], self.camera[index])
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """What a fit stays near: rotations "B 55 3 3" with stiffness "B 55" (1 / radian) up to a limit (in usual
-    distances), and the depth of transl "B 3"."""
-
-    pose: Float[Tensor, "B 55 3 3"]
-    stiffness: Float[Tensor, "B 55"]
-    transl: Float[Tensor, "B 3"]
-    depth_stiffness: float
-    limit: float = torch.inf
-
-    def __getitem__(self, index: slice | Tensor) -> "Anchor":
-        rows = (self.pose[index], self.stiffness[index], self.transl[index])
-        return Anchor(*rows, self.depth_stiffness, self.limit)
+from limner.fit.prior import MixturePrior, PosePriors, Residual
+from limner.fit.proximity import ProximityPrior
+from limner.fit.terms import Contact
+from limner.fit.unknowns import BODY_TURNS, HAND_TURNS, Unknowns
+from limner.optimise.points import Reprojected, SeenPoints
+from limner.optimise.solver import Linearised
+from limner.records import Rows
 
 
 @dataclass(frozen=True)
@@ -63,87 +33,106 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class FitProblem:
-    """A stage's objective for B people; see `limner.fit.solver.Problem`. `layer` has the points of `seen`."""
+class Term(Rows):
+    """A residual, the unknowns that its slope is by (columns; -1: a pinned one), and how strong it is."""
 
-    layer: KeypointLayer
-    seen: Seen
-    priors: PosePriors
-    unknowns: Unknowns
-    weights: Weights
-    anchor: Anchor | None = None
+    at: Residual
+    columns: Sequence[int] = field(metadata={"shared": True})
+    weight: float = field(default=1.0, metadata={"shared": True})
 
-    def __getitem__(self, index: Tensor) -> "FitProblem":
-        anchor = None if self.anchor is None else self.anchor[index]
-        return replace(self, seen=self.seen[index], anchor=anchor, priors=self.priors[index])
+
+@dataclass(frozen=True)
+class FitLook(Rows):
+    """What is worked out once at a state: the posed bodies, their points as seen, all terms but the points', and, where
+    it counts, how deep limbs lie in each other."""
+
+    posed: Posed
+    seen: Reprojected
+    terms: tuple[Term, ...]
+    contact: Contact | None
+
+
+@dataclass(frozen=True)
+class FitProblem(Rows):
+    """A stage's objective for B people; see `limner.optimise.solver.Problem`.
+
+    seen: the points of `layer`; near: what the bodies stay near; held "B": the Gaussian of a mixture prior of the body
+    pose that counts for each, instead of the likeliest.
+    """
+
+    seen: SeenPoints
+    layer: KeypointLayer = field(metadata={"shared": True})
+    priors: PosePriors = field(metadata={"shared": True})
+    unknowns: Unknowns = field(metadata={"shared": True})
+    weights: Weights = field(metadata={"shared": True})
+    near: ProximityPrior | None = None
+    held: Int[Tensor, "B"] | None = None
 
     def moved(self, state: BodyParams, step: Tensor) -> BodyParams:
         """Bodies after a step."""
         return self.unknowns.moved(state, step)
 
-    def objective(self, state: BodyParams) -> Float[Tensor, "B"]:
-        """Sum of all terms; infinite with a point behind the camera."""
+    def look(self, state: BodyParams) -> FitLook:
+        """Bodies and terms at a state."""
         posed = self.layer(state)
-        residual = terms.reprojection(posed.points, self.seen.camera, self.seen.seen_px, self.seen.sigma_px)
-        robust = terms.geman_mcclure(residual.square().sum(-1), self.weights.robust)[0]
-        value = (self.seen.weight * robust).sum(-1)
-        for weight, term in self._priors(state):
-            value = value + weight * (term.residual.square().sum(-1) + term.constant)
-        if self.weights.penetration:
-            depth = terms.penetration(posed, terms.capsules()).depth / terms.PENETRATION_SIGMA
-            value = value + self.weights.penetration * depth.square().sum(-1)
-        behind = (posed.points[..., 2] < terms.NEAREST_M).any(-1)
-        return torch.where(behind | ~torch.isfinite(value), torch.inf, value)
+        contact = terms.penetration(posed, terms.capsules()) if self.weights.penetration else None
+        return FitLook(posed, self.seen.at(posed.points), tuple(self._terms(state)), contact)
 
-    def linearised(self, state: BodyParams) -> Linearised:
+    def cost(self, state: BodyParams) -> Float[Tensor, "B"]:
+        """The objective of a state that was not looked at yet."""
+        return self.objective(state, self.look(state))
+
+    def objective(self, state: BodyParams, look: FitLook) -> Float[Tensor, "B"]:
+        """Sum of all terms; infinite with a point behind the camera."""
+        value = self.seen.cost(look.seen)
+        for term in look.terms:
+            value = value + term.weight * term.at.cost
+        if look.contact is not None:
+            depth = look.contact.depth / terms.PENETRATION_SIGMA
+            value = value + self.weights.penetration * depth.square().sum(-1)
+        return torch.where(torch.isfinite(value), value, torch.inf)
+
+    def linearised(self, state: BodyParams, look: FitLook) -> Linearised:
         """Normal equations of all terms."""
-        posed = self.layer(state)
-        normal, gradient = self._data(state, posed)
-        for weight, term in self._priors(state):
-            _add(normal, gradient, weight, term)
-        if self.weights.penetration:
-            self._add_penetration(normal, gradient, posed)
+        residual, slopes = self.seen.linearised(look.seen)
+        slope = self.layer.along(look.posed, self.unknowns, slopes).flatten(1, 2)
+        normal, gradient = slope.mT @ slope, (slope.mT @ residual[..., None])[..., 0]
+        for term in look.terms:
+            _add(normal, gradient, term)
+        if look.contact is not None:
+            self._add_penetration(normal, gradient, look.posed, look.contact)
         return Linearised(normal, gradient)
 
-    def _data(self, state: BodyParams, posed: Posed) -> tuple[Tensor, Tensor]:
-        camera, sigma = self.seen.camera, self.seen.sigma_px
-        residual = terms.reprojection(posed.points, camera, self.seen.seen_px, sigma)
-        weight = self.seen.weight * terms.geman_mcclure(residual.square().sum(-1), self.weights.robust)[1]
-        axes = terms.reprojection_axes(posed.points, camera, sigma)
-        root = weight.clamp_min(0).sqrt()[..., None]
-        slope = self.layer.along(posed, self.unknowns, axes * root[..., None]).flatten(1, 2)
-        return slope.mT @ slope, (slope * (residual * root).flatten(1)[..., None]).sum(1)
-
-    def _priors(self, state: BodyParams) -> Iterator[tuple[float, Residual]]:
+    def _terms(self, state: BodyParams) -> Iterator[Term]:
         """All terms but the points' and the penetration."""
-        unknowns, weights = self.unknowns, self.weights
-        yield weights.body_pose, terms.body_pose(self.priors.body, state, unknowns)
-        yield 1.0, terms.hinges(state, unknowns)
-        yield weights.upright, terms.upright(self.priors.upright, state, unknowns)
+        unknowns, weights, prior = self.unknowns, self.weights, self.priors.body
+        held = prior(state.body_pose, self.held) if isinstance(prior, MixturePrior) else prior(state.body_pose)
+        yield Term(held, unknowns.turns(BODY_TURNS[1:]), weights.body_pose)
+        yield Term(terms.hinges(state), unknowns.turns(tuple(terms.HINGES)))
+        yield Term(terms.upright(self.priors.upright, state), unknowns.turns(BODY_TURNS[:1]), weights.upright)
         if unknowns.num_betas:
-            yield weights.shape, terms.coefficients(state.betas, unknowns.betas)
+            yield Term(terms.coefficients(state.betas), unknowns.betas, weights.shape)
         if unknowns.num_expression:
-            yield 1.0, terms.coefficients(state.expression, unknowns.expression)
+            yield Term(terms.coefficients(state.expression), unknowns.expression)
         if JOINT["jaw"] in unknowns.joints:
-            yield 1.0, terms.jaw(state, unknowns)
-        for side, prior in (("left", self.priors.left_hand), ("right", self.priors.right_hand)):
+            yield Term(terms.jaw(state), unknowns.turns((JOINT["jaw"],)))
+        for side, hand, pose in (
+            ("left", self.priors.left_hand, state.left_hand_pose),
+            ("right", self.priors.right_hand, state.right_hand_pose),
+        ):
             if HAND_TURNS[side][0] in unknowns.joints:
-                yield weights.hand_pose, terms.hand_pose(prior, state, side, unknowns)
-        if self.anchor is not None:
+                yield Term(hand(pose), unknowns.turns(HAND_TURNS[side]), weights.hand_pose)
+        if self.near is not None:
             joints = list(unknowns.joints)
-            pose, near = state.full_pose()[:, joints], self.anchor.pose[:, joints]
-            columns = unknowns.turns(unknowns.joints)
-            stiff = self.anchor.stiffness[:, joints]
-            yield 1.0, terms.near_rotations(pose, near, stiff, columns, self.anchor.limit)
-            stiffness = self.anchor.depth_stiffness
-            yield 1.0, terms.near_depth(state.transl, self.anchor.transl, stiffness, unknowns.translation)
+            there, stiffness = self.near.pose[:, joints], self.near.stiffness[:, joints]
+            at = terms.near_rotations(state.full_pose()[:, joints], there, stiffness, self.near.limit)
+            yield Term(at, unknowns.turns(joints))
+            at = terms.near_depth(state.transl, self.near.transl, self.near.depth_stiffness)
+            yield Term(at, unknowns.translation)
 
-    def _add_penetration(self, normal: Tensor, gradient: Tensor, posed: Posed) -> None:
+    def _add_penetration(self, normal: Tensor, gradient: Tensor, posed: Posed, contact: Contact) -> None:
         shape = terms.capsules()
-        contact = terms.penetration(posed, shape)
         person, pair = (contact.depth > 0).nonzero(as_tuple=True)
-        if not len(person):
-            return
         touched, row = person.unique(return_inverse=True)
         used = (shape.ends.abs().sum((0, 1)) > 0).nonzero()[:, 0]
         some = posed.some(touched, used)
@@ -158,18 +147,18 @@ class FitProblem:
         gradient.index_add_(0, person, weight * depth[:, None] * slope)
 
 
-def _add(normal: Tensor, gradient: Tensor, weight: float, term: Residual) -> None:
+def _add(normal: Tensor, gradient: Tensor, term: Term) -> None:
     """Add a term to the normal equations in place; pinned columns are left out."""
-    free = term.columns >= 0
-    columns, slope = term.columns[free], term.slope
-    if not bool(free.all()):
-        slope = slope[..., free]
-    if not len(columns):
+    free = [k for k, column in enumerate(term.columns) if column >= 0]
+    columns, slope = [term.columns[k] for k in free], term.at.slope
+    if not columns:
         return
-    gradient[:, columns] += weight * (slope * term.residual[..., None]).sum(1)
-    first, last = int(columns[0]), int(columns[-1]) + 1
-    square = weight * (slope.mT @ slope)
+    if len(free) < len(term.columns):
+        slope = slope[..., free]
+    gradient[:, columns] += term.weight * (slope * term.at.residual[..., None]).sum(1)
+    square, first, last = term.weight * (slope.mT @ slope), columns[0], columns[-1] + 1
     if last - first == len(columns):
         normal[:, first:last, first:last] += square
     else:
-        normal[:, columns[:, None], columns] += square
+        rows = torch.tensor(columns, device=normal.device)
+        normal[:, rows[:, None], rows] += square

@@ -1,5 +1,6 @@
-"""What is one stage of a fit: which points count and how much, what moves, and how long?"""
+"""Stages of a fit: which points count and how much (their errors are measured), what moves, and how long."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +11,22 @@ from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import PosePriors
-from limner.fit.problem import Anchor, FitProblem, Seen, Weights
+from limner.fit.problem import FitProblem, Weights
+from limner.fit.proximity import ProximityPrior
 from limner.fit.records import FitTargets
-from limner.fit.solver import Solution, SolverOptions, damped_least_squares
 from limner.fit.unknowns import Unknowns
+from limner.optimise.points import SeenPoints
+from limner.optimise.solver import Solution, SolverOptions, damped_least_squares
 
 GROUPS = ("body", "left_hand", "right_hand", "face")
 """Points whose errors are alike: each person's noise is measured for each of them."""
+EXPECTED = {"body": 0.010, "left_hand": 0.006, "right_hand": 0.006, "face": 0.006}
+"""Usual errors as shares of the box's longer side, before anything is known."""
+WORTH = {"body": 1.0, "left_hand": 0.4, "right_hand": 0.4, "face": 0.8}
+"""So many points these expectations are worth: little, or exact points would be thought half a percent wrong."""
+SPENT = {"body": 15.0, "left_hand": 8.0, "right_hand": 8.0, "face": 15.0}
+"""So many points a fit can always meet: what they leave over says nothing."""
+LEAST, MOST = 0.002, 0.03
 
 
 def group_of_point() -> list[int]:
@@ -33,7 +43,7 @@ def group_of_point() -> list[int]:
 @dataclass(frozen=True)
 class Stage:
     """One stage. sigma: usual error of a point as a share of the box's longer side, one number or "B 4" by GROUPS;
-    anchor: what the bodies stay near, row by row those of the targets it is solved for."""
+    near: what the bodies stay near, row by row those of the targets it is solved for."""
 
     layer: KeypointLayer
     priors: PosePriors
@@ -43,7 +53,7 @@ class Stage:
     sigma: float
 
     def problem(
-        self, targets: FitTargets, sigma: Float[Tensor, "B 4"] | None = None, anchor: Anchor | None = None
+        self, targets: FitTargets, sigma: Float[Tensor, "B 4"] | None = None, near: ProximityPrior | None = None
     ) -> FitProblem:
         """The stage's objective for these people."""
         index = list(self.layer.keypoints)
@@ -53,24 +63,52 @@ class Stage:
         else:
             groups = torch.tensor(group_of_point(), device=longer.device)[index]
             sigma_px = sigma[:, groups] * longer[:, None]
-        seen = Seen(targets.keypoints_px[:, index], targets.confidence[:, index], sigma_px, targets.camera)
-        return FitProblem(self.layer, seen, self.priors, self.unknowns, self.weights, anchor)
+        points_px, weight = targets.keypoints_px[:, index], targets.confidence[:, index]
+        seen = SeenPoints(points_px, weight, sigma_px, targets.camera, self.weights.robust)
+        return FitProblem(seen, self.layer, self.priors, self.unknowns, self.weights, near)
 
     def objective(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
         """What bodies cost in this stage."""
-        return self.problem(targets).objective(params)
+        return self.problem(targets).cost(params)
 
     def solve(
         self,
         targets: FitTargets,
         start: BodyParams,
         sigma: Float[Tensor, "B 4"] | None = None,
-        anchor: Anchor | None = None,
+        near: ProximityPrior | None = None,
     ) -> Solution[BodyParams]:
         """Descend from a start."""
-        return damped_least_squares(self.problem(targets, sigma, anchor), start, self.solver)
+        return damped_least_squares(self.problem(targets, sigma, near), start, self.solver)
 
 
 def box_side(targets: FitTargets) -> Float[Tensor, "B"]:
     """Longer side of each box, pixels."""
     return (targets.boxes[:, 2:] - targets.boxes[:, :2]).amax(1).clamp_min(1.0)
+
+
+def measured_sigma(layer: KeypointLayer, targets: FitTargets, fit: BodyParams) -> Float[Tensor, "B 4"]:
+    """Standard error of an axis of a point for each of GROUPS, as a share of the box.
+
+    From the median, so that outliers do not count: the squared length of a 2D normal error has the median 2 ln 2
+    sigma^2. Pulled to EXPECTED where points are few.
+    """
+    index = list(layer.keypoints)
+    seen_px, confidence = targets.keypoints_px[:, index], targets.confidence[:, index]
+    off = (targets.camera.project(layer(fit).points) - seen_px) / box_side(targets)[:, None, None]
+    squared = off.square().sum(-1)
+    group = torch.tensor(group_of_point(), device=squared.device)[index]
+    columns = []
+    for k, name in enumerate(GROUPS):
+        seen = (confidence > 0) & (group == k)
+        count = seen.sum(1)
+        # shares of squared errors below the median of those seen
+        ordered = torch.where(seen, squared, torch.inf).sort(1).values
+        middle = ordered.gather(1, ((count - 1).clamp_min(0) // 2)[:, None])[:, 0]
+        variance = torch.where(count > 0, middle, torch.zeros_like(middle)) / (2 * math.log(2))
+        free = (count - SPENT[name]).clamp_min(0)
+        # a fit swallows part of the errors: scaled up by what it could not meet
+        grown = variance * count / free.clamp_min(1.0)
+        total = (free * grown + WORTH[name] * EXPECTED[name] ** 2) / (free + WORTH[name])
+        columns.append(total.sqrt().clamp(LEAST, MOST))
+    return torch.stack(columns, 1)

@@ -1,7 +1,8 @@
-"""What does a fit pay for? One short function a term: residuals in standard deviations, and their slopes.
+"""Terms of the fit's objective, one short function each: residuals in standard deviations, and their slopes.
 
 The objective is the sum of the squares (of the reprojection: of a robust function of them), as in SMPLify-X (Pavlakos
-et al., CVPR 2019, eq. 5). Residuals are calibrated: one is an error that is usual, so no weights need tuning.
+et al., CVPR 2019, eq. 5). Residuals are calibrated: one is an error that is usual, so no weights need tuning. The terms
+of body pose and hands are the priors themselves (`limner.fit.prior`), the points' is `limner.optimise.points`.
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,11 @@ from limner.body.keypoints import indices_of
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.fit.points import Posed
-from limner.fit.prior import PosePrior, UprightPrior
-from limner.fit.rotvec import rotvec_and_slope
-from limner.fit.unknowns import HAND_TURNS, Unknowns
-from limner.geometry.camera import Camera
+from limner.fit.prior import Residual, UprightPrior
+from limner.geometry.rotation import rotvec_and_slope
+from limner.optimise.points import geman_mcclure
+from limner.records import Rows
 
-NEAREST_M = 0.05
-"""Points nearer to the camera's plane than this are impossible."""
 JAW_MEAN, JAW_SIGMA = (0.07, 0.0, 0.0), (0.13, 0.03, 0.02)
 """Rotation vector of the jaw, radians: it opens about x; of the people that limner was trained on."""
 UPRIGHT_LIMIT = 3.0
@@ -29,78 +28,26 @@ HYPEREXTENSION_SIGMA = 0.06
 PENETRATION_SIGMA = 0.015
 
 
-@dataclass(frozen=True)
-class Residual:
-    """residual "B M", slope "B M T" by the unknowns of `columns` "T" (-1: a pinned one), constant "B" or 0."""
-
-    residual: Float[Tensor, "B M"]
-    slope: Float[Tensor, "B M T"]
-    columns: Int[Tensor, "T"]
-    constant: Float[Tensor, "B"] | float = 0.0
-
-
-def reprojection(
-    points: Float[Tensor, "B N 3"], camera: Camera, seen_px: Float[Tensor, "B N 2"], sigma_px: Float[Tensor, "B N"]
-) -> Float[Tensor, "B N 2"]:
-    """How far projected points are from where they were seen, in usual errors (SMPLify-X eq. 6)."""
-    return (camera.project(points) - seen_px) / sigma_px[..., None]
-
-
-def reprojection_axes(
-    points: Float[Tensor, "B N 3"], camera: Camera, sigma_px: Float[Tensor, "B N"]
-) -> Float[Tensor, "B N 2 3"]:
-    """Slope of `reprojection` by the points: d (f x / z) = f / z (dx - x / z dz)."""
-    depth = points[..., 2].clamp_min(1e-4)
-    scale = camera.focal_px[:, None] / depth / sigma_px
-    axes = points.new_zeros(*points.shape[:2], 2, 3)
-    axes[..., 0, 0] = axes[..., 1, 1] = scale
-    axes[..., :, 2] = -scale[..., None] * points[..., :2] / depth[..., None]
-    return axes
-
-
-def geman_mcclure(squared: Float[Tensor, "*b"], scale: float) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:
-    """Robust cost of squared residuals and its weight in reweighted least squares (its slope by the square)."""
-    shrunk = 1 / (1 + squared / scale**2)
-    return squared * shrunk, shrunk.square()
-
-
-def body_pose(prior: PosePrior, params: BodyParams, unknowns: Unknowns) -> Residual:
-    """How unusual the 21 body joints are (SMPLify-X's E_theta_b, with limner's mixture or an owner's VPoser)."""
-    at = prior(params.body_pose)
-    return Residual(at.residual, at.slope, unknowns.turns(tuple(range(1, 22))), at.constant)
-
-
-def hand_pose(prior: PosePrior, params: BodyParams, side: str, unknowns: Unknowns) -> Residual:
-    """How unusual one hand's fingers are (SMPLify-X's E_m_h)."""
-    at = prior(params.left_hand_pose if side == "left" else params.right_hand_pose)
-    return Residual(at.residual, at.slope, unknowns.turns(HAND_TURNS[side]), at.constant)
-
-
-def upright(prior: UprightPrior, params: BodyParams, unknowns: Unknowns) -> Residual:
+def upright(prior: UprightPrior, params: BodyParams) -> Residual:
     """How unusual the pelvis is turned against the photo's vertical, bounded: the tilted may lie on the floor."""
     at = prior(params.global_orient, params.body_pose)
     squared = at.residual.square().sum(-1, keepdim=True)
-    cost, weight = geman_mcclure(squared, UPRIGHT_LIMIT)
+    cost, root = geman_mcclure(squared, UPRIGHT_LIMIT)
     # the same cost and slope with another residual: the solver squares it
-    root = weight.sqrt()
-    return Residual(
-        at.residual * root, at.slope * root[..., None], unknowns.turns((0,)), (cost - weight * squared)[:, 0]
-    )
+    return Residual(at.residual * root, at.slope * root[..., None], (cost - root.square() * squared)[:, 0])
 
 
-def jaw(params: BodyParams, unknowns: Unknowns) -> Residual:
+def jaw(params: BodyParams) -> Residual:
     """The jaw opens a little and hardly turns (SMPLify-X's E_theta_f)."""
     vector, slope = rotvec_and_slope(params.jaw_pose)
     sigma = vector.new_tensor(JAW_SIGMA)
-    return Residual(
-        (vector - vector.new_tensor(JAW_MEAN)) / sigma, slope / sigma[:, None], unknowns.turns((JOINT["jaw"],))
-    )
+    return Residual((vector - vector.new_tensor(JAW_MEAN)) / sigma, slope / sigma[:, None])
 
 
-def coefficients(values: Float[Tensor, "B C"], columns: slice) -> Residual:
+def coefficients(values: Float[Tensor, "B C"]) -> Residual:
     """Betas and expression are standard normal (SMPLify-X's E_beta and E_E)."""
     eye = torch.eye(values.shape[1], dtype=values.dtype, device=values.device)
-    return Residual(values, eye.expand(len(values), -1, -1), torch.arange(columns.start, columns.stop))
+    return Residual(values, eye.expand(len(values), -1, -1))
 
 
 HINGES = {
@@ -115,8 +62,8 @@ HINGES = {
 """About which of its axes a joint bends, and with which sign."""
 
 
-def hinges(params: BodyParams, unknowns: Unknowns) -> Residual:
-    """Elbows and knees that bend the wrong way (SMPLify-X's E_alpha; a hinge loss, so that good bends are free)."""
+def hinges(params: BodyParams) -> Residual:
+    """Joints of HINGES that bend the wrong way (SMPLify-X's E_alpha; a hinge loss, so that good bends are free)."""
     joints = tuple(HINGES)
     vector, slope = rotvec_and_slope(params.body_pose[:, [j - 1 for j in joints]])
     axis = torch.tensor([a for a, _ in HINGES.values()], device=vector.device)
@@ -126,16 +73,13 @@ def hinges(params: BodyParams, unknowns: Unknowns) -> Residual:
     wrong = (bend < 0).to(vector)
     residual = -bend * wrong / HYPEREXTENSION_SIGMA
     by_turn = -slope[:, rows, axis] * (sign * wrong / HYPEREXTENSION_SIGMA)[..., None]  # B 4 3
-    full = vector.new_zeros(len(vector), len(joints), len(joints), 3)
-    full[:, rows, rows] = by_turn
-    return Residual(residual, full.flatten(2), unknowns.turns(joints))
+    return Residual(residual, torch.diag_embed(by_turn.mT).permute(0, 2, 3, 1).flatten(2))
 
 
 def near_rotations(
     pose: Float[Tensor, "B J 3 3"],
     reference: Float[Tensor, "B J 3 3"],
     stiffness: Float[Tensor, "B J"],
-    columns: Int[Tensor, "T"],
     limit: float = torch.inf,
 ) -> Residual:
     """Joint rotations that stay near given ones: those of an estimate, or the mean of the neighbouring frames.
@@ -146,22 +90,20 @@ def near_rotations(
     vector, slope = rotvec_and_slope(reference.mT @ pose)
     residual = vector * stiffness[..., None]
     squared = residual.square().sum(-1)
-    cost, weight = geman_mcclure(squared, limit)
-    root = weight.sqrt()[..., None]
+    cost, root = geman_mcclure(squared, limit)
+    constant = (cost - root.square() * squared).sum(1)
+    root = root[..., None]
     blocks = slope * (stiffness[..., None] * root)[..., None]
     full = torch.diag_embed(blocks.permute(0, 2, 3, 1)).permute(0, 3, 1, 4, 2)  # B J 3 J 3
-    constant = (cost - weight * squared).sum(1)
-    return Residual((residual * root).flatten(1), full.flatten(3).flatten(1, 2), columns, constant)
+    return Residual((residual * root).flatten(1), full.flatten(3).flatten(1, 2), constant)
 
 
-def near_depth(
-    transl: Float[Tensor, "B 3"], reference: Float[Tensor, "B 3"], stiffness: float, columns: slice
-) -> Residual:
+def near_depth(transl: Float[Tensor, "B 3"], reference: Float[Tensor, "B 3"], stiffness: float) -> Residual:
     """A distance from the camera that stays near a given one; stiffness: 1 / the usual share of the distance."""
     ratio = transl[:, 2].clamp_min(1e-3) / reference[:, 2].clamp_min(1e-3)
     slope = torch.zeros_like(transl)
     slope[:, 2] = stiffness / transl[:, 2].clamp_min(1e-3)
-    return Residual(stiffness * ratio.log()[:, None], slope[:, None], torch.arange(columns.start, columns.stop))
+    return Residual(stiffness * ratio.log()[:, None], slope[:, None])
 
 
 @dataclass(frozen=True)
@@ -212,7 +154,7 @@ def capsules() -> Capsules:
 
 
 @dataclass(frozen=True)
-class Contact:
+class Contact(Rows):
     """How deep each pair of capsules lies in each other: depth "B Q" metres, and its slope by the ends "B Q 4 3"."""
 
     depth: Float[Tensor, "B Q"]

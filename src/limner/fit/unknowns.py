@@ -1,9 +1,10 @@
-"""Which numbers of a body does a stage of the fit move, and how does a step change a body?"""
+"""Unknowns of a stage of the fit: which numbers of a body it moves, and what a step does to the body."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from limner.body.params import BodyParams
@@ -37,38 +38,35 @@ class Unknowns:
         return 3 * len(self.joints) + self.num_betas + self.num_expression + 3
 
     @property
-    def betas(self) -> slice:
+    def betas(self) -> range:
         """Columns of the betas."""
         first = 3 * len(self.joints)
-        return slice(first, first + self.num_betas)
+        return range(first, first + self.num_betas)
 
     @property
-    def expression(self) -> slice:
+    def expression(self) -> range:
         """Columns of the expression."""
-        return slice(self.betas.stop, self.betas.stop + self.num_expression)
+        return range(self.betas.stop, self.betas.stop + self.num_expression)
 
     @property
-    def translation(self) -> slice:
+    def translation(self) -> range:
         """Columns of the translation."""
-        return slice(self.count - 3, self.count)
+        return range(self.count - 3, self.count)
 
-    def turns(self, joints: tuple[int, ...]) -> Int[Tensor, "C"]:
+    def turns(self, joints: Sequence[int]) -> list[int]:
         """Columns of some joints, three each; -1 for joints that do not move."""
-        where = {joint: 3 * k for k, joint in enumerate(self.joints)}
-        first = torch.tensor([where.get(joint, -3) for joint in joints])
-        columns = first[:, None] + torch.arange(3)
-        return torch.where(first[:, None] < 0, -1, columns).flatten()
+        first = {joint: 3 * k for k, joint in enumerate(self.joints)}
+        return [first[joint] + axis if joint in first else -1 for joint in joints for axis in range(3)]
 
     def moved(self, params: BodyParams, step: Float[Tensor, "B C"]) -> BodyParams:
         """Bodies after a step; turns are cut to MAX_TURN an axis."""
-        turn = step[:, : 3 * len(self.joints)].unflatten(1, (-1, 3)).clamp(-MAX_TURN, MAX_TURN)
-        pose = params.full_pose()
-        index = torch.tensor(self.joints, device=pose.device)
-        pose = pose.index_copy(1, index, pose[:, index] @ rotation_from_axis_angle(turn))
-        moved = params.with_full_pose(pose)
-        changes = {"transl": params.transl + step[:, self.translation]}
+        turn, betas, expression, transl = step.split((3 * len(self.joints), self.num_betas, self.num_expression, 3), 1)
+        turn = turn.unflatten(1, (-1, 3)).clamp(-MAX_TURN, MAX_TURN)
+        pose, index = params.full_pose(), torch.tensor(self.joints, device=step.device)
+        moved = params.with_full_pose(pose.index_copy(1, index, pose[:, index] @ rotation_from_axis_angle(turn)))
+        changes = {"transl": params.transl + transl}
         if self.num_betas:
-            changes["betas"] = params.betas + step[:, self.betas]
+            changes["betas"] = params.betas + betas
         if self.num_expression:
-            changes["expression"] = params.expression + step[:, self.expression]
+            changes["expression"] = params.expression + expression
         return moved.replace(**changes)

@@ -1,4 +1,4 @@
-"""How is one person fitted through a video? One shape, and frames that hold on to their neighbours."""
+"""Fits of one person through a video: one shape, and frames that hold on to their neighbours."""
 
 import torch
 from jaxtyping import Float, Int
@@ -7,12 +7,13 @@ from torch import Tensor
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT, JOINT_NAMES
 from limner.fit.fitter import Fitter
-from limner.fit.noise import measured_sigma
-from limner.fit.problem import Anchor
+from limner.fit.proximity import ProximityPrior
 from limner.fit.records import Fits, FitTargets
-from limner.fit.search import Hypotheses, join_params
-from limner.fit.verdict import Finding, put_params, usable, with_usable_points
+from limner.fit.search import Hypotheses
+from limner.fit.stage import measured_sigma
+from limner.fit.status import Finding, usable, with_usable_points
 from limner.geometry.rotation import nearest_rotation
+from limner.records import join, put
 
 SWEEPS = 4
 USUAL_TURN_RAD, USUAL_FINGER_TURN_RAD = 0.06, 0.10
@@ -40,10 +41,10 @@ def fit_video(fitter: Fitter, targets: FitTargets, start: BodyParams | None = No
     for sweep in range(SWEEPS):
         for parity in (0, 1):
             turn = torch.arange(parity, len(rows), 2)
-            params = put_params(params, turn, _held(fitter, seen, sigma, params, turn, sweep))
-    objective = fitter.final.problem(seen, sigma).objective(params)
+            params = put(params, turn, _held(fitter, seen, sigma, params, turn, sweep))
+    objective = fitter.final.problem(seen, sigma).cost(params)
     finding = Finding(seen, params, objective, sigma, torch.zeros_like(objective))
-    return fitter.judged(targets, why_not, rows, finding, alone.params)
+    return fitter.with_status(targets, why_not, rows, finding, alone.params)
 
 
 def _one_shape(params: BodyParams, points: Float[Tensor, "T"]) -> Float[Tensor, "T S"]:
@@ -60,24 +61,19 @@ def _held(
     # the first and the last frame have one neighbour: both their neighbours are that one
     before = torch.where(turn == 0, after, before)
     after = torch.where(turn == len(params) - 1, before, after)
-    anchor = _middle(params[before], params[after])
+    near = _middle(params[before], params[after])
     starts = [params[turn]]
     if sweep == 0:  # a frame that alone went astray finds home through its neighbours
         starts += [params[before], params[after]]
-    problem = fitter.frame.problem(seen[turn], sigma[turn], anchor)
-    ends, costs = [], []
-    for start in starts:
-        solution = fitter.frame.solve(seen[turn], start, sigma[turn], anchor)
-        ends.append(solution.state)
-        costs.append(problem.objective(solution.state))
-    return Hypotheses(join_params(ends), torch.stack(costs)).best(1).params
+    ends = [fitter.frame.solve(seen[turn], start, sigma[turn], near) for start in starts]
+    return Hypotheses(join([end.state for end in ends]), torch.stack([end.objective for end in ends])).best(1).params
 
 
-def _middle(before: BodyParams, after: BodyParams) -> Anchor:
+def _middle(before: BodyParams, after: BodyParams) -> ProximityPrior:
     """Half way between two frames, with the usual distance from there."""
     error = torch.full((len(JOINT_NAMES),), USUAL_TURN_RAD)
     error[JOINT["left_index1"] :] = USUAL_FINGER_TURN_RAD
     pose = nearest_rotation(before.full_pose() + after.full_pose())
     stiffness = (1 / error).to(pose).expand(len(before), -1)
     transl = (before.transl + after.transl) / 2
-    return Anchor(pose, stiffness, transl, 1 / USUAL_DEPTH_CHANGE)
+    return ProximityPrior(pose, stiffness, transl, 1 / USUAL_DEPTH_CHANGE)

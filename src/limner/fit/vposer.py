@@ -1,4 +1,4 @@
-"""How does an owner's VPoser take the place of limner's pose prior?
+"""An owner's VPoser in the place of limner's pose prior.
 
 VPoser (Pavlakos et al., CVPR 2019) is licensed for research by its authors; limner ships none of it and reads the
 owner's checkpoint of version 2 (`human_body_prior`, V02_05) as plain numbers. The prior of a pose is how far it is from
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from limner.errors import WeightsError
-from limner.fit.prior import PosePriors, PriorResidual, shipped_priors
+from limner.fit.prior import PosePriors, Residual, shipped_priors
 from limner.geometry.rotation import rotation_from_6d, rotation_from_axis_angle, rotation_to_axis_angle
 from limner.io.torch_file import read_torch_numbers
 from limner.reading.tensor_file import read_tensors
@@ -59,7 +59,7 @@ class VPoser:
         x = functional.leaky_relu(self._linear("leave2", x))
         return rotation_from_6d(self._linear("pose", x).unflatten(1, (-1, 6)))
 
-    def __call__(self, pose: Float[Tensor, "B 21 3 3"]) -> PriorResidual:
+    def __call__(self, pose: Float[Tensor, "B 21 3 3"]) -> Residual:
         """As a prior of a fit: code, and distance from the decoded pose; slopes by forward differentiation."""
         turn = torch.zeros(*pose.shape[:2], 3, dtype=pose.dtype, device=pose.device).flatten(1)
 
@@ -71,7 +71,7 @@ class VPoser:
             return value, value
 
         slope, value = torch.func.vmap(torch.func.jacfwd(residual, has_aux=True))(turn, pose)
-        return PriorResidual(value, slope, torch.zeros(len(pose)).to(pose))
+        return Residual(value, slope)
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return functional.linear(x, self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])

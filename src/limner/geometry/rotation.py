@@ -99,3 +99,22 @@ def angle_between(a: Float[Tensor, "*batch 3 3"], b: Float[Tensor, "*batch 3 3"]
     """
     chord = (a - b).square().sum((-2, -1)).clamp_min(1e-12).sqrt() / (2 * 2**0.5)
     return 2 * torch.asin(chord.clamp(max=1 - 1e-6))
+
+
+def rotvec_and_slope(
+    rotation: Float[Tensor, "*batch 3 3"],
+) -> tuple[Float[Tensor, "*batch 3"], Float[Tensor, "*batch 3 3"]]:
+    """log R, and d log(R exp(turn)) / d turn at turn = 0: the inverse right Jacobian of SO(3) (Chirikjian 2011).
+
+    J^-1 = I + [v]/2 + (1 - (t/2) cot(t/2)) / t^2 [v]^2 with t = |v|; finite up to a half turn.
+    """
+    vector = rotation_to_axis_angle(rotation)
+    angle = vector.norm(dim=-1)
+    half = angle / 2
+    small = angle < 1e-2
+    safe = torch.where(small, torch.ones_like(half), half)
+    factor = (1 - safe / torch.tan(safe)) / (4 * safe.square())
+    factor = torch.where(small, 1 / 12 + angle.square() / 720, factor)[..., None, None]
+    cross = skew(vector)
+    eye = torch.eye(3, dtype=rotation.dtype, device=rotation.device)
+    return vector, eye + cross / 2 + factor * (cross @ cross)

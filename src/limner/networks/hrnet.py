@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from limner.networks.backbone import Features, Normalise
-from limner.networks.fold import conv_norm
-from limner.networks.layers import conv, norm
-from limner.networks.pointwise import PointwiseConv
+from limner.networks.layers import FastConv, conv, conv_norm, norm
 from limner.networks.resnet import BasicBlock, Bottleneck, layer
 
 WIDTHS = (48, 96, 192, 384)
@@ -62,7 +60,7 @@ def _sum_at(i: int, maps: list[Tensor], routes: Iterable[nn.Module]) -> Tensor:
 def _enlarged(x: Tensor, route: nn.Sequential, total: Tensor, zoom: int, relu: bool) -> Tensor:
     """What a coarser branch brings, enlarged, and the sum so far."""
     first = route[0]
-    if isinstance(first, PointwiseConv):
+    if isinstance(first, FastConv) and first.enlarges:
         return first(x, total, relu, zoom)
     total = total + interpolate(route(x), scale_factor=float(zoom), mode="nearest")
     return torch.relu(total) if relu else total

@@ -1,4 +1,4 @@
-"""Which layers is a residual network built of? Torch's, or bare ones that wait for the numbers of a folded file.
+"""The layers of residual networks: torch's, or bare ones that wait for the numbers of a folded file.
 
 Building torch's layers, drawing initial values and folding batch norms takes longer than reading a file. Within
 `bare_layers` networks are built of what remains after folding: convolutions without numbers, no norms.
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 _BARE: ContextVar[bool] = ContextVar("bare", default=False)
@@ -16,7 +17,7 @@ _BARE: ContextVar[bool] = ContextVar("bare", default=False)
 
 @contextmanager
 def bare_layers() -> Iterator[None]:
-    """Within, `conv` and `norm` make layers as they are after `limner.networks.fold.folded`, without numbers."""
+    """Within, `conv` and `norm` make layers as they are after folding (`limner.expose.fold`), without numbers."""
     token = _BARE.set(True)
     try:
         yield
@@ -36,6 +37,39 @@ def conv(
 def norm(channels: int) -> nn.Module:
     """Batch norm, or its place after folding."""
     return nn.Identity() if _BARE.get() else nn.BatchNorm2d(channels)
+
+
+class FastConv(nn.Module):
+    """A convolution, norm folded in, that does what follows it in one pass over memory: sum with a shortcut, ReLU.
+
+    CPU, float32, inference only. Called as (x, shortcut, relu); where it `enlarges`, also with a zoom.
+    """
+
+    enlarges = False
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Float[Tensor, "D C k k"], bias: Float[Tensor, "D"]):
+        super().__init__()
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
+        self.relu = False
+
+
+def conv_norm(
+    x: Float[Tensor, "B c h w"],
+    conv: nn.Module,
+    norm: nn.Module,
+    shortcut: Float[Tensor, "B d i j"] | None = None,
+    relu: bool = True,
+) -> Float[Tensor, "B d i j"]:
+    """norm(conv(x)) (+ shortcut) (then ReLU): the step of all residual networks."""
+    if isinstance(conv, FastConv):
+        return conv(x, shortcut, relu)
+    x = norm(conv(x))
+    if shortcut is not None:
+        x = x + shortcut
+    return torch.relu(x) if relu else x
 
 
 class BareConv(nn.Conv2d):

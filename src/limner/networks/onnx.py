@@ -1,11 +1,9 @@
-"""Networks under ONNX Runtime: the shipped ones, which it runs faster on a CPU than torch, and official backbones.
+"""The shipped networks under ONNX Runtime, which runs them faster on a CPU than torch.
 
 torch is the reference. A shipped network's graph lies in assets/graphs without weights (tools/make_graphs.py); it gets
 them from the torch network when it is loaded: there is one file of weights for both, shipped or of one's own training.
 """
 
-import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +14,6 @@ from torch import Tensor, nn
 
 import limner
 from limner.errors import WeightsError
-from limner.networks.backbone import Features
 from limner.networks.blaze.face import BlazeFace, FaceFeatures
 from limner.networks.blaze.hand import BlazeHand, HandFeatures
 from limner.networks.blaze.pose import BlazePose, PoseFeatures
@@ -25,62 +22,6 @@ from limner.threads import usable_threads
 
 Engine = Literal["onnx", "torch"]
 """What runs the networks: ONNX Runtime (the default on a CPU), or torch (the reference; to train, and on GPUs)."""
-
-CURE = "Install `pip install limner[onnx]`, or use the torch runtime."
-
-
-class _Pooled(nn.Module):
-    """The pooled features alone: what the official regressors read."""
-
-    def __init__(self, backbone: nn.Module):
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.backbone(pixels).pooled
-
-
-def onnx_model(backbone: nn.Module, crop_size: int) -> bytes:
-    """An ONNX model of a (folded) backbone: `pixels` "B 3 S S" in [0, 1] to `pooled` "B C", any batch size.
-
-    Raises WeightsError where the `onnx` package is missing.
-    """
-    target = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs more packages and is slower
-        try:
-            torch.onnx.export(
-                _Pooled(backbone).eval(),
-                (torch.zeros(1, 3, crop_size, crop_size),),
-                target,  # type: ignore[arg-type]
-                dynamo=False,
-                opset_version=17,
-                input_names=["pixels"],
-                output_names=["pooled"],
-                dynamic_axes={"pixels": {0: "batch"}, "pooled": {0: "batch"}},
-            )
-        except torch.onnx.OnnxExporterError as error:
-            raise WeightsError(f"the network cannot be written as ONNX: {error} {CURE}") from error
-    return target.getvalue()
-
-
-class OnnxBackbone(nn.Module):
-    """A `Backbone` that runs under ONNX Runtime; its features have no maps. Inference only.
-
-    `model`: what `onnx_model` made, or a file of it. Uses as many threads as torch does when it is built.
-    """
-
-    def __init__(self, model: bytes | Path, crop_size: int, num_features: int):
-        super().__init__()
-        self.crop_size, self.num_features = crop_size, num_features
-        self.session = _session(model)
-
-    def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> Features:
-        """RGB crops in [0, 1]."""
-        if len(pixels) == 0:
-            return Features(pixels.new_zeros(0, self.num_features))
-        (pooled,) = self.session.run(None, {"pixels": pixels.contiguous().numpy()})
-        return Features(torch.from_numpy(pooled))
 
 
 @dataclass(frozen=True)
@@ -125,7 +66,7 @@ class OnnxNetwork(nn.Module):
         (name,) = (name for name, graph in GRAPHS.items() if isinstance(network, graph.network))
         self.graph = GRAPHS[name]
         weights = {k: v for k, v in network.state_dict().items() if not k.startswith(self.graph.left_out)}
-        self.session = _session(graph_path(name), weights)
+        self.session = onnx_session(graph_path(name), weights)
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> Any:
         """RGB pictures in [0, 1] to the network's record."""
@@ -140,8 +81,11 @@ class OnnxNetwork(nn.Module):
         return [torch.from_numpy(array)[: len(pixels)] for array in made]
 
 
-def _session(model: bytes | Path, weights: dict[str, Tensor] | None = None) -> Any:
-    """`weights`: of a graph that lies without them."""
+def onnx_session(model: bytes | Path, weights: dict[str, Tensor] | None = None) -> Any:
+    """A model (its content, or the file) ready to run on the CPU, on as many threads as torch uses now.
+
+    `weights`: of a graph that lies without them. Raises WeightsError.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -165,4 +109,4 @@ def _session(model: bytes | Path, weights: dict[str, Tensor] | None = None) -> A
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 onnxruntime's own exceptions have no common base
         what = "the model" if isinstance(model, bytes) else str(model)
-        raise WeightsError(f"{what} cannot be read by ONNX Runtime ({error}). Convert the .ckpt again.") from error
+        raise WeightsError(f"{what} cannot be read by ONNX Runtime ({error}). Make it again.") from error

@@ -159,7 +159,7 @@ class IterativeRegressor(nn.Module):
     """Parameters = start, corrected several times by the same small network (Kanazawa et al., CVPR 2018).
 
     stage k: x_k = x_{k-1} + MLP([features, x_{k-1}]). The features' share of the first layer is the same in all stages
-    and is computed once. With activation "none" the network is affine: `folded` collapses all its stages.
+    and is computed once. With activation "none" the network is affine.
     """
 
     mean: Tensor
@@ -205,42 +205,3 @@ class IterativeRegressor(nn.Module):
 
     def _between(self, x: Tensor) -> Tensor:
         return self.dropout(torch.relu(x) if self.activation == "relu" else x)
-
-    def folded(self) -> "AffineRegressor":
-        """The same function of the features as one affine map a stage, started from the mean, for inference.
-
-        Worked out in float64. Raises ValueError unless the activation is "none".
-        """
-        if self.activation != "none":
-            raise ValueError(f"a regressor with activation {self.activation!r} is not affine and cannot be folded")
-        after = torch.eye(self.from_features.out_features, dtype=torch.float64)
-        bias = self.from_features.bias.detach().double()
-        for layer in (*self.hidden, self.output):
-            weight = layer.weight.detach().double()
-            after, bias = weight @ after, weight @ bias + layer.bias.detach().double()
-        by_features = after @ self.from_features.weight.detach().double()
-        step = torch.eye(len(self.mean), dtype=torch.float64) + after @ self.from_state.weight.detach().double()
-        weight, constant = torch.zeros_like(by_features), self.mean.double()
-        weights, biases = [], []
-        for _ in range(self.stages):
-            weight, constant = step @ weight + by_features, step @ constant + bias
-            weights.append(weight)
-            biases.append(constant)
-        return AffineRegressor(torch.stack(weights).to(self.mean), torch.stack(biases).to(self.mean))
-
-
-class AffineRegressor(nn.Module):
-    """A folded linear regressor: vector of stage s = weight[s] features + bias[s]."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Float[Tensor, "S P F"], bias: Float[Tensor, "S P"]):
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
-
-    def forward(self, features: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B P"], ...]:
-        """The vectors after every stage, the last one is the result."""
-        stages = nn.functional.linear(features, self.weight.flatten(0, 1), self.bias.flatten())
-        return stages.unflatten(-1, self.bias.shape).unbind(1)

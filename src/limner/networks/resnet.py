@@ -4,8 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.networks.backbone import Features, Normalise
-from limner.networks.fold import conv_norm
-from limner.networks.layers import conv, norm
+from limner.networks.layers import conv, conv_norm, norm
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 

@@ -41,7 +41,7 @@ BACKBONES = ("blaze", "blaze_depth", "blaze_tuned", "compact", "resnet18", "resn
 DEPTH_FILE = "depth.safetensors"
 """A depth branch of one's own, beside the body.safetensors that was trained with it."""
 MOVENET_FILE = "movenet.safetensors"
-"""A person finder of one's own (`limner train person`), beside the part networks or alone."""
+"""A detector of one's own (`limner train detector`), beside the part networks or alone."""
 MOST_SIZE = 8192
 """Numbers of a hidden layer, of coefficients or of stages that a weights file may ask for."""
 NUM_KEYPOINTS: dict[Part, int] = {"body": 33, "hand": 21, "face": 68}
@@ -215,7 +215,8 @@ def weights_paths(weights: str | Path = "limner") -> dict[Part, Path]:
     if not folder.is_dir():
         raise WeightsError(
             f"unknown weights {str(weights)!r}: give `limner` (shipped with the package) or a folder that holds "
-            f"body.safetensors, hand.safetensors and face.safetensors, or {MOVENET_FILE}."
+            f"body.safetensors, hand.safetensors and face.safetensors, or {MOVENET_FILE}. An official ExPose "
+            "checkpoint is for `limner expose --weights PATH`."
         )
     own = {part: folder / f"{part}.safetensors" for part in PARTS}
     alone = movenet_path(weights) is not None and not any(path.exists() for path in own.values())

@@ -95,7 +95,12 @@ def _bones() -> dict[str, tuple[str, ...]]:
 def turned(params: BodyParams, turns: Float[Tensor, "55 3 3"]) -> Float[Tensor, "B 55 3 3"]:
     """Local rotations of the second body that pose its bones as the first's are; `turns`: see `rest_turns`."""
     pose, turns = params.full_pose(), turns.to(params.betas)
-    above = torch.stack([turns[max(parent, 0)] if parent >= 0 else torch.eye(3).to(turns) for parent in PARENTS])
+    above = torch.stack(
+        [
+            turns[max(parent, 0)] if parent >= 0 else torch.eye(3, dtype=turns.dtype, device=turns.device)
+            for parent in PARENTS
+        ]
+    )
     return above @ pose @ turns.mT
 
 

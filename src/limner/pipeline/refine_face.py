@@ -1,11 +1,11 @@
-"""How is a face moved onto the landmarks that its network saw? Damped least squares, batched, no autograd.
+"""Refinement of faces onto the landmarks that their network saw: damped least squares, batched, no autograd.
 
 Unknowns are head and jaw rotation, expression, the head's shape numbers and a small shift of the whole face; the start
 is the face network's estimate and the pull back to it is the prior. Like `refine`, with landmarks that lie on the
 moving skin instead of riding rigidly on a joint.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +18,10 @@ from limner.body.skeleton import FACE_JOINTS, JOINT, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.pipeline.descent import descend, image_slopes, robust_cost, robust_step, turn_slopes
+from limner.optimise.points import SeenPoints, turn_slopes
+from limner.optimise.solver import Linearised, SolverOptions, damped_least_squares
+from limner.pipeline.refine import Skeletons
+from limner.records import Rows
 
 LANDMARKS = list(indices_of(FACE68))
 NUM_CONTOUR = 17
@@ -32,9 +35,7 @@ class FaceRefineOptions:
     In the flow the body holds the face where it is; a face alone may shift freely (`free_face`).
     """
 
-    steps: int = 6
-    damping: float = 1e-2
-    least_gain: float = 3e-3
+    solver: SolverOptions = SolverOptions(steps=6, tolerance=3e-3, patience=1, fall=3.0, rise=8.0)
     sigma: float = 0.008
     contour_sigma: float = 0.03
     robust_sigma: float = 4.0
@@ -65,18 +66,17 @@ def refine_face(
 
     `crop_px`: side of the face crop in the photo, the unit of the landmarks' errors. The second result is the shift of
     the whole face, metres, that the landmarks ask for beside all else; `params.transl` is not moved.
-    It never ends worse than it starts (`descend`).
+    It never ends worse than it starts (`damped_least_squares`).
     """
     options = options or FaceRefineOptions()
     problem = problem_of(model, params, camera, points_px, crop_px, options)
     still = params.transl.new_zeros(len(params), len(problem.stiffness))
-    unknown = descend(problem, still, options.steps, options.damping, options.least_gain)
-    unknown = unknown * trusted[:, None]
-    return problem.moved(unknown), unknown[:, -3:]
+    unknown = damped_least_squares(problem, still, options.solver).state * trusted[:, None]
+    return problem.people(unknown), unknown[:, -3:]
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Rows):
     """The least-squares problem of B faces around their start; all that stays the same from step to step.
 
     Unknowns "B U": turn of the head, turn of the jaw, C numbers of expression and head shape, shift of the face. A
@@ -87,21 +87,18 @@ class Problem:
     """
 
     params: BodyParams
-    camera: Camera
-    points_px: Float[Tensor, "B 68 2"]
-    sigma_px: Float[Tensor, "B 68"]
-    options: FaceRefineOptions
-    stiffness: Float[Tensor, "U"]
+    seen: SeenPoints
     rotations: Float[Tensor, "B 55 3 3"]
     rest: Float[Tensor, "B K 3"]
     rest_joints: Float[Tensor, "B 55 3"]
     share: Float[Tensor, "B K"]
     weights: Float[Tensor, "B K 55"]
     by_shape: Float[Tensor, "B C K 3"]
-    joints_by_shape: Float[Tensor, "C 55 3"]
     by_pose: Float[Tensor, "B F K 3"]
+    joints_by_shape: Float[Tensor, "C 55 3"] = field(metadata={"shared": True})
+    stiffness: Float[Tensor, "U"] = field(metadata={"shared": True})
 
-    def moved(self, unknown: Float[Tensor, "B U"]) -> BodyParams:
+    def people(self, unknown: Float[Tensor, "B U"]) -> BodyParams:
         """The start with the unknowns applied, the shift left out."""
         pose = self._pose(unknown)
         count = self.params.expression.shape[1]
@@ -113,31 +110,23 @@ class Problem:
             betas=torch.cat([betas[:, :PERSON_BETAS], betas[:, PERSON_BETAS:] + shape], 1),
         )
 
-    def objective(self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "B"]:
+    def moved(self, state: Float[Tensor, "B U"], step: Float[Tensor, "B U"]) -> Float[Tensor, "B U"]:
+        """Unknowns after a step; head and jaw turn by 0.35 an axis at most."""
+        return state + torch.cat([step[:, :6].clamp(-0.35, 0.35), step[:, 6:]], 1)
+
+    def objective(self, state: Float[Tensor, "B U"], look: Skeletons) -> Float[Tensor, "B"]:
         """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
-        robust = robust_cost(self.residuals(look[2]), self.options.robust_sigma)
-        behind = (look[2][..., 2] < 0.05).any(-1)
-        return torch.where(behind, torch.inf, robust.sum(-1) + (self.stiffness * unknown).square().sum(-1))
+        return self.seen.cost(look.seen) + (self.stiffness * state).square().sum(-1)
 
-    def step(
-        self, unknown: Float[Tensor, "B U"], look: tuple[Tensor, Tensor, Tensor], damping: Float[Tensor, "B 1"]
-    ) -> Float[Tensor, "B U"]:
-        """One damped Gauss-Newton step."""
-        residual = self.residuals(look[2])
-        step = robust_step(
-            self.jacobian(*look, unknown[:, -3:]),
-            residual,
-            torch.ones_like(residual[..., 0]),
-            self.options.robust_sigma,
-            self.stiffness.square().expand_as(unknown),
-            unknown,
-            damping,
-        )
-        return torch.cat([step[:, :6].clamp(-0.35, 0.35), step[:, 6:]], 1)
+    def linearised(self, state: Float[Tensor, "B U"], look: Skeletons) -> Linearised:
+        """Normal equations at a state."""
+        residual, slopes = self.seen.linearised(look.seen)
+        slope = self.jacobian(look, slopes, state[:, -3:])
+        return Linearised.of(slope, residual, self.stiffness[None], state)
 
-    def look(self, unknown: Float[Tensor, "B U"]) -> tuple[Tensor, Tensor, Float[Tensor, "B 68 3"]]:
-        """Absolute rotations "B 55 3 3", posed joints "B 55 3", and the landmarks, shift included; camera axes."""
-        pose, numbers = self._pose(unknown), unknown[:, 6:-3]
+    def look(self, state: Float[Tensor, "B U"]) -> Skeletons:
+        """Skeletons, and the landmarks with the shift of the face; camera axes."""
+        pose, numbers = self._pose(state), state[:, 6:-3]
         corners = self.rest.flatten(1) + (numbers[:, None] @ self.by_shape.flatten(2))[:, 0]
         if self.by_pose.shape[1]:
             turned = (pose - self.rotations)[:, list(TURNED)].flatten(1)
@@ -149,27 +138,21 @@ class Problem:
         turned = (transforms[..., :9].unflatten(-1, (3, 3)) @ corners.unflatten(1, (-1, 3, 1)))[..., 0]
         points = (turned + transforms[..., 9:]).unflatten(1, (-1, 3)).sum(2)
         move = self.params.transl[:, None]
-        return absolute, joints + move, points + move + unknown[:, None, -3:]
-
-    def residuals(self, points: Float[Tensor, "B 68 3"]) -> Float[Tensor, "B 68 2"]:
-        """Distances from where the landmarks were seen, in usual errors."""
-        return (self.camera.project(points) - self.points_px) / self.sigma_px[..., None]
+        return Skeletons(absolute, joints + move, self.seen.at(points + move + state[:, None, -3:]))
 
     def jacobian(
-        self,
-        absolute: Float[Tensor, "B 55 3 3"],
-        joints: Float[Tensor, "B 55 3"],
-        points: Float[Tensor, "B 68 3"],
-        shift: Float[Tensor, "B 3"],
+        self, look: Skeletons, slopes: Float[Tensor, "B 68 2 3"], shift: Float[Tensor, "B 3"]
     ) -> Float[Tensor, "B M U"]:
-        """d residual / d unknown, x and y of the landmarks in turn; joints that move with the shape are left out."""
-        slopes = image_slopes(points, self.camera, self.sigma_px)
+        """How residuals with these slopes by the landmarks change with the unknowns, x and y of the landmarks in turn;
+        joints that move with the shape are left out."""
         turned, attached = list(TURNED), self._of_landmarks(self.weights)
-        by_turn = turn_slopes(points - shift[:, None], slopes, absolute[:, turned], joints[:, turned])
+        by_turn = turn_slopes(
+            look.seen.points - shift[:, None], slopes, look.absolute[:, turned], look.joints[:, turned]
+        )
         on_head = attached[..., [JOINT[name] for name in ("head", *FACE_JOINTS)]].sum(-1)
         hangs = torch.stack([on_head, attached[..., JOINT["jaw"]]], -1).repeat_interleave(3, 2)
         by_turn = by_turn * hangs.repeat_interleave(2, 1)
-        blend = (attached @ absolute.flatten(2)).unflatten(-1, (3, 3))
+        blend = (attached @ look.absolute.flatten(2)).unflatten(-1, (3, 3))
         by_shape = slopes @ (blend @ self._of_landmarks(self.by_shape.permute(0, 2, 3, 1)))
         return torch.cat([by_turn, by_shape.flatten(1, 2), slopes.flatten(1, 2)], 2)
 
@@ -193,7 +176,7 @@ def problem_of(
     options: FaceRefineOptions,
 ) -> Problem:
     """The problem of faces at their start."""
-    count, people = len(params), torch.arange(len(params))[:, None]
+    count, people = len(params), torch.arange(len(params), device=params.betas.device)[:, None]
     rotations = params.full_pose()
     row = contour_row(absolute_rotation(rotations, chain_to_root("neck")))
     inner = model.landmark_vertices.expand(count, -1, -1)
@@ -202,41 +185,40 @@ def problem_of(
     heads = max(0, params.betas.shape[1] - PERSON_BETAS)
     used = [*range(model.num_betas, model.num_betas + params.expression.shape[1])]
     used += [*range(PERSON_BETAS, PERSON_BETAS + heads)]
-    sigma = torch.full((len(LANDMARKS),), options.sigma)
-    sigma[:NUM_CONTOUR] = options.contour_sigma
+    sigma = crop_px.new_tensor([options.contour_sigma] * NUM_CONTOUR + [options.sigma] * (len(LANDMARKS) - NUM_CONTOUR))
     rest, by_pose = model.rest_vertices(params)[people, corners], rotations.new_zeros(count, 0, corners.shape[1], 3)
     if model.pose_directions is not None:
         directions = model.pose_directions.unflatten(1, (-1, 3))[:, corners].transpose(0, 1)  # B 486 K 3
         rest = rest + torch.einsum(
-            "bf,bfkc->bkc", (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1), directions
+            "bf,bfkc->bkc",
+            (rotations[:, 1:] - torch.eye(3, dtype=rotations.dtype, device=rotations.device)).flatten(1),
+            directions,
         )
         by_pose = directions.unflatten(1, (-1, 9))[:, [joint - 1 for joint in TURNED]].flatten(1, 2)
     return Problem(
         params=params,
-        camera=camera,
-        points_px=points_px,
-        sigma_px=sigma * crop_px[:, None],
-        options=options,
-        stiffness=_stiffness(options, params.expression.shape[1], heads),
+        seen=SeenPoints(
+            points_px, torch.ones_like(points_px[..., 0]), sigma * crop_px[:, None], camera, options.robust_sigma
+        ),
         rotations=rotations,
         rest=rest,
         rest_joints=model.rest_joints(params),
         share=share.flatten(1),
         weights=model.weights[corners],
         by_shape=model.directions[used][:, corners].transpose(0, 1).contiguous(),
-        joints_by_shape=model.joint_directions[used],
         by_pose=by_pose,
+        joints_by_shape=model.joint_directions[used],
+        stiffness=rotations.new_tensor(_stiffness(options, params.expression.shape[1], heads)),
     )
 
 
-def _stiffness(options: FaceRefineOptions, expressions: int, shapes: int) -> Float[Tensor, "U"]:
+def _stiffness(options: FaceRefineOptions, expressions: int, shapes: int) -> list[float]:
     """Of each unknown."""
-    each = (
+    return [
         *[options.head_stiffness] * 3,
         *[options.jaw_stiffness] * 3,
         *[options.expression_stiffness] * expressions,
         *[options.shape_stiffness] * shapes,
         *[options.shift_stiffness] * 2,
         options.depth_stiffness,
-    )
-    return torch.tensor(each)
+    ]

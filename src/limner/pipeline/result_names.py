@@ -15,7 +15,9 @@ MOST_BYTES = 180
 MOST_OF_ENDING = 10
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 _WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
-_OWN = re.compile(r"(person_\d+|track_\d+\.npz|fits\.json|result\.json|keypoints\.json|overlay\.png|sheet\.png)")
+_OWN = re.compile(
+    r"(person_\d+|track_\d+\.npz|fits\.json|outcomes\.jsonl|result\.json|keypoints\.json|overlay\.png|sheet\.png)"
+)
 
 
 def result_names(photos: Sequence[Path], below: Sequence[Path] | None = None) -> list[str]:

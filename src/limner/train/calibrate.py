@@ -1,4 +1,4 @@
-"""Where on our body are the points that a frozen backbone reports? Fitted on rendered evidence."""
+"""Attachment of a frozen backbone's points to our body, fitted on rendered evidence."""
 
 from dataclasses import dataclass
 

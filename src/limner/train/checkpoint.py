@@ -1,4 +1,4 @@
-"""How does a long training survive being killed? State on disk after every so many steps, a schedule, a log."""
+"""Checkpoints of a training that may be killed: state on disk after every so many steps, a schedule, a log."""
 
 import csv
 import io
@@ -95,9 +95,9 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 def append_row(path: Path, row: dict[str, float]) -> None:
     """One more line of a CSV log, whole or not at all."""
     before = path.read_bytes() if path.exists() else b""
-    told = {name: f"{value:.6g}" for name, value in row.items()}
+    texts = {name: f"{value:.6g}" for name, value in row.items()}
     with atomic_write(path) as file:
-        file.write(before + _lines(list(told), [told], with_names=not before))
+        file.write(before + _lines(list(texts), [texts], with_names=not before))
 
 
 def cut_log(path: Path, done: int) -> None:

@@ -1,4 +1,4 @@
-"""Teach BlazePose's top depth: features of rendered crops are computed once, the branch above them is trained."""
+"""Training of BlazePose's branch for depth: features of rendered crops are computed once, the branch above learns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from limner.body.model import BodyModel
 from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import read_shards
+from limner.data.held_out import split_shards
 from limner.errors import DataSetError
 from limner.geometry.camera import camera_from_crop
 from limner.io.atomic import atomic_write
@@ -18,12 +19,12 @@ from limner.networks.blaze.depth import DepthBranch, unmirrored_world
 from limner.networks.blaze.pose import BlazePose
 from limner.reading.tensor_file import read_tensors
 from limner.reading.told import told_as
+from limner.records import Rows
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
 from limner.train.relative import RelativeAdamW
-from limner.train.stages import split_shards
 from limner.train.steps import Progress, train_steps
 
-LOOK = 32  # crops the frozen part sees at once
+CHUNK = 32  # crops the frozen part sees at once
 HIPS = slice(23, 25)
 
 
@@ -45,8 +46,8 @@ class DepthOptions:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What the frozen part saw in N crops, each also mirrored, and where the points truly are.
+class DepthExamples(Rows):
+    """What the frozen part saw in N crops, each also mirrored, and where the points are.
 
     side16 float16; world: BlazePose's points about the mid-hips, axes of the crop as it was seen, metres.
     """
@@ -54,18 +55,15 @@ class Looks:
     side16: Float[Tensor, "N 88 16 16"]
     world: Float[Tensor, "N 33 3"]
 
-    def __len__(self) -> int:
-        return len(self.world)
-
 
 @torch.no_grad()
-def look(shard: Path, cache: Path, pose: BlazePose) -> Float[Tensor, "N 2 88 16 16"]:
+def frozen_features(shard: Path, cache: Path, pose: BlazePose) -> Float[Tensor, "N 2 88 16 16"]:
     """Stride-16 features of a shard's crops and of their mirror images, float16; kept in `cache`."""
     file_of_shard = cache / f"side16_{shard.name}"
     if not file_of_shard.exists():
         pictures = CropPictures([crops_path(shard)])
         seen = []
-        for rows in torch.arange(len(pictures)).split(LOOK):
+        for rows in torch.arange(len(pictures)).split(CHUNK):
             pixels = pictures[rows]
             both = [pose.side16(pixels), pose.side16(pixels.flip(-1))]
             seen.append(torch.stack(both, 1).half())
@@ -84,22 +82,22 @@ def true_world(model: BodyModel, shard: Path, attachment: FittedAttachment) -> t
     return (points - points[:, HIPS].mean(1, keepdim=True)) @ in_crop.mT, evidence.presence > 0.5
 
 
-def read_looks(
+def read_examples(
     shards: list[Path], cache: Path, pose: BlazePose, model: BodyModel, attachment: FittedAttachment
-) -> Looks:
-    """Both looks at everybody who was seen: rows 2 i and 2 i + 1 are one crop and its mirror image."""
+) -> DepthExamples:
+    """Both views of everybody who was seen: rows 2 i and 2 i + 1 are one crop and its mirror image."""
     features, worlds = [], []
     for shard in shards:
-        side16 = look(shard, cache, pose)
+        side16 = frozen_features(shard, cache, pose)
         world, seen = true_world(model, shard, attachment)
         features.append(side16[seen].flatten(0, 1))
         worlds.append(torch.stack([world[seen], unmirrored_world(world[seen])], 1).flatten(0, 1))
-    return Looks(torch.cat(features), torch.cat(worlds))
+    return DepthExamples(torch.cat(features), torch.cat(worlds))
 
 
 @torch.no_grad()
-def world_error_mm(branch: DepthBranch, held_out: Looks) -> float:
-    """Mean distance of the mean of both looks, millimetres."""
+def world_error_mm(branch: DepthBranch, held_out: DepthExamples) -> float:
+    """Mean distance of the mean of both views, millimetres."""
     branch.eval()
     worlds = torch.cat([branch(rows.float()) for rows in held_out.side16.split(64)])
     both = (worlds[::2] + unmirrored_world(worlds[1::2])) / 2
@@ -123,8 +121,8 @@ def train_depth(
     train_shards, held_out_shards = split_shards(shards_with_crops(evidence, "body"))
     pose = BlazePose.load()
     attachment = fit_attachment(model, read_shards(train_shards))
-    training = read_looks(train_shards, cache, pose, model, attachment)
-    held_out = read_looks(held_out_shards, cache, pose, model, attachment)
+    training = read_examples(train_shards, cache, pose, model, attachment)
+    held_out = read_examples(held_out_shards, cache, pose, model, attachment)
     branch = DepthBranch.copy_of(pose)
     before = world_error_mm(branch, held_out)
     optimiser = RelativeAdamW(branch.parameters(), options.learning_rate, options.weight_decay)

@@ -1,22 +1,22 @@
-"""What do frozen backbones see in synthetic people? Rendered once, written as shards, resumed at any minute."""
+"""Rendering training data: synthetic people as frozen backbones observe them, in shards, resumed at any minute."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 import torch
 from torch import Generator, Tensor
 
 from limner.body.keypoints import indices_of
-from limner.body.params import BodyParams
 from limner.data.crop_shards import CropPictures, crops_path, write_crops
 from limner.data.evidence import Evidence, read_shards, write_shard
 from limner.geometry.box import Squares
-from limner.geometry.camera import Camera
-from limner.networks.backbone import Backbone, Features
+from limner.geometry.warp import Crops
+from limner.networks.backbone import Backbone
+from limner.networks.part_net import Observations
 from limner.networks.weights import PARTS, Part, build_backbone, frozen_spec
 from limner.pipeline.parts import body_squares, face_squares, hand_squares, part_points
+from limner.records import join
 from limner.synth.people import SynthBatch, SyntheticPeople
 
 
@@ -103,7 +103,7 @@ def harvest(
             for part in missing:
                 if crops:  # first: a shard stands for both
                     write_crops(crops_path(paths[part]), torch.cat(pictures[part]))
-                write_shard(paths[part], join_evidence(seen[part]))
+                write_shard(paths[part], join(seen[part]))
         if progress:
             progress(shard + 1, shards)
 
@@ -125,16 +125,9 @@ def _look(
         mirrored = shown[0] + 0.3 * torch.rand(count, generator=generator) > shown[1] + 0.15
     squares = jittered(true_squares(part, batch.keypoints_px, mirrored), JITTER[part], generator)
     pixels = synthetic.render(batch, squares, backbone.crop_size, supersample, mirrored)
-    features = backbone(pixels.float() / 255)
-    evidence = Evidence(
-        **_reported([features]),
-        params=batch.params,
-        camera=batch.camera,
-        squares=squares,
-        mirrored=mirrored,
-        visible=visible,
-    )
-    return evidence, pixels
+    crops = Crops(pixels.float() / 255, squares, mirrored)
+    seen = Observations(torch.arange(count), 2 * batch.camera.center_px, crops, backbone(crops.pixels))
+    return Evidence.of(seen, batch.params, batch.camera, visible), pixels
 
 
 @torch.no_grad()
@@ -152,52 +145,9 @@ def look_again(
     for done, (part, path) in enumerate(shards):
         target = folder / path.name
         if not target.exists():
-            pictures = CropPictures([crops_path(path)])
-            looks = [backbones[part](pictures[rows]) for rows in torch.arange(len(pictures)).split(16)]
-            write_shard(target, replace(read_shards([path]), **_reported(looks)))
+            pictures, kept = CropPictures([crops_path(path)]), read_shards([path])
+            features = join([backbones[part](pictures[rows]) for rows in torch.arange(len(pictures)).split(16)])
+            seen = replace(kept.observations, features=features)
+            write_shard(target, Evidence.of(seen, kept.params, kept.camera, kept.visible))
         if progress:
             progress(done + 1, len(shards))
-
-
-class _Reported(TypedDict):
-    """What evidence keeps of a backbone's reports."""
-
-    pooled: Tensor
-    keypoints: Tensor
-    presence: Tensor
-    image: Tensor
-
-
-def _reported(looks: list[Features]) -> _Reported:
-    pooled = torch.cat([look.pooled for look in looks])
-    image = [pooled.new_zeros(len(look), 0) if look.image is None else look.image for look in looks]
-    keypoints = [look.keypoints for look in looks if look.keypoints is not None]
-    presence = [look.presence for look in looks if look.presence is not None]
-    return {
-        "pooled": pooled,
-        "keypoints": torch.cat(keypoints),
-        "presence": torch.cat(presence),
-        "image": torch.cat(image),
-    }
-
-
-def join_evidence(parts: list[Evidence]) -> Evidence:
-    """Several records as one."""
-
-    def cat(name: str) -> Tensor:
-        return torch.cat([getattr(p, name) for p in parts])
-
-    def cat_in(field: str, name: str) -> Tensor:
-        return torch.cat([getattr(getattr(p, field), name) for p in parts])
-
-    return Evidence(
-        pooled=cat("pooled"),
-        keypoints=cat("keypoints"),
-        presence=cat("presence"),
-        image=cat("image"),
-        params=BodyParams(**{n: cat_in("params", n) for n in BodyParams.__dataclass_fields__}),
-        camera=Camera(cat_in("camera", "focal_px"), cat_in("camera", "center_px")),
-        squares=Squares(*(cat_in("squares", n) for n in ("center_px", "size_px", "angle_rad"))),
-        mirrored=cat("mirrored"),
-        visible=cat("visible"),
-    )

@@ -1,4 +1,4 @@
-"""How wrong is a regressor's answer? ExPose's terms (facts, section 14) with weights for heads on frozen features."""
+"""Losses of the regressors: ExPose's terms (facts, section 14) with weights for heads on frozen features."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from limner.networks.regressor import ParamLayout
 from limner.networks.weights import Part
 from limner.pipeline.predicted import PredictedPoints
-from limner.train.truth import Truth
+from limner.train.target import Target
 
 EARLIER_STAGES = 0.2
 
@@ -40,7 +40,7 @@ PART_WEIGHTS: dict[Part, LossWeights] = {
 
 def part_loss(
     vectors: tuple[Float[Tensor, "B P"], ...],
-    truth: Truth,
+    target: Target,
     layout: ParamLayout,
     points: PredictedPoints,
     weights: LossWeights,
@@ -49,46 +49,46 @@ def part_loss(
 
     Points cost a forward kinematics a stage, parameters nearly nothing: only the last stage is judged by points.
     """
-    terms = _parameter_terms(vectors[-1], truth, layout, weights) | _point_terms(
-        vectors[-1], truth, layout, points, weights
+    terms = _parameter_terms(vectors[-1], target, layout, weights) | _point_terms(
+        vectors[-1], target, layout, points, weights
     )
     zero = vectors[-1].new_zeros(())
     total = sum(terms.values(), zero)
     for vector in vectors[:-1]:
-        total = total + EARLIER_STAGES * sum(_parameter_terms(vector, truth, layout, weights).values(), zero)
+        total = total + EARLIER_STAGES * sum(_parameter_terms(vector, target, layout, weights).values(), zero)
     return total, {name: float(value.detach()) for name, value in terms.items()}
 
 
-def _parameter_terms(vector: Tensor, truth: Truth, layout: ParamLayout, weights: LossWeights) -> dict[str, Tensor]:
+def _parameter_terms(vector: Tensor, target: Target, layout: ParamLayout, weights: LossWeights) -> dict[str, Tensor]:
     of_block = dict(weights.blocks)
     terms: dict[str, Tensor] = {}
     rotation = vector.new_zeros(())
-    for name, target in truth.rotations.items():
+    for name, true in target.rotations.items():
         # squared chordal distance: smooth, bounded, and its gradient never blows up
-        error = (layout.rotations(vector, name) - target).square().sum((-2, -1)).mean()
+        error = (layout.rotations(vector, name) - true).square().sum((-2, -1)).mean()
         rotation = rotation + of_block.get(name, 1.0) * error
     terms["rotation"] = weights.rotation * rotation
     number = vector.new_zeros(())
-    for name, target in truth.numbers.items():
+    for name, true in target.numbers.items():
         predicted = layout.part(vector, name)
-        error = (predicted - target[:, : predicted.shape[1]]).square().mean()
+        error = (predicted - true[:, : predicted.shape[1]]).square().mean()
         number = number + of_block.get(name, 1.0) * error
     terms["number"] = weights.number * number
     return terms
 
 
 def _point_terms(
-    vector: Tensor, truth: Truth, layout: ParamLayout, points: PredictedPoints, weights: LossWeights
+    vector: Tensor, target: Target, layout: ParamLayout, points: PredictedPoints, weights: LossWeights
 ) -> dict[str, Tensor]:
     placed = points(vector)
-    error3d = (placed - points.root(placed) - truth.points3d).norm(dim=-1)
+    error3d = (placed - points.root(placed) - target.points3d).norm(dim=-1)
     projected = layout.camera(vector).project(placed)
-    error2d = (projected - truth.points2d).abs().sum(-1).clamp(max=1.0)  # far outside the crop nothing is learned
+    error2d = (projected - target.points2d).abs().sum(-1).clamp(max=1.0)  # far outside the crop nothing is learned
     return {"points3d": weights.points3d * error3d.mean(), "points2d": weights.points2d * error2d.mean()}
 
 
-def point_error_mm(vector: Tensor, truth: Truth, points: PredictedPoints) -> Float[Tensor, "B"]:
+def point_error_mm(vector: Tensor, target: Target, points: PredictedPoints) -> Float[Tensor, "B"]:
     """Root-relative mean point error, millimetres."""
     with torch.no_grad():
         placed = points(vector)
-        return (placed - points.root(placed) - truth.points3d).norm(dim=-1).mean(-1) * 1000
+        return (placed - points.root(placed) - target.points3d).norm(dim=-1).mean(-1) * 1000

@@ -1,4 +1,4 @@
-"""How are networks tuned whose batch norms were folded? Steps relative to each channel's size."""
+"""An optimiser for networks whose batch norms were folded: steps relative to each channel's size."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

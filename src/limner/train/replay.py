@@ -15,6 +15,7 @@ from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.data.evidence import Evidence
+from limner.data.held_out import read_evidence
 from limner.errors import LimnerError
 from limner.estimator import Flow
 from limner.networks.part_net import BodyEstimate, FaceEstimate, HandEstimate, PartNet
@@ -25,7 +26,6 @@ from limner.pipeline.parts import SIDES, select
 from limner.pipeline.place import place
 from limner.pipeline.predict import Parts, predict_faces, predict_hands
 from limner.records import Rows
-from limner.train.stages import read_evidence
 
 SAME_PERSON_MM = 1.0
 HAND_POINTS = {side: list(indices_of(hand21(side))) for side in SIDES}

@@ -1,13 +1,13 @@
-"""The training commands: presets, progress lines, loss plots."""
+"""Presets of the training commands, their progress lines and loss plots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from limner.body.model import BodyModel
@@ -25,19 +25,20 @@ from limner.networks.weights import (
     movenet_path,
     weights_paths,
 )
+from limner.progress import progress_bar
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
+from limner.train.backbones import BackboneOptions, Init, train_backbone
 from limner.train.checkpoint import read_log
 from limner.train.depth import DepthOptions, train_depth
+from limner.train.detector import DetectorOptions, train_detector
 from limner.train.harvest import harvest, look_again
-from limner.train.harvest_photos import harvest_photos
-from limner.train.loop import TrainOptions
+from limner.train.joint import JointOptions, train_joint
 from limner.train.losses import PART_WEIGHTS
-from limner.train.person import PersonOptions, train_person
+from limner.train.regressors import Recipe, RegressorOptions, train_part
+from limner.train.render_photos import render_photos
 from limner.train.replay import read_people
-from limner.train.stages import Recipe, train_part
-from limner.train.whole import WholeOptions, train_whole
 
 with extra("train", "Training"):
     import matplotlib.figure
@@ -45,21 +46,26 @@ with extra("train", "Training"):
 Preset = Literal["limner", "smoke"]
 
 HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (512, 512)}
-CROWD: dict[Part, int] = {"body": 65_536, "hand": 32_768, "face": 8_192}
+POOL: dict[Part, int] = {"body": 65_536, "hand": 32_768, "face": 8_192}
 HEAD_BETAS = 40
 """The embedded body's shape numbers, those of the head included."""
+BACKBONE_OPTIONS: dict[Preset, BackboneOptions] = {
+    "limner": BackboneOptions(),
+    "smoke": BackboneOptions(20, batch_size=8, log_every=20, save_every=20),
+}
 DEPTH_OPTIONS: dict[Preset, DepthOptions] = {
     "limner": DepthOptions(),
     "smoke": DepthOptions(30, batch_size=16, log_every=30, save_every=30),
 }
-WHOLE_OPTIONS: dict[Preset, WholeOptions] = {
-    "limner": WholeOptions(),
-    "smoke": WholeOptions(10, batch_size=16, log_every=10, save_every=10),
+JOINT_OPTIONS: dict[Preset, JointOptions] = {
+    "limner": JointOptions(),
+    "smoke": JointOptions(10, batch_size=16, log_every=10, save_every=10),
 }
-PERSON_OPTIONS: dict[Preset, PersonOptions] = {
-    "limner": PersonOptions(),
-    "smoke": PersonOptions(30, batch_size=4, size=128, looks=(256,), log_every=30, save_every=30),
+DETECTOR_OPTIONS: dict[Preset, DetectorOptions] = {
+    "limner": DetectorOptions(),
+    "smoke": DetectorOptions(30, batch_size=4, size=128, sizes_px=(256,), log_every=30, save_every=30),
 }
+PART_LOSSES = ("loss", "rotation", "points3d", "points2d")
 STEPS: dict[Preset, dict[Part, int]] = {
     "limner": {"body": 9000, "hand": 3000, "face": 1500},
     "smoke": {"body": 60, "hand": 60, "face": 40},
@@ -73,46 +79,63 @@ def spec_of(part: Part, preset: Preset, depth: Path | None = None) -> NetSpec:
     return replace(frozen_spec(part, depth), hidden=hidden, dropout=0.0, num_betas=num_betas)
 
 
-def options_of(part: Part, preset: Preset, seed: int) -> TrainOptions:
+def options_of(part: Part, preset: Preset, seed: int) -> RegressorOptions:
     """The numbers of a preset's run."""
     steps = STEPS[preset][part]
     loss = PART_WEIGHTS[part]
     if preset == "smoke":
-        return TrainOptions(steps, 128, crowd=1024, log_every=steps, save_every=steps, seed=seed, loss=loss)
-    return TrainOptions(steps, 256, crowd=CROWD[part], seed=seed, loss=loss)
+        return RegressorOptions(steps, 128, pool_size=1024, log_every=steps, save_every=steps, seed=seed, loss=loss)
+    return RegressorOptions(steps, 256, pool_size=POOL[part], seed=seed, loss=loss)
 
 
-def run_harvest(
+Options = TypeVar("Options", BackboneOptions, DepthOptions, JointOptions, DetectorOptions)
+
+
+def _of_run(options: Options, steps: int | None, seed: int) -> Options:
+    """A preset with the numbers of one run."""
+    return replace(options, steps=steps or options.steps, seed=seed)
+
+
+def _parts(part: str) -> tuple[Part, ...]:
+    return tuple(p for p in PARTS if part in (p, "all"))
+
+
+@contextmanager
+def _counted(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that hears how many are done, of how many."""
+    with progress_bar(transient=False) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def run_crops(
     out: Path,
     shards: int,
     seed: int,
     poses: Path | None,
     hdri: Path | None,
     part: str,
-    crops: bool,
+    pictures: bool,
     depth: Path | None,
 ) -> None:
-    """Render synthetic people and write what the frozen backbones see; resumes."""
-    synthetic = _synthetic(poses, hdri)
-    parts = tuple(p for p in PARTS if part in (p, "all"))
-    with progress_bar() as progress:
-        task = progress.add_task("harvesting shards", total=shards)
-
-        def report(done: int, _: int) -> None:
-            progress.update(task, completed=done)
-
-        harvest(synthetic, out, shards, seed, parts, crops=crops, depth=_keep(depth, out, DEPTH_FILE), progress=report)
+    """Render crops of synthetic people and write what the frozen backbones see; resumes."""
+    depth = _keep(depth, out, DEPTH_FILE)
+    with _counted("rendering shards") as report:
+        synthetic = _synthetic(poses, hdri)
+        harvest(synthetic, out, shards, seed, _parts(part), crops=pictures, depth=depth, progress=report)
 
 
 def run_photos(out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None) -> None:
     """Render whole photos with labelled people; resumes."""
-    with progress_bar() as progress:
-        task = progress.add_task("harvesting photos", total=shards)
+    with _counted("rendering photos") as report:
+        render_photos(_synthetic(poses, hdri), out, shards, seed, progress=report)
 
-        def report(done: int, _: int) -> None:
-            progress.update(task, completed=done)
 
-        harvest_photos(_synthetic(poses, hdri), out, shards, seed, progress=report)
+def run_again(source: Path, out: Path, part: str, depth: Path | None) -> None:
+    """Write what today's backbones see in the kept crops of another folder; resumes."""
+    depth = _keep(depth, out, DEPTH_FILE)
+    with _counted("looking again") as report:
+        look_again(source, out, _parts(part), depth, report)
 
 
 def _synthetic(poses: Path | None, hdri: Path | None) -> SyntheticPeople:
@@ -121,83 +144,87 @@ def _synthetic(poses: Path | None, hdri: Path | None) -> SyntheticPeople:
     return SyntheticPeople(model, PersonSampler(model, poses), panoramas)
 
 
-def run_looks(source: Path, out: Path, part: str, depth: Path | None) -> None:
-    """Write what today's backbones see in the kept crops of another folder; resumes."""
-    parts = tuple(p for p in PARTS if part in (p, "all"))
-    with progress_bar() as progress:
-        task = progress.add_task("looking again", total=None)
-
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        look_again(source, out, parts, _keep(depth, out, DEPTH_FILE), report)
-
-
 def _keep(file: Path | None, out: Path, name: str) -> Path | None:
-    """What was not trained but used goes with the new weights: a depth branch or a person finder of one's own."""
-    if file is None:
+    """What was not trained but used goes with the new weights, where it exists: a depth branch, a detector."""
+    if file is None or not file.exists():
         return None
     with atomic_write(out / name) as copy:
         copy.write(file.read_bytes())
     return out / name
 
 
-def run_training(
+def run_regressors(
     part: str, evidence: Path, out: Path, poses: Path | None, preset: Preset, seed: int, real_2d: Path | None
 ) -> None:
     """Train the regressor of one part or of all; writes weights, log and loss plot to `out`; resumes."""
     model = BodyModel.load()
-    chosen: list[Part] = [p for p in PARTS if part in (p, "all")]
-    found = evidence / DEPTH_FILE
-    depth = _keep(found if found.exists() else None, out, DEPTH_FILE)
-    for name in chosen:
+    depth = _keep(evidence / DEPTH_FILE, out, DEPTH_FILE)
+    for name in _parts(part):
         recipe = Recipe(name, evidence, poses, spec_of(name, preset, depth), options_of(name, preset, seed), real_2d)
-        with progress_bar() as progress:
-            report = reporter(progress, name, recipe.options.steps)
+        with _steps_of(name, recipe.options.steps) as (report, _):
             errors = train_part(recipe, model, out, report)
-        show_result(name, errors, out, ("loss", "rotation", "points3d", "points2d"), "held_out_mm")
+        show_result(name, errors, out, PART_LOSSES, "held_out_mm")
+
+
+def run_backbone(
+    part: Part, backbone: str, init: Init, evidence: Path, out: Path, steps: int | None, preset: Preset, seed: int
+) -> None:
+    """Train a backbone with its regressor on kept crops, from scratch or on from its weights; resumes."""
+    spec = NetSpec(part, backbone, hidden=HIDDEN[part] if preset == "limner" else (128, 128), dropout=0.0)
+    options = _of_run(BACKBONE_OPTIONS[preset], steps, seed)
+    with _steps_of(f"{part}, {backbone}", options.steps) as (report, _):
+        errors = train_backbone(spec, init, evidence, BodyModel.load(), out, options, report)
+    show_result(part, errors, out, PART_LOSSES)
 
 
 def run_depth(evidence: Path, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
     """Train the depth branch on kept crops; resumes."""
-    options = DEPTH_OPTIONS[preset]
-    options = replace(options, steps=steps or options.steps, seed=seed)
-    with progress_bar() as progress:
-        errors = train_depth(BodyModel.load(), evidence, out, options, reporter(progress, "depth", options.steps))
+    options = _of_run(DEPTH_OPTIONS[preset], steps, seed)
+    with _steps_of("depth", options.steps) as (report, _):
+        errors = train_depth(BodyModel.load(), evidence, out, options, report)
     show_result("depth", errors, out, ("loss",), "held_out_mm")
 
 
-def run_person(
-    evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int, backbone: bool
+def run_detector(
+    photos: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int, backbone: bool
 ) -> None:
-    """Train the person finder on labelled photos; resumes."""
-    options = PERSON_OPTIONS[preset]
-    options = replace(options, steps=steps or options.steps, seed=seed, backbone=backbone)
-    with progress_bar() as progress:
+    """Train the detector on labelled photos; resumes."""
+    options = replace(_of_run(DETECTOR_OPTIONS[preset], steps, seed), backbone=backbone)
+    with _steps_of("detector", options.steps) as (report, console):
 
         def complain(text: str) -> None:
-            progress.console.print(Text.assemble(("left out ", "red"), shown(text)), soft_wrap=True)
+            console.print(Text.assemble(("left out ", "red"), shown(text)), soft_wrap=True)
 
-        report = reporter(progress, "person", options.steps)
-        result = train_person(evidence, out, options, movenet_path(weights), report, complain)
+        result = train_detector(photos, out, options, movenet_path(weights), report, complain)
     parts = ("loss", "center", "heat", "size", "offset", "points")
-    show_result("person", result, out, parts, "held_out_found", "held-out people found (%)")
+    show_result("detector", result, out, parts, "held_out_found", "held-out people found (%)")
 
 
-def run_whole(evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
+def run_joint(evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
     """Fine-tune the regressors of all three networks together; resumes."""
-    options = WHOLE_OPTIONS[preset]
-    options = replace(options, steps=steps or options.steps, seed=seed)
-    model, paths = BodyModel.load(), weights_paths(weights)
+    options = _of_run(JOINT_OPTIONS[preset], steps, seed)
+    paths = weights_paths(weights)
     loaded = {part: load_net(path) for part, path in paths.items()}
-    depth = paths["body"].with_name(DEPTH_FILE)
-    _keep(depth if depth.exists() else None, out, DEPTH_FILE)
+    _keep(paths["body"].with_name(DEPTH_FILE), out, DEPTH_FILE)
     _keep(movenet_path(weights), out, MOVENET_FILE)
     people = read_people(evidence, held_out=False), read_people(evidence, held_out=True)
-    with progress_bar() as progress:
-        report = reporter(progress, "whole", options.steps)
-        errors = train_whole(loaded, model, *people, out, options, report)
-    show_result("whole", errors, out, ("loss",), "held_out_body_mm")
+    with _steps_of("joint", options.steps) as (report, _):
+        errors = train_joint(loaded, BodyModel.load(), *people, out, options, report)
+    show_result("joint", errors, out, ("loss",), "held_out_body_mm")
+
+
+@contextmanager
+def _steps_of(name: str, steps: int) -> Iterator[tuple[Callable[[int, dict[str, float]], None], Console]]:
+    """A bar that hears of the steps of a training, and where to print beside it."""
+    with progress_bar(transient=False) as progress:
+        task = progress.add_task(name, total=steps)
+
+        def report(done: int, row: dict[str, float]) -> None:
+            held = [f"{key.removeprefix('held_out_')} {row[key]:.1f}" for key in row if key.startswith("held_out")]
+            state = f"loss {row['loss']:.3f}" + (f"  held out {' '.join(held[:3])}" if held else "")
+            progress.update(task, completed=done, description=f"{name}  {state}")
+
+        yield report, progress.console
 
 
 def show_result(
@@ -208,26 +235,10 @@ def show_result(
     held_out: str | None = None,
     label: str = "held-out error (mm)",
 ) -> None:
+    """Print the errors of a training, and draw its log."""
     values = "  ".join(f"{key} {value:.4g}" for key, value in errors.items())
     Console().print(f"{name}: {values}")
     plot_log(out / f"{name}_log.csv", out / f"{name}_loss.png", losses, held_out, label)
-
-
-def reporter(progress: Progress, name: str, steps: int) -> Callable[[int, dict[str, float]], None]:
-    task = progress.add_task(name, total=steps)
-
-    def report(done: int, row: dict[str, float]) -> None:
-        held = [
-            f"{key.removeprefix('held_out_')} {value:.1f}" for key, value in row.items() if key.startswith("held_out")
-        ]
-        told = f"loss {row['loss']:.3f}" + (f"  held out {' '.join(held[:3])}" if held else "")
-        progress.update(task, completed=done, description=f"{name}  {told}")
-
-    return report
-
-
-def progress_bar() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def plot_log(log: Path, picture: Path, losses: tuple[str, ...], held_out: str | None, label: str) -> None:

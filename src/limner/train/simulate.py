@@ -1,4 +1,4 @@
-"""Evidence without images: what would the frozen backbones report of people never rendered?
+"""Simulated evidence: what the frozen backbones would report of people who were never rendered.
 
 A simulated report is the true report plus the error that the backbone made on a rendered crop: errors are drawn as
 whole rows (all points of one crop together), from crops seen from a similar side, so that their correlations, their
@@ -23,9 +23,9 @@ from limner.networks.weights import Part
 from limner.pipeline.parts import part_points
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, attached_points
-from limner.train.crowd import Crowd
 from limner.train.harvest import JITTER, jittered, true_squares
-from limner.train.truth import Truth, part_truth
+from limner.train.pose_pool import PosePool
+from limner.train.target import Examples, part_target
 
 NEIGHBOURS = 0.02
 """Errors are drawn from twice this share of the bank: the rows seen from the nearest sides."""
@@ -43,14 +43,6 @@ class Reports:
     world: Float[Tensor, "B K 3"]
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One simulated batch: the regressor's input, and the truth."""
-
-    pooled: Float[Tensor, "B F"]
-    truth: Truth
-
-
 class Simulator:
     """Draws evidence of one part: people never seen before, with errors from a bank of rendered crops."""
 
@@ -62,9 +54,9 @@ class Simulator:
         rendered: Evidence,
         attachment: FittedAttachment,
         face_vertices: Int[Tensor, "468"],
-        crowd: int,
+        pool_size: int,
     ):
-        """`crowd`: so many people are posed once and for all; each draw sees them from new sides."""
+        """`pool_size`: so many people are posed once and for all; each draw sees them from new sides."""
         self.part = part
         self.model = model.keypoints_only(contour=False)
         self.attachment = attachment
@@ -72,7 +64,7 @@ class Simulator:
         self.face_model = model.restricted(order)
         self.face_index = torch.searchsorted(order, face_vertices)
         self._fill_bank(rendered[rendered.presence > 0.5])
-        self.crowd = Crowd.of(crowd, sampler, self.model, self._points, torch.Generator().manual_seed(97))
+        self.pool = PosePool.of(pool_size, sampler, self.model, self._points, torch.Generator().manual_seed(97))
 
     @torch.no_grad()
     def _fill_bank(self, seen: Evidence) -> None:
@@ -141,19 +133,19 @@ class Simulator:
         return Reports(torch.cat([unit, depth], -1), world)
 
     @torch.no_grad()
-    def draw(self, count: int, generator: Generator) -> Draw:
+    def draw(self, count: int, generator: Generator) -> Examples:
         """A batch of new views, reported with a backbone's errors."""
-        people = self.crowd.seen(count, generator)
+        people = self.pool.seen(count, generator)
         mirrored = torch.rand(count, generator=generator) < 0.5
         if self.part != "hand":
             mirrored = torch.zeros_like(mirrored)
         true = true_squares(self.part, people.camera.project(people.keypoints), mirrored)
         squares = jittered(true, JITTER[self.part], generator)
         visible = torch.ones(count, 144, dtype=torch.bool)
-        truth = part_truth(self.part, people.keypoints, people.params, people.camera, squares, mirrored, visible)
+        target = part_target(self.part, people.keypoints, people.params, people.camera, squares, mirrored, visible)
         reports = self._reports(people.points, people.camera, squares, mirrored)
         side = self._side(people.params, people.camera, squares, mirrored)
-        return Draw(self._with_errors(reports, side, generator), truth)
+        return Examples(self._with_errors(reports, side, generator), target)
 
     def _with_errors(self, reports: Reports, side: Tensor, generator: Generator) -> Float[Tensor, "B F"]:
         near = torch.searchsorted(self.bank_side, side)

@@ -1,4 +1,4 @@
-"""What every training does alike: a seed for each step, a bounded step downhill, a log, and a state to go on from."""
+"""The steps of every training: a seed for each, a bounded step downhill, a log, and a state to go on from."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""The official ExPose network, number for number: all that serves it alone. `limner[expose]` makes it fast."""

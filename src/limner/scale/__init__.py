@@ -1,0 +1,1 @@
+"""Many photos: blocks of work in this process, in one process a core, or on many machines (Ray)."""
