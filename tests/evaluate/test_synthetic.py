@@ -114,8 +114,8 @@ def test_a_turned_person_has_mpjpe_but_no_pa_mpjpe(body: BodyModel):
 def test_only_the_shown_hand_counts(body: BodyModel):
     params, where = people(body), zones(body)
     bent = rotation_from_axis_angle(torch.tensor([0.0, 0.0, 0.9])).expand(COUNT, 15, 3, 3)
-    said = pose(body, params.replace(left_hand_pose=params.left_hand_pose @ bent))
-    errors = hand_errors(said, pose(body, params), LEFT, where)
+    prediction = pose(body, params.replace(left_hand_pose=params.left_hand_pose @ bent))
+    errors = hand_errors(prediction, pose(body, params), LEFT, where)
     for values in errors.values():
         assert values[LEFT].amin() > 2 and values[~LEFT].amax() < 0.05
 
@@ -131,10 +131,10 @@ def test_the_shown_hand_starts_at_its_wrist(body: BodyModel):
 def test_an_open_jaw_is_an_error_of_the_face_alone(body: BodyModel):
     params, where = people(body), zones(body)
     opened = params.replace(jaw_pose=rotation_from_axis_angle(torch.tensor([[0.3, 0.0, 0.0]])).expand(COUNT, 3, 3))
-    said, true = pose(body, opened), pose(body, params)
-    assert face_errors(said, true, where)["face PA-V2V, mm"].amin() > 1
+    prediction, true = pose(body, opened), pose(body, params)
+    assert face_errors(prediction, true, where)["face PA-V2V, mm"].amin() > 1
     assert (
-        body_errors(said, true, camera(), torch.ones(COUNT), where)["PA-V2V body, mm"].amax() < 0.5
+        body_errors(prediction, true, camera(), torch.ones(COUNT), where)["PA-V2V body, mm"].amax() < 0.5
     )  # the jaw carries a little of the neck
 
 
@@ -161,9 +161,9 @@ def test_all_stages_are_measured_and_hidden_parts_left_out(
 
 
 def test_parts_overrule_the_body_of_the_shown_side_only(body: BodyModel, networks: Networks, harvested: CachedPeople):
-    said = run_cached(networks, body, harvested)
-    changed_left = (said.unrefined.left_hand_pose - said.body.left_hand_pose).abs().amax((1, 2, 3)) > 0
-    changed_right = (said.unrefined.right_hand_pose - said.body.right_hand_pose).abs().amax((1, 2, 3)) > 0
+    prediction = run_cached(networks, body, harvested)
+    changed_left = (prediction.unrefined.left_hand_pose - prediction.body.left_hand_pose).abs().amax((1, 2, 3)) > 0
+    changed_right = (prediction.unrefined.right_hand_pose - prediction.body.right_hand_pose).abs().amax((1, 2, 3)) > 0
     assert torch.equal(changed_left, LEFT) and torch.equal(changed_right, ~LEFT)
 
 

@@ -13,6 +13,7 @@ from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import Evidence, read_shards
 from limner.data.held_out import split_shards
 from limner.errors import LimnerError
+from limner.extras import extra
 from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.weights import NetSpec, Part, PartNet, build_net, write_net
@@ -94,10 +95,8 @@ def train_backbone(
     """
     if init == "frozen" and spec.backbone != "blaze":
         raise LimnerError(f"a frozen {spec.backbone} backbone knows nothing: frozen goes with the backbone blaze.")
-    try:
+    with extra("train", "Training a backbone"):
         from accelerate import Accelerator
-    except ImportError as error:
-        raise LimnerError("training a backbone needs accelerate: pip install 'limner[train]'.") from error
     accelerator = Accelerator(mixed_precision=options.mixed_precision)
     folder.mkdir(parents=True, exist_ok=True)
     part = spec.part

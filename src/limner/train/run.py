@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import matplotlib.figure
 import torch
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +13,7 @@ from rich.text import Text
 from limner.body.model import BodyModel
 from limner.cached import read_people
 from limner.errors import shown
+from limner.extras import extra
 from limner.io.atomic import atomic_write
 from limner.networks.weights import (
     DEPTH_FILE,
@@ -41,6 +41,10 @@ from limner.train.regressors import Recipe, RegressorOptions, train_part
 from limner.train.render_crops import observe_again, render_crops
 from limner.train.render_photos import render_photos
 from limner.train.steps import StepOptions
+
+with extra("train", "Training"):
+    import matplotlib.figure
+
 
 HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (512, 512)}
 HEAD_BETAS = 40
