@@ -28,11 +28,11 @@ from limner.pipeline.observe import observe_bodies, observe_faces, observe_hands
 from limner.pipeline.part_alone import PartAlone, Side, faces_alone, hands_alone
 from limner.pipeline.parts_alone import where_is_part
 from limner.pipeline.people import People, PeopleObservations, nobody
+from limner.pipeline.people_estimator import PeopleEstimator
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.predict import Coarse, Parts, predict_faces, predict_hands
 from limner.pipeline.refine import refine
 from limner.pipeline.refine_face import refine_face
-from limner.pipeline.takes_photos import TakesPhotos
 from limner.pipeline.unseen import unseen_limbs, with_default_pose
 from limner.records import join
 from limner.threads import one_torch_thread
@@ -83,7 +83,7 @@ class Flow:
         return refine(self.keypoint_model, params, camera, join_targets([targets, *of_parts]))
 
 
-class Estimator(TakesPhotos):
+class Estimator(PeopleEstimator):
     """Photos in, everybody in them out, as SMPL-X bodies with hands and faces (ExPose, ECCV 2020).
 
         estimator = Estimator.load()
@@ -146,7 +146,10 @@ class Estimator(TakesPhotos):
     def together(
         self, photos: Sequence[Photo], boxes: Sequence[Float[Tensor, "_ 4"] | None], focal_px: float | None = None
     ) -> list[People]:
-        """The people of several photos that go through the steps as one batch; see `TakesPhotos`."""
+        """The people of several photos that go through the steps as one batch, one People a photo.
+
+        boxes: of each photo, or None where the detector is to find people. Raises BoxError.
+        """
         frames = Frames(tuple(photo.pixels.to(self.device) for photo in photos))
         found = self.detect(frames, boxes)
         cameras = join([photo_camera(p.width, p.height, focal_px or p.focal_px, 1, self.device) for p in photos])

@@ -29,16 +29,18 @@ from limner.geometry.warp import Frames
 from limner.io.image import Photo
 from limner.networks.detector import PersonDetector
 from limner.pipeline.people import People, nobody
-from limner.pipeline.takes_photos import TakesPhotos
+from limner.pipeline.people_estimator import PeopleEstimator
 from limner.records import join
 
 PREFIX = "expose:"
 """`limner evaluate --weights expose:PATH` means the official checkpoint at PATH."""
 Mode = Literal["official", "clean"]
+
+
 Runtime = Literal["torch", "onnx"]
 
 
-class OfficialEstimator(TakesPhotos):
+class OfficialEstimator(PeopleEstimator):
     """Photos in, everybody in them out, by the official ExPose network (its licence and files are the user's).
 
         estimator = OfficialEstimator.load("data/checkpoints/model.ckpt")

@@ -1,4 +1,4 @@
-"""How an estimator of people is called: with a photo, a list of photos or an iterator of them, in batches."""
+"""What estimators share: the call with one photo, a list or an iterator of photos of any kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,17 +18,8 @@ BATCH = 8
 """Photos of a list or an iterator that go through the networks together."""
 
 
-class TakesPhotos(ABC):
-    """Finds everybody in photos; `together` is what it does."""
-
-    @abstractmethod
-    def together(
-        self, photos: Sequence[Photo], boxes: Sequence[Float[Tensor, "_ 4"] | None], focal_px: float | None = None
-    ) -> list[People]:
-        """The people of several photos that go through the networks as one batch, one People a photo.
-
-        boxes: of each photo, or None where the detector is to find people. Raises BoxError.
-        """
+class PeopleEstimator(ABC):
+    """Photos in, people out."""
 
     @overload
     def __call__(
@@ -54,8 +45,8 @@ class TakesPhotos(ABC):
         or a `Photo`; other arrays are refused, see `limner.io.photo_input.as_photo`. boxes: x0 y0 x1 y1 of each person
         in photo pixels, if known, as lists, numpy or torch (four numbers are one person); for several photos a list
         with an entry a photo (for an iterator any iterable), boxes or None; otherwise the detector finds people.
-        focal_px: the focal length, if known; otherwise from EXIF, otherwise the photo's diagonal (of official weights
-        see there). Raises PhotoError and BoxError.
+        focal_px: the focal length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and
+        BoxError.
         """
         check_focal(focal_px)
         if isinstance(photo, Iterator) and not hasattr(photo, "read"):  # open files are iterators, too
@@ -72,3 +63,9 @@ class TakesPhotos(ABC):
             given = [None] * len(some) if own is None else list(islice(own, len(some)))
             given = boxes_of_each(given, len(some))
             yield from self.together(some, [None if one is None else as_boxes(one) for one in given], focal_px)
+
+    @abstractmethod
+    def together(
+        self, photos: Sequence[Photo], boxes: Sequence[Float[Tensor, "_ 4"] | None], focal_px: float | None = None
+    ) -> list[People]:
+        """The people of several photos that go through the networks as one batch, one People a photo."""
