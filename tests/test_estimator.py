@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from limner import Estimator
-from limner.errors import BoxError, PhotoError
+from limner.commands.estimate import estimate
+from limner.errors import BoxError, OutputError, PhotoError
 from limner.geometry.warp import Frames
 from limner.io.image import read_photo
 from limner.io.motion_file import read_params
 from limner.networks.weights import weights_folder
+from limner.pipeline import results
+from limner.pipeline.part_results import save_parts
 from limner.pipeline.results import save_results
 
 PHOTO = weights_folder().parent / "photos" / "eileen_collins.jpg"
@@ -143,6 +146,26 @@ def test_an_empty_scene_has_nobody(estimator):
     assert repr(estimator(grey)) == "People(nobody)"
 
 
+def test_what_is_not_written_is_not_made(estimator, photo, people, tmp_path, monkeypatch):
+    def unwanted(*_, **__):
+        raise AssertionError("nobody asked for this")
+
+    def written(*files):
+        folder = save_results(people, photo, estimator.body_model, tmp_path / "photo", files=files)
+        return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+    alone = [f"person_{i}" for i in range(len(people))]
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "overlay", unwanted)
+        patch.setattr(results, "skinned_mesh", unwanted)
+        assert written("sheet") == {"sheet.png"}
+        patch.setattr(results, "clay", unwanted)
+        one = ("mesh.obj", "keypoints.json")
+        assert written("obj", "keypoints") == {"keypoints.json"} | {f"{own}/{name}" for own in alone for name in one}
+    monkeypatch.setattr(results, "sheet", unwanted)
+    assert written("overlay") == {"overlay.png"} | {f"{own}/overlay.png" for own in alone}
+
+
 def test_results_are_whole_and_readable(estimator, photo, people, tmp_path):
     folder = save_results(people, photo, estimator.body_model, tmp_path / "photo")
     one = folder / "person_0"
@@ -154,3 +177,13 @@ def test_results_are_whole_and_readable(estimator, photo, people, tmp_path):
     assert torch.allclose(motion.extras["camera_K"][0], people.camera.K[0], rtol=1e-5)
     content = json.loads((one / "keypoints.json").read_text())
     assert np.asarray(content["people"][0]["keypoints_px"]).shape == (133, 3)
+
+
+def test_a_face_alone_has_the_files_chosen(estimator, photo, tmp_path):
+    faces = estimator.faces(photo)
+    folder = save_parts(faces, photo, estimator.own_body, tmp_path / "face", files=("ply", "keypoints"))
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {"person_0/mesh.ply", "person_0/keypoints.json"}
+    with pytest.raises(OutputError, match="got glb, expected some of overlay, obj, ply, params, keypoints"):
+        estimate((photo.path,), out=tmp_path / "out", part="face", files=("glb", "ply"))
+    assert not (tmp_path / "out").exists()

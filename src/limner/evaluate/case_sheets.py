@@ -76,18 +76,18 @@ def _bounds(true: Answer) -> tuple[Tensor, Tensor]:
 
 def _draw(answer: Answer, true: Answer, low: Tensor, high: Tensor) -> UInt8[Tensor, "3 h w"]:
     points = _points(answer)
-    canvas = torch.ones(3, SIDE, SIDE)
+    canvas = torch.full((3, SIDE, SIDE), 255, dtype=torch.uint8)
     pixels = (points[:, :2] - low) / (high - low) * SIDE
     faces = answer.faces
     if faces is None and answer.vertices is not None and true.vertices is not None:
         faces = true.faces if len(answer.vertices) == len(true.vertices) else None
     if faces is not None and answer.vertices is not None:
         depth = points[:, 2:] - points[:, 2].min() + 1.0  # the painter wants depths before the camera
-        return to_bytes(paint(canvas, torch.cat([pixels, depth], 1)[None], faces, clay(points[None], faces)))
+        return paint(canvas, torch.cat([pixels, depth], 1)[None], faces, clay(points[None], faces))
     for x, y in pixels.round().long().tolist():
         if 0 <= x < SIDE and 0 <= y < SIDE:
-            canvas[:2, max(0, y - DOT) : y + DOT, max(0, x - DOT) : x + DOT] = 0.25
-    return to_bytes(canvas)
+            canvas[:2, max(0, y - DOT) : y + DOT, max(0, x - DOT) : x + DOT] = 64
+    return canvas
 
 
 def error_curves(errors: dict[str, Float[Tensor, "P"]], title: str) -> UInt8[Tensor, "3 h w"]:

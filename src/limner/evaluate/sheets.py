@@ -58,7 +58,7 @@ def _whole(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor
     crops = crop(photo.pixels, square, SIDE)
     px = _crop_px(crops, found.camera.project(found.vertices))
     colors = clay(found.vertices, found.faces)
-    drawn = paint(crops.pixels[0], torch.cat([px, found.vertices[..., 2:]], -1), found.faces, colors)
+    drawn = paint(to_bytes(crops.pixels[0]), torch.cat([px, found.vertices[..., 2:]], -1), found.faces, colors)
     return _pair(crops, drawn, answer.points_px[0, BODY], person.points[BODY], person.labelled[BODY])
 
 
@@ -113,7 +113,7 @@ def _part(
     used = faces.unique()
     low = torch.searchsorted(used, faces)
     picture = torch.cat([px, standing[..., 2:]], -1)[:, used]
-    drawn = paint(shown.pixels[0], picture, low, clay(standing[:, used], low))
+    drawn = paint(to_bytes(shown.pixels[0]), picture, low, clay(standing[:, used], low))
     answer = crops.photo_from_unit(project(points))[0]
     return _pair(shown, drawn, answer, person.points[part], person.labelled[part])
 
@@ -127,7 +127,7 @@ def _pair(crops: Crops, drawn: Tensor, answer: Tensor, target: Tensor, labelled:
     truth = _crop_px(crops, target[None])[0]
     mine = _crop_px(crops, answer[None])[0]
     before = _dots(to_bytes(crops.pixels[0]), truth, labelled)
-    after = _lines(to_bytes(drawn), mine, truth, labelled & ~mine.isnan().any(-1))
+    after = _lines(drawn, mine, truth, labelled & ~mine.isnan().any(-1))
     return torch.cat([before, after], -1)
 
 
