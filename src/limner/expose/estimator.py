@@ -14,7 +14,6 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, NUM_BODY
-from limner.errors import PhotoError
 from limner.expose.crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.expose.load import load_network
 from limner.expose.network import DEMO_FOCAL_PX, ExposeNetwork, ExposePeople
@@ -42,7 +41,7 @@ Runtime = Literal["torch", "onnx"]
 
 
 class OfficialEstimator(PeopleEstimator):
-    """One photo in, everybody in it out, by the official ExPose network (its licence and files are the user's).
+    """Photos in, everybody in them out, by the official ExPose network (its licence and files are the user's).
 
         estimator = OfficialEstimator.load("data/checkpoints/model.ckpt")
         people = estimator("photo.jpg", boxes)
@@ -103,10 +102,8 @@ class OfficialEstimator(PeopleEstimator):
 
         boxes: x0 y0 x1 y1 in photo pixels; where None, limner's detector finds people. focal_px: of the cameras;
         default in mode "official" the demo's 5000, in mode "clean" that of EXIF, else the photo's diagonal. Raises
-        BoxError, and PhotoError where there is no photo.
+        BoxError.
         """
-        if not photos:
-            raise PhotoError("no photo given: expected at least one.")
         found = [self._where(photo, given) for photo, given in zip(photos, boxes, strict=True)]
         counts = [len(own) for own, _ in found]
         if not sum(counts):
