@@ -41,7 +41,7 @@ def estimate_photos(
 
 
 @dataclass(frozen=True)
-class PeopleRecipe:
+class PeopleRecipe(Recipe[People]):
     """How limner's own estimator is made: see `Estimator.load`."""
 
     weights: str = "limner"
@@ -61,17 +61,8 @@ class PeopleRecipe:
         }
 
 
-@dataclass(frozen=True)
-class PeopleWriter:
+class PeopleWriter(Writer[People]):
     """Writes limner's results: a folder a photo."""
-
-    out: Path
-    numbered = False
-    whom = "people"
-
-    def facts(self) -> Mapping[str, Any]:
-        """Nothing that could be chosen."""
-        return {}
 
     def note(self, people: People, job: Job) -> str:
         """See `photo_note`."""
@@ -80,7 +71,3 @@ class PeopleWriter:
     def write(self, people: People, job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo. Raises OutputError."""
         save_results(people, job.photo, body_model, self.out / job.item.name, job.source, note)
-
-    def is_whole(self, file: Path, people: int, first: int) -> bool:
-        """All is in the folder whose record says so itself."""
-        return True

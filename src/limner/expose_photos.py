@@ -51,7 +51,7 @@ def expose_photos(
 
 
 @dataclass(frozen=True)
-class ExposeRecipe:
+class ExposeRecipe(Recipe[People]):
     """How the estimator with the official network is made."""
 
     weights: str
@@ -74,16 +74,14 @@ class ExposeRecipe:
 
 
 @dataclass(frozen=True)
-class DemoWriter:
+class DemoWriter(Writer[People]):
     """Writes the official demo's files, a folder a person, numbered through all photos of a run.
 
     also: writes limner's files as well.
     """
 
-    out: Path
     also: Writer[People] | None
     numbered = True
-    whom = "people"
 
     def facts(self) -> Mapping[str, Any]:
         """That there are such files."""

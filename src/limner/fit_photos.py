@@ -1,4 +1,4 @@
-"""How are the people of many photos fitted to given keypoints? In batches over photos, resumed, one bad photo alone."""
+"""Fits of the people of many photos to given keypoints: in batches over photos, resumed, one bad photo alone."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
@@ -29,7 +28,7 @@ from limner.fit.fitter import Fitter
 from limner.fit.records import FITTED, Fits, FitTargets, fit_targets, join_fits
 from limner.fit.video import fit_video
 from limner.fit.vposer import owned_priors
-from limner.geometry.camera import photo_camera
+from limner.geometry.camera import check_focal, photo_camera
 from limner.io.image import Photo, read_photo
 from limner.io.keypoint_file import PhotoKeypoints, in_pixels, keypoints_of, read_keypoints, shared_stems
 from limner.io.motion_file import Motion, read_params, write_params
@@ -38,6 +37,7 @@ from limner.pipeline.result_names import result_names
 from limner.pipeline.results import check_writable, motion, save_results, sweep_results
 from limner.progress import progress_bar
 from limner.records import join
+from limner.scale.report import tell_left_out
 
 GREY = 200
 FITS_FILE = "fits.json"
@@ -103,7 +103,10 @@ class Starts:
         good = [k for k, box in enumerate(targets.boxes.tolist()) if box[2] - box[0] >= 1 and box[3] - box[1] >= 1]
         if self.estimator is None or not good:
             return starts
-        people = self.estimator(photo, _grown(targets.boxes[good], photo), float(targets.camera.focal_px[0]))
+        boxes = targets.boxes[good]
+        grow = 0.1 * (boxes[:, 2:] - boxes[:, :2]).amax(-1, keepdim=True)  # as `limner estimate --keypoints` makes them
+        boxes = torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], -1)
+        people = self.estimator(photo, boxes, float(targets.camera.focal_px[0]))
         for row, k in enumerate(good):
             starts[k] = people.params[row : row + 1]
         return starts
@@ -130,10 +133,7 @@ def fit_photos(
     with `video`). `vposer`: an owner's, as prior of the body instead of limner's. `recursive`: folders below those
     given, too. Raises LimnerError for what concerns all photos.
     """
-    if focal_px is not None and not 0 < focal_px < float("inf"):
-        raise PhotoError(
-            f"focal length of {focal_px:g} px, expected a positive number. Leave it out if you do not know."
-        )
+    check_focal(focal_px)
     points = read_keypoints(keypoints)
     found = find_photos(photos, recursive, without=[out]) if photos else None
     jobs = _jobs(found, points, photo_size, start)
@@ -158,7 +158,7 @@ def fit_photos(
         task = progress.add_task("fitting", total=len(todo))
         for rows in run.video(todo) if video else run.batches(todo):
             progress.advance(task, rows)
-    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun, found))
+    console.print(_table(run.rows, len(jobs) - len(todo), time.perf_counter() - begun))
     for note in run.starts.notes:
         console.print(Text(note), soft_wrap=True)
     unused = sorted(points.keys() - {job.file.stem for job in jobs if job.file}) if photos else []
@@ -167,8 +167,8 @@ def fit_photos(
         console.print(
             Text(shown(f"Left out: keypoints of {len(unused)} photos that were not given ({names})")), soft_wrap=True
         )
-    for remark in found.remarks() if found else []:
-        console.print(Text(remark), soft_wrap=True)
+    if found:
+        tell_left_out(console, found)
     console.print(Text(shown(f"Results are in {out.resolve()}")), soft_wrap=True)
     return 1 if any(row.failed for row in run.rows) else 0
 
@@ -352,12 +352,6 @@ def _photo_of(job: Job) -> Photo:
     return Photo(torch.full((3, height, width), GREY, dtype=torch.uint8), None, Path(job.keypoints.photo))
 
 
-def _grown(boxes: Tensor, photo: Photo) -> Tensor:
-    """Boxes a tenth larger than the points, as `limner estimate --keypoints` makes them."""
-    grow = 0.1 * (boxes[:, 2:] - boxes[:, :2]).amax(-1, keepdim=True)
-    return torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], -1)
-
-
 def _person_or_nobody(targets: FitTargets, person: int) -> FitTargets:
     """One person of a frame; a row without confidence where the frame lacks that person."""
     if person < len(targets):
@@ -366,17 +360,13 @@ def _person_or_nobody(targets: FitTargets, person: int) -> FitTargets:
     return FitTargets(torch.zeros(1, 144, 2), torch.zeros(1, 144), camera, torch.zeros(1, 4))
 
 
-def _table(rows: Sequence[Row], skipped: int, seconds: float, found: PhotoList | None) -> Table:
+def _table(rows: Sequence[Row], skipped: int, seconds: float) -> Table:
     people, fitted = sum(r.people for r in rows), sum(r.fitted for r in rows)
     before = f", {skipped} done before" if skipped else ""
     table = Table(title=f"{fitted} of {people} people fitted in {seconds:.1f} s{before}")
-    table.add_column("photo", overflow="fold")
-    table.add_column("people", justify="right")
-    table.add_column("fitted", justify="right")
-    table.add_column("note", overflow="fold")
+    for column, side in (("photo", "left"), ("people", "right"), ("fitted", "right"), ("note", "left")):
+        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        style = "red" if row.failed else None
-        table.add_row(Text(shown(row.name)), str(row.people), str(row.fitted), Text(shown(row.note)), style=style)
-    for one in found.left_out if found else []:
-        table.add_row(Text(shown(one.file.name)), "-", "-", Text(shown(f"left out: {one.reason}")), style="yellow")
+        name, note = Text(shown(row.name)), Text(shown(row.note))
+        table.add_row(name, str(row.people), str(row.fitted), note, style="red" if row.failed else None)
     return table

@@ -1,9 +1,9 @@
 """`limner estimate --part`: hands or faces alone in many photos."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from limner.io.image import Photo
 from limner.io.photo_list import find_photos
 from limner.pipeline.part_alone import PartAlone, Side
 from limner.pipeline.part_results import save_parts
-from limner.scale.photos import How, Job, run_photos
+from limner.scale.photos import How, Job, Recipe, Writer, run_photos
 from limner.scale.where import Where
 
 Part = Literal["hand", "face"]
@@ -40,11 +40,11 @@ def estimate_parts(
     where = Where.given(box, whom=part)
     found = find_photos(photos, recursive, without=[out])
     check_focal(focal_px)
-    return run_photos(found, where, PartRecipe(part, side, weights), PartWriter(out, f"{part}s"), focal_px, how)
+    return run_photos(found, where, PartRecipe(part, side, weights), PartWriter(out, whom=f"{part}s"), focal_px, how)
 
 
 @dataclass(frozen=True)
-class PartRecipe:
+class PartRecipe(Recipe[list[PartAlone]]):
     """How an estimator of parts is made."""
 
     part: Part
@@ -54,10 +54,6 @@ class PartRecipe:
     def load(self) -> "PartEstimator":
         """The estimator. Raises WeightsError."""
         return PartEstimator(self, Estimator.load(self.weights))
-
-    def facts(self) -> Mapping[str, Any]:
-        """Nothing: results of parts have no record of what they are made of."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -83,27 +79,14 @@ class PartEstimator:
         return [self.estimator.hands(photo, own, side, focal_px) for photo, own in zip(photos, boxes, strict=True)]
 
 
-@dataclass(frozen=True)
-class PartWriter:
+class PartWriter(Writer[list[PartAlone]]):
     """Writes the parts of photos."""
 
-    out: Path
-    whom: str
-    numbered = False
-
-    def facts(self) -> Mapping[str, Any]:
-        """Nothing, as in the recipe."""
-        return {}
-
-    def note(self, found: Sequence[PartAlone], job: Job) -> str:
+    def note(self, found: list[PartAlone], job: Job) -> str:
         """What each part is, and how sure that is; a guess is called one."""
         doubt = {True: "", False: ", hardly seen: a guess, give --box"}
         return ", ".join(f"{one.part.replace('_', ' ')} ({one.presence:.2f}){doubt[one.seen]}" for one in found)
 
-    def write(self, found: Sequence[PartAlone], job: Job, body_model: BodyModel, note: str, first: int) -> None:
+    def write(self, found: list[PartAlone], job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo. Raises OutputError."""
         save_parts(found, job.photo, body_model, self.out / job.item.name)
-
-    def is_whole(self, file: Path, people: int, first: int) -> bool:
-        """As `facts`."""
-        return False

@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Rows:
-    """A record of tensors, tuples and dicts of tensors, and records, all with as many rows; a field may be None.
+    """A record of tensors and records, tuples and dicts of them, all with as many rows; a field may be None.
 
     Fields that all rows share are declared with `field(metadata={"shared": True})`.
     """

@@ -8,6 +8,7 @@ import torch
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
+from limner.cached import CachedPeople, run_cached
 from limner.data.evidence import Evidence, write_shard
 from limner.errors import LimnerError
 from limner.evaluate.synthetic import (
@@ -30,7 +31,6 @@ from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.networks.backbone import CompactBackbone
 from limner.networks.weights import NetSpec, Networks, build_net
-from limner.train.replay import HarvestedPeople, replay
 from tests.conftest import random_people
 
 COUNT = 5
@@ -74,9 +74,9 @@ def networks() -> Networks:
 
 
 @pytest.fixture(scope="module")
-def harvested(body: BodyModel, networks: Networks) -> HarvestedPeople:
+def harvested(body: BodyModel, networks: Networks) -> CachedPeople:
     params, sizes = people(body), {"body": 33, "hand": 21, "face": 68}
-    return HarvestedPeople(
+    return CachedPeople(
         *(
             evidence(params, getattr(networks, part).regressor.num_features, sizes[part])
             for part in ("body", "hand", "face")
@@ -146,11 +146,11 @@ def test_zones_share_no_vertex(body: BodyModel):
 
 
 def test_all_stages_are_measured_and_hidden_parts_left_out(
-    body: BodyModel, networks: Networks, harvested: HarvestedPeople
+    body: BodyModel, networks: Networks, harvested: CachedPeople
 ):
     hidden = harvested.hand.visible.clone()
     hidden[0] = False
-    seen = HarvestedPeople(harvested.body, Evidence(**{**harvested.hand.__dict__, "visible": hidden}), harvested.face)
+    seen = CachedPeople(harvested.body, Evidence(**{**harvested.hand.__dict__, "visible": hidden}), harvested.face)
     errors = measure(networks, body, seen)
     assert set(errors) == {LIMNER, "not refined", BODY, MEAN, PART}
     assert all(len(values) == COUNT for of in errors.values() for values in of.values())
@@ -160,17 +160,15 @@ def test_all_stages_are_measured_and_hidden_parts_left_out(
     assert not errors[PART]["51 landmarks PA, mm"].isnan().any()
 
 
-def test_parts_overrule_the_body_of_the_shown_side_only(
-    body: BodyModel, networks: Networks, harvested: HarvestedPeople
-):
-    prediction = replay(networks, body, harvested)
+def test_parts_overrule_the_body_of_the_shown_side_only(body: BodyModel, networks: Networks, harvested: CachedPeople):
+    prediction = run_cached(networks, body, harvested)
     changed_left = (prediction.unrefined.left_hand_pose - prediction.body.left_hand_pose).abs().amax((1, 2, 3)) > 0
     changed_right = (prediction.unrefined.right_hand_pose - prediction.body.right_hand_pose).abs().amax((1, 2, 3)) > 0
     assert torch.equal(changed_left, LEFT) and torch.equal(changed_right, ~LEFT)
 
 
 def test_tables_from_shards_of_the_same_people(
-    body: BodyModel, networks: Networks, harvested: HarvestedPeople, tmp_path: Path
+    body: BodyModel, networks: Networks, harvested: CachedPeople, tmp_path: Path
 ):
     for part in ("body", "hand", "face"):
         for shard in range(2):
@@ -182,7 +180,7 @@ def test_tables_from_shards_of_the_same_people(
     assert all(row.people == 3 for table in tables for row in table.rows)
 
 
-def test_shards_of_different_people_are_refused(harvested: HarvestedPeople, tmp_path: Path):
+def test_shards_of_different_people_are_refused(harvested: CachedPeople, tmp_path: Path):
     for part in ("body", "hand", "face"):
         given = getattr(harvested, part)
         if part == "face":

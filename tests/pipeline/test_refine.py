@@ -1,5 +1,6 @@
 """Refinement: finds the body again, never gets worse, and its Jacobian is the true one."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from limner.body.skeleton import BODY_JOINTS
 from limner.geometry.camera import Camera, photo_camera
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.pipeline.refine import RefineOptions, Targets, problem_of, refine
+from tests.optimise.steps import step_without_numbers
 
 COUNT = len(BODY_JOINTS)
 SOFT = RefineOptions(
@@ -111,3 +113,17 @@ def test_jacobian_equals_finite_differences(scene):
     numeric = torch.autograd.functional.jacobian(lambda u: problem.look(u).seen.residual, problem.start)
     for i in range(4):
         assert torch.allclose(ours[i], numeric[i, :, :, i], atol=1e-4, rtol=1e-4)
+
+
+def test_a_step_names_no_device_and_asks_no_number(scene):
+    model, _, start, camera, targets = scene
+    there = deepcopy(model).to("meta")
+    seen = (targets.offset, targets.point_px, targets.weight, targets.sigma_px)
+    problem = problem_of(
+        there,
+        start.to("meta"),
+        camera.to("meta"),
+        Targets(targets.joint.to("meta"), *(x.to("meta") for x in seen)),
+        RefineOptions(),
+    )
+    assert problem.people(step_without_numbers(problem, problem.start)).body_pose.is_meta

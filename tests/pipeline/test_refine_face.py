@@ -1,5 +1,6 @@
 """A face moves onto its landmarks, never away from them, and its derivatives are the true ones."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.pipeline.refine_face import LANDMARKS, FaceRefineOptions, problem_of, refine_face
 from tests.conftest import random_people
+from tests.optimise.steps import step_without_numbers
 
 COUNT, HEADS = 4, 24
 FREE = FaceRefineOptions(
@@ -113,3 +115,17 @@ def test_a_face_in_place_stays_in_place(faces):
         small, start, camera, marks(small, start, camera), torch.full((COUNT,), 300.0), torch.ones(COUNT).bool()
     )
     assert (moved.expression - start.expression).abs().max() < 1e-3 and shift.abs().max() < 1e-4
+
+
+def test_a_step_names_no_device_and_asks_no_number(faces):
+    small, start, _, camera = faces
+    problem = problem_of(
+        deepcopy(small).to("meta"),
+        start.to("meta"),
+        camera.to("meta"),
+        torch.zeros(COUNT, 68, 2, device="meta"),
+        torch.ones(COUNT, device="meta"),
+        FaceRefineOptions(),
+    )
+    still = torch.zeros(COUNT, len(problem.stiffness), device="meta")
+    assert problem.people(step_without_numbers(problem, still)).jaw_pose.is_meta

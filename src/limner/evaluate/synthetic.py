@@ -11,6 +11,17 @@ from torch import Tensor
 from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
+from limner.cached import (
+    HAND_POINTS,
+    INNER_FACE,
+    CachedFlow,
+    CachedPeople,
+    face_from_head,
+    mean_people,
+    read_people,
+    run_cached,
+    shown_hand,
+)
 from limner.data.evidence import Evidence
 from limner.data.held_out import MIN_VISIBLE
 from limner.evaluate import metrics
@@ -21,17 +32,6 @@ from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.weights import Networks
 from limner.pipeline.parts_alone import head_points
 from limner.pipeline.predicted import PredictedPoints
-from limner.train.replay import (
-    HAND_POINTS,
-    INNER_FACE,
-    HarvestedPeople,
-    Replay,
-    face_from_head,
-    mean_people,
-    read_people,
-    replay,
-    shown_hand,
-)
 
 LIMNER, UNREFINED, PART, BODY, MEAN = "limner", "not refined", "part network", "body network", "mean"
 CHUNK = 32
@@ -143,7 +143,7 @@ def face_errors(prediction: Posed, target: Posed, where: Zones) -> Errors:
 def measure(
     networks: Networks,
     model: BodyModel,
-    people: HarvestedPeople,
+    people: CachedPeople,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Errors]:
     """Every metric of every stage, by column. Hands and faces that cannot be seen have NaN."""
@@ -158,8 +158,8 @@ def measure(
 
 
 @torch.no_grad()
-def _measure_chunk(networks: Networks, model: BodyModel, people: HarvestedPeople, where: Zones) -> dict[str, Errors]:
-    prediction = replay(networks, model, people)
+def _measure_chunk(networks: Networks, model: BodyModel, people: CachedPeople, where: Zones) -> dict[str, Errors]:
+    prediction = run_cached(networks, model, people)
     mean = mean_people(networks.body, people.body)
     target = pose(model, people.body.params)
     left, camera = people.hand.mirrored, people.body.camera
@@ -192,8 +192,8 @@ def _measure_chunk(networks: Networks, model: BodyModel, people: HarvestedPeople
 def _part_errors(
     networks: Networks,
     model: BodyModel,
-    people: HarvestedPeople,
-    prediction: Replay,
+    people: CachedPeople,
+    prediction: CachedFlow,
     target: Posed,
     hidden: dict[str, Tensor],
 ) -> Errors:
@@ -213,7 +213,7 @@ def _unless(hidden: Bool[Tensor, "P"], errors: Errors) -> Errors:
     return {name: torch.where(hidden, torch.nan, values) for name, values in errors.items()}
 
 
-def _seen(people: HarvestedPeople, part: str) -> Bool[Tensor, "P"]:
+def _seen(people: CachedPeople, part: str) -> Bool[Tensor, "P"]:
     """Whose hand or face shows enough to be scored: as for training."""
     evidence = people.hand if part == "hand" else people.face
     if part == "face":

@@ -23,7 +23,7 @@ from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.regressors import Start, evaluate_regressor, mean_vector, simulated_start
 from limner.train.relative import RelativeAdamW
 from limner.train.rendered import rendered_target, well_seen
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 from limner.train.target import Examples
 
 Init = Literal["scratch", "tuned", "frozen"]
@@ -33,17 +33,15 @@ KEYPOINT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
-class BackboneOptions:
+class BackboneOptions(StepOptions):
     """Numbers of one run; `relative_rate`: of a tuned backbone (`RelativeAdamW`)."""
 
     steps: int = 2000
-    batch_size: int = 32
     learning_rate: float = 5e-4
-    relative_rate: float = 2e-3
     weight_decay: float = 1e-4
-    seed: int = 0
     log_every: int = 100
     save_every: int = 100
+    relative_rate: float = 2e-3
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
 
 
