@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from limner.errors import LimnerError
 from limner.scale.engine import messages
 from limner.scale.photos import How
 from tests.scale.fakes import DEADLY, Double

@@ -45,7 +45,6 @@ from limner.train.steps import StepOptions
 with extra("train", "Training"):
     import matplotlib.figure
 
-
 HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (512, 512)}
 HEAD_BETAS = 40
 """The embedded body's shape numbers, those of the head included."""
