@@ -95,13 +95,13 @@ def _stand_in(truth: BodyParams, g: Generator) -> BodyParams:
     )
 
 
-def harvested(model: BodyModel, folder: Path, count: int) -> Scene:
-    """Harvested people and what the flow says of them."""
+def cached_scene(model: BodyModel, folder: Path, count: int) -> Scene:
+    """People whose features were kept, and what the flow says of them."""
+    from limner.cached import read_people, run_cached
     from limner.networks.weights import load_networks
-    from limner.train.replay import read_people, replay
 
     people = read_people(folder, held_out=True)[:count]
-    said = replay(load_networks(), model, people)
+    said = run_cached(load_networks(), model, people)
     return Scene(people.body.params, people.body.camera, said.limner, True)
 
 
@@ -229,7 +229,7 @@ def main() -> None:
     if options.evidence is None:
         scene = sampled(model, options.poses, options.people, options.seed)
     else:
-        scene = harvested(model, options.evidence, options.people)
+        scene = cached_scene(model, options.evidence, options.people)
     fitter = Fitter(model)
     fitter(targets_of(model, scene, 0.0, 0.0, 1)[torch.arange(2)])  # warm up
     rows = []

@@ -1,7 +1,7 @@
 """Everybody in many photos: `limner estimate`, and what it shares with other networks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from limner.geometry.camera import check_focal
 from limner.io.photo_list import find_photos
 from limner.pipeline.people import People
 from limner.pipeline.photo_note import photo_note
+from limner.pipeline.result_names import FILES, check_files
 from limner.pipeline.results import save_results
 from limner.scale.photos import How, Job, Recipe, Writer, run_photos
 from limner.scale.where import Where
@@ -41,7 +42,7 @@ def estimate_photos(
 
 
 @dataclass(frozen=True)
-class PeopleRecipe:
+class PeopleRecipe(Recipe[People]):
     """How limner's own estimator is made: see `Estimator.load`."""
 
     weights: str = "limner"
@@ -62,16 +63,14 @@ class PeopleRecipe:
 
 
 @dataclass(frozen=True)
-class PeopleWriter:
-    """Writes limner's results: a folder a photo."""
+class PeopleWriter(Writer[People]):
+    """Writes limner's results: a folder a photo, with the files chosen."""
 
-    out: Path
-    numbered = False
-    whom = "people"
+    files: Sequence[str] = field(default=tuple(FILES), kw_only=True)
 
     def facts(self) -> Mapping[str, Any]:
-        """Nothing that could be chosen."""
-        return {}
+        """That these files are written."""
+        return {"files": sorted(check_files(self.files))}
 
     def note(self, people: People, job: Job) -> str:
         """See `photo_note`."""
@@ -79,8 +78,4 @@ class PeopleWriter:
 
     def write(self, people: People, job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo. Raises OutputError."""
-        save_results(people, job.photo, body_model, self.out / job.item.name, job.source, note)
-
-    def is_whole(self, file: Path, people: int, first: int) -> bool:
-        """All is in the folder whose record says so itself."""
-        return True
+        save_results(people, job.photo, body_model, self.out / job.item.name, job.source, note, self.files)

@@ -1,9 +1,9 @@
 """`limner estimate --part`: hands or faces alone in many photos."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -13,8 +13,9 @@ from limner.geometry.camera import check_focal
 from limner.io.image import Photo
 from limner.io.photo_list import find_photos
 from limner.pipeline.part_alone import PartAlone, Side
-from limner.pipeline.part_results import save_parts
-from limner.scale.photos import How, Job, run_photos
+from limner.pipeline.part_results import PART_FILES, save_parts
+from limner.pipeline.result_names import check_files
+from limner.scale.photos import How, Job, Recipe, Writer, run_photos
 from limner.scale.where import Where
 
 Part = Literal["hand", "face"]
@@ -30,21 +31,24 @@ def estimate_parts(
     focal_px: float | None = None,
     recursive: bool = False,
     how: How = How(),  # noqa: B008
+    files: Sequence[str] = PART_FILES,
 ) -> int:
     """Estimate the hand or the face in each photo and write results to `out`; returns the exit code: 0, or 1 if a photo
     failed.
 
     box: x0 y0 x1 y1 of each hand or face, in every photo; without, one is looked for. recursive: folders below those
-    given, too. Raises LimnerError for what concerns all photos.
+    given, too. files: what is written, some of PART_FILES. Raises LimnerError for what concerns all photos.
     """
+    check_files(files, PART_FILES)
     where = Where.given(box, whom=part)
     found = find_photos(photos, recursive, without=[out])
     check_focal(focal_px)
-    return run_photos(found, where, PartRecipe(part, side, weights), PartWriter(out, f"{part}s"), focal_px, how)
+    writer = PartWriter(out, whom=f"{part}s", files=files)
+    return run_photos(found, where, PartRecipe(part, side, weights), writer, focal_px, how)
 
 
 @dataclass(frozen=True)
-class PartRecipe:
+class PartRecipe(Recipe[list[PartAlone]]):
     """How an estimator of parts is made."""
 
     part: Part
@@ -54,10 +58,6 @@ class PartRecipe:
     def load(self) -> "PartEstimator":
         """The estimator. Raises WeightsError."""
         return PartEstimator(self, Estimator.load(self.weights))
-
-    def facts(self) -> Mapping[str, Any]:
-        """Nothing: results of parts have no record of what they are made of."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -84,26 +84,16 @@ class PartEstimator:
 
 
 @dataclass(frozen=True)
-class PartWriter:
-    """Writes the parts of photos."""
+class PartWriter(Writer[list[PartAlone]]):
+    """Writes the parts of photos: the files chosen."""
 
-    out: Path
-    whom: str
-    numbered = False
+    files: Sequence[str] = field(default=PART_FILES, kw_only=True)
 
-    def facts(self) -> Mapping[str, Any]:
-        """Nothing, as in the recipe."""
-        return {}
-
-    def note(self, found: Sequence[PartAlone], job: Job) -> str:
+    def note(self, found: list[PartAlone], job: Job) -> str:
         """What each part is, and how sure that is; a guess is called one."""
         doubt = {True: "", False: ", hardly seen: a guess, give --box"}
         return ", ".join(f"{one.part.replace('_', ' ')} ({one.presence:.2f}){doubt[one.seen]}" for one in found)
 
-    def write(self, found: Sequence[PartAlone], job: Job, body_model: BodyModel, note: str, first: int) -> None:
+    def write(self, found: list[PartAlone], job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo. Raises OutputError."""
-        save_parts(found, job.photo, body_model, self.out / job.item.name)
-
-    def is_whole(self, file: Path, people: int, first: int) -> bool:
-        """As `facts`."""
-        return False
+        save_parts(found, job.photo, body_model, self.out / job.item.name, self.files)

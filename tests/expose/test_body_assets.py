@@ -7,17 +7,14 @@ import pytest
 import torch
 
 from limner.body.assets import BodyAssets, read_body_assets
-from limner.body.model import BodyModel
 from limner.errors import BodyModelError
 from limner.expose.body_assets import (
     BUFFERS,
     assets_from_arrays,
     assets_to_arrays,
     checkpoint_assets,
-    keypoint_assets,
 )
 from limner.expose.checkpoint import Checkpoint
-from tests.conftest import random_people
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +53,6 @@ def test_what_the_download_lacks_comes_from_the_user_s_file_or_the_older_name(us
     tensors = {**checkpoint.tensors, "body_model.dynamic_lmk_b_coords": older}
     own = checkpoint_assets(Checkpoint(checkpoint.path, tensors), None)
     assert np.allclose(own.contour_barycentric, 1 / 3)
-
-
-def test_the_keypoint_model_gives_the_same_keypoints_from_few_vertices(users):
-    whole = BodyModel(users, 10, 10, torch.float64)
-    few = BodyModel(keypoint_assets(users), 10, 10, torch.float64)
-    people = random_people(5, 10, 10, size=0.4)
-    expected = whole.keypoints144(whole(people), people)
-    assert torch.allclose(few.keypoints144(few(people), people), expected, atol=1e-9)
-
-
-def test_the_keypoint_model_of_the_embedded_body_is_small(body):
-    few = keypoint_assets(body.assets)
-    assert len(few.v_template) < len(body.assets.v_template) / 10
 
 
 def test_assets_survive_the_file_form(users):

@@ -326,10 +326,10 @@ def test_converted_file_is_the_folded_network(checkpoint, net, photos, boxes, tm
     again = load_network(path)
     ours, theirs = (n.people(photos[1:2], [boxes[1:2]]) for n in (again, net))
     assert off(ours.vertices, theirs.vertices) < 1e-5 and off(ours.keypoints_px, theirs.keypoints_px) < 1e-2
-    edit_header(path, b"keypoint_model.", b"nobodies_model.")
-    with pytest.raises(WeightsError, match="holds no keypoint_model.*Convert the .ckpt again"):
+    edit_header(path, b"body_model.", b"nobodys_it.")
+    with pytest.raises(WeightsError, match="holds no body model.*Convert the .ckpt again"):
         load_network(path)
-    edit_header(path, b"nobodies_model.", b"keypoint_model.")
+    edit_header(path, b"nobodys_it.", b"body_model.")
     edit_header(path, rb"\"version\": 2", rb"\"version\": 9")
     with pytest.raises(WeightsError, match=r"expected version 2 .*Convert the .ckpt again"):
         load_network(path)

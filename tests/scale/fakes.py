@@ -1,10 +1,10 @@
-"""Work for real processes: items that are numbers, without torch; and photos in which nobody is."""
+"""Work for real processes that start in no time: items that are numbers, no torch."""
 
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,46 +56,3 @@ def drive(log: Path) -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-@dataclass(frozen=True)
-class Nobody:
-    """An estimator's recipe: nobody is in any photo; one called *deadly* kills the process, *broken* is a bug, *bad* an
-    error. log: a line a photo, with the process and how many photos are together."""
-
-    log: Path
-    seconds: float = 0.0
-
-    def facts(self) -> Mapping[str, Any]:
-        return {"weights": "nobody"}
-
-    def load(self) -> "FindsNobody":
-        from limner.body.model import BodyModel
-
-        return FindsNobody(self, BodyModel.load())
-
-
-@dataclass(frozen=True)
-class FindsNobody:
-    """See `Nobody`."""
-
-    recipe: Nobody
-    body_model: Any
-    note = "nobody is ever found"
-
-    def together(self, photos: Sequence[Any], boxes: Sequence[Any], focal_px: float | None) -> list[Any]:
-        from limner.geometry.camera import photo_camera
-        from limner.pipeline.people import nobody
-
-        time.sleep(self.recipe.seconds)
-        names = [photo.path.name for photo in photos]
-        with open(self.recipe.log, "a", encoding="utf-8") as file:
-            file.writelines(f"{os.getpid()} {len(names)} {name}\n" for name in names)
-        for name in names:
-            if "deadly" in name:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if "bad" in name:
-                raise LimnerError("this photo is bad")
-            if "broken" in name:
-                raise ZeroDivisionError("a bug")
-        return [nobody(self.body_model, photo_camera(photo.width, photo.height, focal_px, 0)) for photo in photos]

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import pickle
 import signal
 import sys
 from collections import Counter
@@ -10,14 +11,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from limner.batch import PeopleWriter
+from limner.batch import PeopleRecipe, PeopleWriter
 from limner.errors import OutputError
+from limner.expose_photos import DemoWriter, ExposeRecipe
 from limner.io.photo_list import find_photos
+from limner.part_photos import PartRecipe, PartWriter
 from limner.scale import report
 from limner.scale.engine import EngineError
 from limner.scale.photos import How, run_photos
 from limner.scale.where import Where
-from tests.scale.fakes import Nobody
+from tests.scale.nobody import Nobody
 from tests.scale.test_engine import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals of POSIX")
@@ -31,7 +34,7 @@ def photos(folder: Path, *names: str) -> Path:
 
 
 def run(folder: Path, out: Path, log: Path, how: How, seconds: float = 0.0) -> int:
-    return run_photos(find_photos([folder]), Where(), Nobody(log, seconds), PeopleWriter(out, ("limner",)), how=how)
+    return run_photos(find_photos([folder]), Where(), Nobody(log, seconds), PeopleWriter(out), how=how)
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -51,7 +54,7 @@ def test_two_processes_write_what_one_does(tmp_path: Path, capsys: pytest.Captur
     assert run(source, two, log, How(workers=2)) == 1
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "10 photos, 0 people, 4 failed" in shown and "nobody is ever found" in shown
-    assert "this photo is bad" in shown and "ZeroDivisionError: a bug (fakes.py:" in shown and "torn.png is" in shown
+    assert "this photo is bad" in shown and "ZeroDivisionError: a bug (nobody.py:" in shown and "torn.png is" in shown
     assert "was killed (SIGKILL: by somebody, or because memory was short)" in shown
     assert looks(log) == Counter([f"{name}.png" for name in [*"abcdef", "bad", "broken", "deadly"]])
     (source / "deadly.png").unlink()
@@ -77,6 +80,15 @@ def test_killed_and_begun_again_it_goes_on(tmp_path: Path):
     assert len(looks(log)) == 12 and again <= 2  # the photos in hand
 
 
+def test_recipes_and_writers_can_be_sent(tmp_path: Path):
+    for one in (
+        PeopleRecipe("w", tmp_path, False), PeopleWriter(tmp_path), DemoWriter(tmp_path, PeopleWriter(tmp_path)),
+        ExposeRecipe("w", tmp_path, "clean", "onnx"), PartRecipe("hand", "left", "w"),
+        PartWriter(tmp_path, whom="hands"),
+    ):  # fmt: skip
+        assert pickle.loads(pickle.dumps(one)) == one
+
+
 def test_an_error_in_a_batch_costs_its_photo_alone(tmp_path: Path):
     source = photos(tmp_path / "photos", *"abc", "bad", *"ef")
     assert run(source, tmp_path / "out", tmp_path / "log", How(batch=4)) == 1
@@ -90,7 +102,7 @@ def test_an_error_in_a_batch_costs_its_photo_alone(tmp_path: Path):
 
 def test_numbers_that_run_through_all_photos_need_one_process(tmp_path: Path):
     found = find_photos([photos(tmp_path / "photos", *"ab")])
-    writer = PeopleWriter(tmp_path / "out", ("limner", "expose"))
+    writer = DemoWriter(tmp_path / "out", None)
     for how in (How(workers=2), How(engine="ray")):
         with pytest.raises(EngineError, match="numbered through all photos"):
             run_photos(found, Where(), Nobody(tmp_path / "log"), writer, how=how)

@@ -145,7 +145,8 @@ class BodyModel(nn.Module):
 
     def restricted(self, used: Int[Tensor, "N"]) -> "BodyModel":
         """The same people with only some vertices (ascending indices); `faces` and keypoint indices are void."""
-        small = copy.deepcopy(self)
+        small = copy.copy(self)
+        small._buffers = dict(self._buffers)
         small.v_template, small.weights = self.v_template[used], self.weights[used]
         small.skin_weights, small.skin_joints = self.skin_weights[used], self.skin_joints[used]
         small.directions = self.directions[:, used]

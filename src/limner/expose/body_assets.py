@@ -1,6 +1,6 @@
-"""The body model of an official checkpoint, and the little of it that the part crops need."""
+"""The body model of an official checkpoint."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -57,44 +57,6 @@ def checkpoint_assets(checkpoint: Checkpoint, users: BodyAssets | None) -> BodyA
         hand_components=users.hand_components if users else None,
         extra={},
         **arrays,
-    )
-
-
-def keypoint_assets(assets: BodyAssets) -> BodyAssets:
-    """The same body cut down to what its 144 keypoints need: a few hundred vertices instead of ten thousand.
-
-    Joints are regressed from all vertices, so each joint becomes a vertex of its own here (it has the joint's rest
-    position and shape directions), and the regressor picks it. A model of these assets gives the same joints and
-    keypoints; its vertices mean nothing.
-    """
-    used = assets.faces[np.concatenate([assets.landmark_faces.ravel(), assets.contour_faces.ravel()]).astype(np.int64)]
-    keep = np.unique(np.concatenate([used.ravel(), assets.vertex_ids.ravel()]).astype(np.int64))
-    place = {int(vertex): i for i, vertex in enumerate(keep)}
-    count, joints = len(keep), len(assets.joint_regressor)
-    regressor = assets.joint_regressor.astype(np.float64)
-
-    def cut(directions: np.ndarray) -> np.ndarray:
-        flat = directions.reshape(len(directions), -1).astype(np.float64)
-        at_joints = (regressor @ flat).reshape(joints, *directions.shape[1:])
-        return np.concatenate([directions[keep], at_joints]).astype(directions.dtype)
-
-    pose = assets.pose_directions
-    if pose is not None:
-        pose = np.concatenate([pose[keep], np.zeros((joints, 3, pose.shape[-1]), pose.dtype)])
-    landmarks = assets.landmark_faces.size
-    return replace(
-        assets,
-        v_template=cut(assets.v_template),
-        shape_directions=cut(assets.shape_directions),
-        expression_directions=cut(assets.expression_directions),
-        pose_directions=pose,
-        joint_regressor=np.eye(joints, count + joints, count, dtype=assets.joint_regressor.dtype),
-        weights=np.concatenate([assets.weights[keep], np.eye(joints, dtype=assets.weights.dtype)]),
-        faces=np.array([[place[int(v)] for v in face] for face in used]),
-        landmark_faces=np.arange(landmarks),
-        contour_faces=np.arange(landmarks, len(used)).reshape(assets.contour_faces.shape),
-        vertex_ids=np.array([place[int(v)] for v in assets.vertex_ids]),
-        extra={},
     )
 
 

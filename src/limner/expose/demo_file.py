@@ -45,21 +45,11 @@ MOST_BYTES = 2**28
 """256 MB unpacked; the demo's files have less than 1."""
 POSE_PARTS = {key: part for key, part in ALL_POSE_PARTS.items() if "eye" not in key}
 """Which of the 55 rotations a key holds; the eyes (23, 24) are in `full_pose` only, ExPose never turns them."""
-
-
-USED = (
-    *POSE_PARTS,
-    "betas",
-    "expression",
-    "vertices",
-    "joints",
-    "proj_joints",
-    "transl",
-    "center",
-    "full_pose",
-    "box_px",
+NEEDED = (
+    *(*POSE_PARTS, "betas", "expression", "vertices", "joints", "proj_joints", "transl", "center"),
+    *("focal_length_in_px", "focal_length_in_mm", "sensor_width", "shift_y"),
 )
-"""Arrays whose numbers must be finite."""
+"""Arrays that a file must have, all numbers of them finite."""
 
 
 class DemoFileError(LimnerError):
@@ -161,9 +151,7 @@ def read_demo_params(path: str | Path) -> DemoPerson:
     """
     file = Path(path).expanduser()
     arrays = with_own_numbers(_load(file))
-    needed = {*POSE_PARTS, "betas", "expression", "vertices", "joints", "proj_joints", "transl", "center"}
-    needed |= {"focal_length_in_px", "focal_length_in_mm", "sensor_width", "shift_y"}
-    missing = sorted(needed - arrays.keys())
+    missing = sorted({*NEEDED} - arrays.keys())
     if missing:
         raise DemoFileError(
             f"{file} lacks {', '.join(missing)}: expected <name>_params.npz of the ExPose demo, or of `limner expose "
@@ -190,7 +178,8 @@ def _person(file: Path, found: dict[str, Tensor], arrays: dict[str, np.ndarray])
     camera = Camera(found["focal_length_in_px"].reshape(1).float(), found["center"].reshape(1, 2).float())
     weak, crop = _weak(found, camera)
     width = float(found["focal_length_in_px"] / found["focal_length_in_mm"] * found["sensor_width"])
-    if not all(bool(torch.isfinite(found[key].double()).all()) for key in USED if key in found):
+    numbers = [found[key].double().flatten() for key in (*NEEDED, "full_pose", "box_px") if key in found]
+    if not bool(torch.isfinite(torch.cat(numbers)).all()):
         raise RefusedError("it has numbers that are not finite")
     height = 2 * (float(camera.center_px[0, 1]) - float(found["shift_y"]) * width)
     return DemoPerson(

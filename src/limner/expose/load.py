@@ -29,6 +29,8 @@ from limner.reading.told import RefusedError, told_as
 
 KIND = "official ExPose, folded"
 VERSION = 2
+BODY = "body_model."
+"""Tensors of the body model begin so."""
 HIDDEN = (1024, 1024)
 
 
@@ -65,9 +67,8 @@ def convert_checkpoint(
         raise WeightsError(f"the converted file must end in .safetensors, got {target.name or out}. Name it so.")
     network = _read_folded(path, body_model_path)
     tensors = {name: tensor.contiguous() for name, tensor in _net_tensors(network).items()}
-    for prefix, model in (("body_model", network.body_model), ("keypoint_model", network.keypoint_model)):
-        for name, array in assets_to_arrays(model.assets).items():
-            tensors[f"{prefix}.{name}"] = torch.tensor(_stored_order(name, array))  # a copy: both share some
+    for name, array in assets_to_arrays(network.body_model.assets).items():
+        tensors[f"{BODY}{name}"] = torch.tensor(_stored_order(name, array))
     header = {"limner": json.dumps({"kind": KIND, "version": VERSION, "source": Path(path).name})}
     with atomic_write(target) as file:
         file.write(save(tensors, header))
@@ -145,14 +146,14 @@ def _with_nets(network: ExposeNetwork, change: Callable[[str, CropNet], CropNet]
     return twin
 
 
-def _hollow(folded: bool, assets: BodyAssets, keypoints: BodyAssets | None = None) -> ExposeNetwork:
+def _hollow(folded: bool, assets: BodyAssets) -> ExposeNetwork:
     """The network with its shapes but without numbers: no time is lost on initial values. Folded, or as in a .ckpt."""
     with bare_layers() if folded else torch.device("meta"):
         backbones: list[HRNet | ResNet] = [HRNet(256), ResNet(18, 224), ResNet(18, 256)]
     with torch.device("meta"):
         regressors = _hollow_regressors(folded)
     nets = [CropNet(*parts) for parts in zip(backbones, regressors, LAYOUTS, strict=True)]
-    return ExposeNetwork(nets, assets, keypoints).eval()
+    return ExposeNetwork(nets, assets).eval()
 
 
 def _hollow_regressors(folded: bool) -> list[IterativeRegressor | AffineRegressor]:
@@ -221,19 +222,15 @@ def _read_converted(file: Path) -> ExposeNetwork:
 
 def _network_of(file: Path, tensors: dict[str, Tensor]) -> ExposeNetwork:
     """The network of a converted file."""
-    body, keypoints = (_stored_assets(file, tensors, f"{name}_model.") for name in ("body", "keypoint"))
-    check_assets(body)  # the keypoints' body is cut down: its vertices are no body
-    network = _hollow(True, body, keypoints)
+    arrays = {name.removeprefix(BODY): t.numpy() for name, t in tensors.items() if name.startswith(BODY)}
+    if not arrays:
+        raise RefusedError("it holds no body model")
+    if "pose_directions" in arrays:
+        arrays["pose_directions"] = arrays["pose_directions"].transpose(1, 2, 0)
+    assets = assets_from_arrays(file, arrays)
+    check_assets(assets)
+    network = _hollow(True, assets)
     tensors = {name: t for name, t in tensors.items() if "_model." not in name}
     _check(network, tensors, file)
     fill(network, tensors)
     return network.requires_grad_(False)
-
-
-def _stored_assets(file: Path, tensors: dict[str, Tensor], prefix: str) -> BodyAssets:
-    arrays = {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
-    if not arrays:
-        raise RefusedError(f"it holds no {prefix.removesuffix('.')}")
-    if "pose_directions" in arrays:
-        arrays["pose_directions"] = arrays["pose_directions"].transpose(1, 2, 0)
-    return assets_from_arrays(file, arrays)

@@ -19,7 +19,6 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, chain_to_root
 from limner.body.skinning import absolute_rotation
-from limner.expose.body_assets import keypoint_assets
 from limner.expose.crops import OFFICIAL_CROPS, Cropping
 from limner.expose.fold import AffineRegressor
 from limner.expose.onnx_backbone import OnnxBackbone
@@ -112,12 +111,12 @@ class CropNet(nn.Module):
 class ExposeNetwork(nn.Module):
     """Body network, attention, part networks, merging (Choutas et al., ECCV 2020), in the released configuration."""
 
-    def __init__(self, nets: Sequence[CropNet], assets: BodyAssets, keypoints: BodyAssets | None = None):
-        """`nets`: of the body, of right hands, of the head. `keypoints`: `keypoint_assets` of the body, if at hand."""
+    def __init__(self, nets: Sequence[CropNet], assets: BodyAssets):
+        """`nets`: of the body, of right hands, of the head."""
         super().__init__()
         self.body_net, self.hand_net, self.head_net = nets
         self.body_model = BodyModel(assets, num_betas=10, num_expression=10)
-        self.keypoint_model = BodyModel(keypoints or keypoint_assets(assets), num_betas=10, num_expression=10)
+        self.keypoint_model = self.body_model.keypoints_only()
 
     @torch.inference_mode()
     def people(

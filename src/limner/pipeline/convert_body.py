@@ -90,6 +90,13 @@ class BodyConverter:
         """From the embedded body to `target`; None where that is limner's body itself."""
         return None if target.is_limners else cls(BodyModel.load(), target)
 
+    def move(self, device: torch.device) -> None:
+        """Go on on another device."""
+        for model in (self.source, self.target, self._small_source, self._small_target):
+            model.to(device)
+        self.turns = self.turns.to(device)
+        self._shape, self._expression = self._shape.to(device), self._expression.to(device)
+
     @property
     def note(self) -> str:
         """One sentence for the user: what was converted and what is lost."""
@@ -152,13 +159,13 @@ def _placing_targets(
     carriers |= dict.fromkeys(FACE68[17:], "head")
     weights |= dict.fromkeys(FACE68[17:], FACE_WEIGHT)
     index = list(indices_of(tuple(carriers)))
-    joint = torch.tensor([JOINT[name] for name in carriers.values()])
+    joint = torch.tensor([JOINT[name] for name in carriers.values()], device=points.device)
     absolute, joints = pose_joints(body.full_pose(), model.rest_joints(body))
     arms = points[:, index] - (joints + body.transl[:, None])[:, joint]
     seen = wanted_px[:, index]
     bounds = bounds_of(seen)
     size = (bounds[:, 2:] - bounds[:, :2]).amax(1, keepdim=True).clamp_min(1.0)
-    weight = torch.tensor([weights.get(name, 1.0) for name in carriers]).to(seen)
+    weight = seen.new_tensor([weights.get(name, 1.0) for name in carriers])
     return Targets(
         joint=joint,
         offset=(absolute[:, joint].mT @ arms[..., None])[..., 0],
@@ -178,6 +185,9 @@ class _Affine:
     def __call__(self, x: Float[Tensor, "B S"]) -> Float[Tensor, "B T"]:
         known = min(x.shape[1], self.matrix.shape[1])  # files of an older body have fewer
         return (self.start + x[:, :known].double() @ self.matrix[:, :known].mT).to(x.dtype)
+
+    def to(self, device: torch.device) -> "_Affine":
+        return _Affine(self.start.to(device), self.matrix.to(device))
 
 
 @dataclass(frozen=True)

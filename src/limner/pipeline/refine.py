@@ -146,7 +146,7 @@ class Problem(Rows):
     def _by_betas(self, absolute: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B N 3 S"]:
         """How the targets move with each beta: forward kinematics is linear in the bones at rest."""
         skeleton = tree(NUM_JOINTS, absolute.dtype, absolute.device)
-        root = torch.eye(3).to(absolute).expand(len(absolute), 1, 3, 3)
+        root = torch.eye(3, dtype=absolute.dtype, device=absolute.device).expand(len(absolute), 1, 3, 3)
         above = torch.cat([root, absolute.index_select(1, skeleton.parent[1:])], 1)
         turned = (above @ self.bones.permute(1, 2, 0)).flatten(2)  # B J 3S
         moved = (skeleton.chain @ turned).index_select(1, self.joint)

@@ -190,7 +190,9 @@ def problem_of(
     if model.pose_directions is not None:
         directions = model.pose_directions.unflatten(1, (-1, 3))[:, corners].transpose(0, 1)  # B 486 K 3
         rest = rest + torch.einsum(
-            "bf,bfkc->bkc", (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1), directions
+            "bf,bfkc->bkc",
+            (rotations[:, 1:] - torch.eye(3, dtype=rotations.dtype, device=rotations.device)).flatten(1),
+            directions,
         )
         by_pose = directions.unflatten(1, (-1, 9))[:, [joint - 1 for joint in TURNED]].flatten(1, 2)
     return Problem(

@@ -1,11 +1,12 @@
 """Estimates of many photos: each is read, estimated and written by one worker; a broken one is its own error alone."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 from torch import Tensor
@@ -26,7 +27,6 @@ from limner.scale.where import Where
 
 Found = TypeVar("Found", bound=Sized)
 """Who was found in a photo: a People, or a list of hands or faces."""
-Shown = TypeVar("Shown", bound=Sized, contravariant=True)
 
 
 @runtime_checkable
@@ -48,17 +48,16 @@ class Estimates(Protocol[Found]):
         ...
 
 
-@runtime_checkable
-class Recipe(Protocol[Found]):
+class Recipe(ABC, Generic[Found]):
     """How an estimator is made, in each process that works: can be pickled."""
 
+    @abstractmethod
     def load(self) -> Estimates[Found]:
         """The estimator. Raises LimnerErrors, which concern all photos."""
-        ...
 
     def facts(self) -> Mapping[str, Any]:
         """What results depend on: names to what JSON can hold."""
-        ...
+        return {}
 
 
 @dataclass(frozen=True)
@@ -81,36 +80,33 @@ class Job:
     source: MadeOf
 
 
-@runtime_checkable
-class Writer(Protocol[Shown]):
+@dataclass(frozen=True)
+class Writer(ABC, Generic[Found]):
     """Writes results into the folder `out`: can be pickled.
 
-    numbered: whether names of results hold numbers of people that run through all photos; then one process works.
-    whom: who is written, in the plural.
+    whom: who is written, in the plural. numbered: whether names of results hold numbers of people that run through all
+    photos; then one process works.
     """
 
-    @property
-    def out(self) -> Path: ...
-    @property
-    def numbered(self) -> bool: ...
-    @property
-    def whom(self) -> str: ...
+    out: Path
+    whom: str = field(default="people", kw_only=True)
+    numbered: ClassVar[bool] = False
 
     def facts(self) -> Mapping[str, Any]:
         """What results depend on: names to what JSON can hold."""
-        ...
+        return {}
 
-    def note(self, found: Shown, job: Job) -> str:
+    @abstractmethod
+    def note(self, found: Found, job: Job) -> str:
         """What somebody should know of a photo's results."""
-        ...
 
-    def write(self, found: Shown, job: Job, body_model: BodyModel, note: str, first: int) -> None:
+    @abstractmethod
+    def write(self, found: Found, job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo; `first`: people before it. Raises OutputError."""
-        ...
 
     def is_whole(self, file: Path, people: int, first: int) -> bool:
         """Whether all is there of a photo's result beside the folder whose record says so itself."""
-        ...
+        return True
 
 
 @dataclass(frozen=True)
