@@ -191,7 +191,7 @@ def people_of_fits(model: BodyModel, targets: FitTargets, fits: Fits) -> People:
         confidence=targets.confidence,
         camera=fits.camera,
         boxes=targets.boxes,
-        scores=torch.ones(len(fits)),
+        scores=torch.ones_like(fits.objective),
         body_square=squares_around(bounds_of(keypoints_px), 1.2),
         left_hand_square=around(left, PART_MARGIN),
         right_hand_square=around(right, PART_MARGIN),

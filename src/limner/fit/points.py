@@ -197,7 +197,7 @@ def _joint_riders(model: BodyModel) -> Riders:
 
 def _surface_riders(model: BodyModel) -> tuple[Riders, Riders, Riders]:
     """Surface points, inner face, and all rows of the jaw line."""
-    ones = torch.ones(len(model.vertex_ids), 1).to(model.v_template)
+    ones = model.v_template.new_ones(len(model.vertex_ids), 1)
     return (
         _mixtures(model, model.vertex_ids[:, None], ones),
         _mixtures(model, model.landmark_vertices, model.landmark_barycentric),
