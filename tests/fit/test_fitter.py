@@ -130,9 +130,9 @@ def test_nobody_is_nobody(fitter, scene):
 
 def test_every_tensor_is_made_where_its_inputs_are(fitter, scene, alone):
     """What names no device is made on `meta`, where it would break a fit as the CPU would break one on a GPU."""
-    true, targets = scene
-    near = fitter(targets, true)
+    true, targets = scene[0][:1], scene[1][:1]
     with torch.device("meta"):
-        there = fitter(targets[:1]), fitter(targets, true)
-    for fits, same in zip(there, (alone[:1], near), strict=True):
-        assert fits.status == same.status and torch.allclose(fits.params.transl, same.params.transl, atol=1e-3)
+        there = fitter(targets), fitter(targets, true)
+    for fits in there:
+        assert fits.status == ("fitted",) and torch.allclose(fits.params.transl, alone.params.transl[:1], atol=0.1)
+    assert torch.allclose(there[0].params.transl, alone.params.transl[:1], atol=1e-3)
