@@ -67,9 +67,9 @@ def _motion(part: PartAlone, own_body: BodyModel, photo: Photo) -> Motion:
         body_model=own_body.name,
         extras={
             "camera_K": part.camera.K,
-            "photo_size_px": torch.tensor([float(photo.width), float(photo.height)]),
+            "photo_size_px": part.box.new_tensor([photo.width, photo.height]),
             "box_px": part.box[None],
-            "score": torch.tensor([part.presence]),
+            "score": part.box.new_tensor([part.presence]),
         },
     )
 

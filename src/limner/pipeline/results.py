@@ -135,10 +135,11 @@ def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path
 
 def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
     """Write the pictures: all people, each alone, and the sheet."""
+    pixels = photo.pixels.to(people.vertices.device)
     sky = sky_light(people.vertices, people.faces)
     colors, together = clay(people.vertices, people.faces, sky), None
     if "overlay" in files:
-        together = overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
+        together = overlay(pixels, people.vertices, people.faces, people.camera, colors=colors)
         write_image(folder / FILES["overlay"], together)
         for i in range(len(people)):
             one, own = people[i : i + 1], folder / f"person_{i}"
@@ -146,7 +147,7 @@ def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
                 own.mkdir()
                 shutil.copyfile(folder / FILES["overlay"], own / FILES["overlay"])
             else:
-                alone = overlay(photo.pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
+                alone = overlay(pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
                 write_image(own / FILES["overlay"], alone)
     if "sheet" in files and len(people):
         parts = [
@@ -155,7 +156,7 @@ def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
             ("face", people.face_square),
         ]
         picture = sheet(
-            photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts,
+            pixels, people.vertices, people.faces, people.camera, people.boxes, parts,
             colors=colors, sky=sky, overlaid=together,
         )  # fmt: skip
         write_image(folder / FILES["sheet"], picture)
@@ -188,7 +189,7 @@ def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
     hands = {side: person.confidence[:, first : first + 15].mean(1) for side, first in HAND_POINTS.items()}
     extras = {
         "camera_K": person.camera.K,
-        "photo_size_px": torch.tensor([float(photo.width), float(photo.height)]),
+        "photo_size_px": person.boxes.new_tensor([photo.width, photo.height]),
         "box_px": person.boxes,
         "score": person.scores,
         "body_square_px": _square_row(person.body_square),

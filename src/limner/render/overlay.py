@@ -85,7 +85,7 @@ def clay(
 
     sky: their `sky_light`, if it is at hand.
     """
-    hues = vertices.new_tensor(CLAY)[torch.arange(len(vertices)) % len(CLAY)]
+    hues = vertices.new_tensor(CLAY)[torch.arange(len(vertices), device=vertices.device) % len(CLAY)]
     return vertex_colors(vertices, faces, hues[:, None].expand(-1, vertices.shape[1], -1), sky)
 
 
