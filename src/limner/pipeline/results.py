@@ -12,13 +12,15 @@ from torch import Tensor
 
 from limner.body.keypoints import KEYPOINT_SETS
 from limner.body.model import BodyModel
+from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import OutputError
 from limner.geometry.box import Squares
 from limner.io.atomic_folder import atomic_folder, sweep
+from limner.io.glb_file import SkinnedMesh, write_glb
 from limner.io.image import Photo, write_image
 from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
-from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
+from limner.io.mesh_file import write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.people import People
 from limner.pipeline.result_names import FILES, check_files
@@ -201,12 +203,17 @@ def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
         "right_hand_confidence": hands["right"],
         "face_confidence": person.confidence[:, 76:].mean(1),
     }
+    return motion_of(person.params, body_model, extras)
+
+
+def motion_of(params: BodyParams, body_model: BodyModel, extras: dict[str, Tensor]) -> Motion:
+    """One person's parameters (a BodyParams of length 1) as a single-frame motion."""
     return Motion(
-        rotations=person.params.full_pose(),
-        transl=person.params.transl,
-        betas=person.params.betas[0],
-        expression=person.params.expression,
-        pelvis_rest=body_model.rest_joints(person.params)[0, 0],
+        rotations=params.full_pose(),
+        transl=params.transl,
+        betas=params.betas[0],
+        expression=params.expression,
+        pelvis_rest=body_model.rest_joints(params)[0, 0],
         body_model=body_model.name,
         extras=extras,
     )
