@@ -18,7 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -95,13 +95,13 @@ def _stand_in(truth: BodyParams, g: Generator) -> BodyParams:
     )
 
 
-def harvested(model: BodyModel, folder: Path, count: int) -> Scene:
-    """Harvested people and what the flow says of them."""
+def cached_scene(model: BodyModel, folder: Path, count: int) -> Scene:
+    """People whose features were kept, and what the flow says of them."""
+    from limner.cached import read_people, run_cached
     from limner.networks.weights import load_networks
-    from limner.train.replay import read_people, replay
 
     people = read_people(folder, held_out=True)[:count]
-    said = replay(load_networks(), model, people)
+    said = run_cached(load_networks(), model, people)
     return Scene(people.body.params, people.body.camera, said.limner, True)
 
 
@@ -152,12 +152,12 @@ def summary(model: BodyModel, said: BodyParams, true: BodyParams) -> dict[str, f
 def twin_check(fitter: Fitter, targets: FitTargets, estimate: BodyParams) -> dict[str, float]:
     """The last stage's objective where the batched solver ends and where a plain twin ends, from the same start."""
     start = fitter.middle.solve(targets, estimate).state
-    sigma = measured_sigma(fitter.whole.layer, targets, fitter.whole.solve(targets, start).state)
-    ours = fitter.final.solve(targets, start, sigma).objective
+    seen = replace(targets, sigma=measured_sigma(fitter.whole.layer, targets, fitter.whole.solve(targets, start).state))
+    ours = fitter.final.solve(seen, start).objective
     twins = []
     for k in range(len(targets)):
         row = torch.tensor([k])
-        problem = fitter.final.problem(targets[row], sigma[row])
+        problem = fitter.final.problem(seen[row])
         twins.append(plain_descent(problem, start[row]))
     theirs = torch.tensor(twins)
     worse = ours > theirs + (TWIN_TOLERANCE * theirs.abs()).clamp_min(1.0)
@@ -229,7 +229,7 @@ def main() -> None:
     if options.evidence is None:
         scene = sampled(model, options.poses, options.people, options.seed)
     else:
-        scene = harvested(model, options.evidence, options.people)
+        scene = cached_scene(model, options.evidence, options.people)
     fitter = Fitter(model)
     fitter(targets_of(model, scene, 0.0, 0.0, 1)[torch.arange(2)])  # warm up
     rows = []

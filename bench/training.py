@@ -24,9 +24,9 @@ from limner.pipeline.predicted import PredictedPoints
 from limner.synth.light import read_panoramas
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
-from limner.train.harvest import true_squares
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.pose_pool import PosePool
+from limner.train.render_crops import true_squares
 from limner.train.target import part_target
 
 CROPS = 32
@@ -95,10 +95,10 @@ def main() -> None:
         }
         for name, s in spent.items()
     }
-    harvest = ("people drawn and dressed", "visibility", "body crops rendered", "frozen backbone looks")
-    whole = sum(spent[name] for name in harvest)
-    for name in harvest:
-        rows[name]["share_of_harvest"] = round(spent[name] / whole, 2)
+    steps = ("people drawn and dressed", "visibility", "body crops rendered", "frozen backbone looks")
+    whole = sum(spent[name] for name in steps)
+    for name in steps:
+        rows[name]["share_of_rendering"] = round(spent[name] / whole, 2)
     for name, row in rows.items():
         print(f"{name:32s}", "  ".join(f"{key} {value}" for key, value in row.items()))
     if arguments.json:

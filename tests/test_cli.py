@@ -11,6 +11,7 @@ from limner.batch import PeopleRecipe, PeopleWriter
 from limner.cli import COMMANDS, main
 from limner.errors import PhotoError
 from limner.scale.photos import How
+from limner.train.orders import Rendering, Training
 
 HEAVY = ("torch", "numpy", "PIL", "cv2", "scipy", "matplotlib", "trimesh")
 HELP = f"""
@@ -136,13 +137,13 @@ def test_training_commands_hand_over_what_was_typed(monkeypatch, capsys):
         monkeypatch.setattr(f"limner.train.run.{name}", lambda *given: seen.append(given))
     lines = {
         "train detector --photos e --out o --weights w --steps 9 --tune-backbone": (
-            Path("e"), "w", Path("o"), 9, "limner", 0, True),
-        "train regressor hand --evidence e": ("hand", Path("e"), Path("runs/limner"), None, "limner", 0, None),
-        "train joint --evidence e --steps 3": (Path("e"), "limner", Path("runs/limner"), 3, "limner", 0),
-        "train backbone face resnet18 --evidence e --init tuned": (
-            "face", "resnet18", "tuned", Path("e"), Path("runs/limner"), None, "limner", 0),
-        "render photos --out o --shards 2": (Path("o"), 2, 7, None, None),
-        "render crops --out o --part face --pictures": (Path("o"), 40, 7, None, None, "face", True, None),
+            Path("e"), "w", True, Training(Path("o"), 9)),
+        "train regressor hand --evidence e --preset smoke": ("hand", Path("e"), None, None, Training(preset="smoke")),
+        "train joint --evidence e --steps 3": (Path("e"), "limner", Training(steps=3)),
+        "train backbone face resnet18 --evidence e --init tuned --seed 3": (
+            "face", "resnet18", "tuned", Path("e"), Training(seed=3)),
+        "render photos --out o --shards 2": (Rendering(Path("o"), 2),),
+        "render crops --out o --part face --pictures": (Rendering(Path("o")), "face", True, None),
         "render again kept --out o --depth d": (Path("kept"), Path("o"), "all", Path("d")),
     }  # fmt: skip
     for line, given in lines.items():
@@ -153,7 +154,7 @@ def test_training_commands_hand_over_what_was_typed(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("line", [
-    "train regressor all --evidence e --steps 3",
+    "train regressor all --evidence e --init tuned",
     "train joint --evidence e --init tuned",
     "train depth --evidence e --weights w",
     "train backbone body compact --evidence e --real-2d r",
@@ -171,7 +172,7 @@ def test_no_option_is_swallowed(line: str, monkeypatch, capsys):
     ("harvest --out e --again kept --depth d --seed 3", "render again kept --out e --depth d"),
     ("harvest --part person --out o --seed 3 --hdri h", "render photos --out o --seed 3 --hdri h"),
     ("train body --evidence e --real_2d r --init tuned", "train regressor body --evidence e --real-2d r"),
-    ("train hands --evidence e --steps 3", "train regressor hand --evidence e"),
+    ("train hands --evidence e --weights w", "train regressor hand --evidence e"),
     ("train body --backbone=compact --evidence e", "train backbone body compact --evidence e"),
     ("train whole --evidence e --weights w --poses p", "train joint --evidence e --weights w"),
     ("train person --evidence e --init tuned --steps 9", "train detector --photos e --tune-backbone --steps 9"),

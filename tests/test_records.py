@@ -15,16 +15,19 @@ class Sample(Rows):
     square: Squares
     maps: tuple[Tensor, ...] = ()
     depth: Tensor | None = None
+    named: dict[str, Tensor] = field(default_factory=dict)
     table: Tensor = field(default_factory=lambda: torch.arange(7), metadata={"shared": True})
 
 
 def sample(*values: float) -> Sample:
     column = torch.tensor(values, dtype=torch.float32)
-    return Sample(column, Squares(column[:, None].expand(-1, 2), column, column), (column, 2 * column))
+    square = Squares(column[:, None].expand(-1, 2), column, column)
+    return Sample(column, square, (column, 2 * column), named={"third": 3 * column})
 
 
 def values(record: Sample) -> list[float]:
-    for other in (record.square.size_px, record.square.center_px[:, 1], record.maps[0], record.maps[1] / 2):
+    square, maps = record.square, record.maps
+    for other in (square.size_px, square.center_px[:, 1], maps[0], maps[1] / 2, record.named["third"] / 3):
         assert torch.equal(other, record.value)
     assert record.depth is None and len(record.table) == 7
     return record.value.tolist()

@@ -31,13 +31,12 @@ from limner.data.curated import check_curated, read_curated  # noqa: E402
 from limner.data.evidence import read_shards  # noqa: E402
 from limner.data.labelled_photos import read_labelled_photos  # noqa: E402
 from limner.data.sources import frames, pickled  # noqa: E402
-from limner.data.sources.coco_wholebody import read_coco_wholebody  # noqa: E402
 from limner.data.sources.freihand import read_freihand  # noqa: E402
 from limner.data.sources.meshes import read_mesh  # noqa: E402
 from limner.data.sources.now import read_points  # noqa: E402
 from limner.data.sources.threedpw import read_threedpw  # noqa: E402
-from limner.evaluate.answer_files import people_of  # noqa: E402
 from limner.evaluate.photo_sets import read_photo_sets  # noqa: E402
+from limner.evaluate.prediction_files import people_of  # noqa: E402
 from limner.evaluate.resume import Done, Ledger  # noqa: E402
 from limner.experiments.backbones import read_backbones  # noqa: E402
 from limner.expose.checkpoint import read_checkpoint  # noqa: E402
@@ -117,7 +116,6 @@ def readers() -> Iterator[Reader]:
         yield Reader(f"table {name}", "pickle", lambda f, s=source: _copy(s, f), frames.read_frame)
     yield Reader("3DPW", "pickle", _threedpw, lambda f: list(read_threedpw(f.parents[2])))
     yield Reader("FreiHAND", "json", _freihand, lambda f: list(read_freihand(f.parent)))
-    yield Reader("COCO-WholeBody", "json", _wholebody, lambda f: list(read_coco_wholebody(f.parents[1], "val")))
     yield Reader("mesh .obj", "text", _text("a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1 2/2 3/3\n"), read_mesh)
     yield Reader("mesh .ply", "bytes", _ply, read_mesh)
     yield Reader("points .npy", "npy", _points, read_points)
@@ -479,27 +477,6 @@ def _freihand(folder: Path) -> Path:
     g = np.random.default_rng(0)
     tiny_sets.write_freihand(folder, g.random((1, 21, 3)), g.random((1, 778, 3)).round(2))
     return folder / "evaluation_xyz.json"
-
-
-def _wholebody(folder: Path) -> Path:
-    (folder / "annotations").mkdir()
-    entry = {
-        "id": 1,
-        "image_id": 1,
-        "bbox": [1, 2, 3, 4],
-        "iscrowd": 0,
-        "keypoints": [1, 2, 2] * 17,
-        "foot_kpts": [1, 2, 2] * 6,
-        "face_kpts": [1, 2, 2] * 68,
-        "lefthand_kpts": [1, 2, 2] * 21,
-        "righthand_kpts": [1, 2, 2] * 21,
-        "foot_valid": True,
-        "face_valid": True,
-        "lefthand_valid": True,
-        "righthand_valid": True,
-    }
-    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [entry]}
-    return _json("annotations/coco_wholebody_val_v1.0.json", content)(folder)
 
 
 def _ply(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from limner.body.axis_angle import axis_angle_from_params, params_from_axis_angle
+from limner.body.axis_angle import add_mean_hands, axis_angle_from_params, params_from_axis_angle
 from limner.body.params import BodyParams, rest_params
 from tests.conftest import random_people
 
@@ -37,3 +37,10 @@ def test_what_is_not_given_is_at_rest():
     rest = rest_params(2, 10, 4)
     assert torch.equal(params.left_hand_pose, rest.left_hand_pose) and torch.equal(params.transl, rest.transl)
     assert torch.equal(params.global_orient, torch.eye(3).expand(2, 3, 3))
+
+
+def test_mean_hands_are_added_to_fingers_only():
+    means = torch.arange(90.0).reshape(2, 45)
+    added = add_mean_hands(torch.zeros(1, 55, 3), means)
+    assert added[0, :25].abs().sum() == 0
+    assert torch.equal(added[0, 25:40].flatten(), means[0]) and torch.equal(added[0, 40:].flatten(), means[1])

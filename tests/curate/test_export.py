@@ -20,7 +20,7 @@ from limner.curate.run import curate
 from limner.curate.store import CuratedSet
 from limner.data.curated import CuratedError, check_curated, read_curated
 from limner.data.evidence import read_shards
-from limner.data.sources.curated_fits import read_curated_fits, read_curated_truth
+from limner.data.sources.curated_fits import read_curated_fits
 from limner.errors import LimnerError, OutputError, PhotoError
 from limner.evaluate.benchmarks.curated import curated_benchmark
 from limner.evaluate.topology import find_smplx_files
@@ -86,8 +86,8 @@ def test_an_exported_set_is_a_benchmark(reviewed: Path, tmp_path: Path):
     benchmark = curated_benchmark(tmp_path / "out", find_smplx_files([tmp_path], None), None)
     assert len(benchmark.cases) == 4
     assert all(case.photo is not None and case.photo.is_file() for case in benchmark.cases)
-    truth = benchmark.cases[0].truth()
-    assert truth.vertices is not None and truth.joints is not None
+    target = benchmark.cases[0].target()
+    assert target.vertices is not None and target.joints is not None
 
 
 def test_good_ones_that_nobody_saw_are_taken_on_request(reviewed: Path, tmp_path: Path):
@@ -110,15 +110,16 @@ def test_the_shards_are_webdatasets(reviewed: Path, tmp_path: Path):
 def test_readers_of_the_original_data_read_it(reviewed: Path, tmp_path: Path, body):
     export(reviewed / "set", tmp_path / "out", val_share=1.0, layouts=("expose",))
     folder = tmp_path / "out" / "curated_fits"
-    fits, truth = read_curated_fits(folder, "val"), read_curated_truth(folder)
+    fits = read_curated_fits(folder, "val")
+    assert fits.vertices is not None and fits.joints is not None
     curated = CuratedSet.open(reviewed / "set")
     accepted = [person for person in curated.people(None, "photo") if person.decision == "accepted"]
     assert len(fits.names) == len(accepted) == 4 and all(photo.is_file() for photo in fits.photos)
     for row, person in enumerate(accepted):
         seen, fit = curated.body(person.id)
         assert torch.allclose(fits.pose[row], rotation_to_axis_angle(fit.full_pose())[0], atol=1e-5)
-        assert torch.allclose(truth["vertices"][row], body(fit).vertices[0], atol=1e-5)
-        assert truth["joints"].shape[1:] == (14, 3)
+        assert torch.allclose(fits.vertices[row], body(fit).vertices[0], atol=1e-5)
+        assert fits.joints.shape[1:] == (14, 3)
         assert fits.points[row, 0].tolist() == pytest.approx([*seen.targets.keypoints_px[0, 55].tolist(), 1.0])  # nose
     with np.load(folder / "val.npz", allow_pickle=False) as arrays:
         assert arrays["betas"].shape == arrays["expression"].shape == (4, 10)

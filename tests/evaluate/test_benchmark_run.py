@@ -15,17 +15,17 @@ from limner.body.keypoints import LSP12
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES
 from limner.data.sources import agora_frames, ehf
-from limner.data.sources.agora import Submitted, write_submission
+from limner.data.sources.agora import Submitted, write_submission_files
 from limner.data.sources.threedpw import SMPL_JOINTS
 from limner.errors import DataSetError
 from limner.evaluate import benchmark_run
-from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import AnswerFileError, answer_of_params
-from limner.evaluate.benchmark_run import FromFiles, evaluate_benchmark, open_benchmarks, pooled_statistics
+from limner.evaluate.benchmark_run import evaluate_benchmark, open_benchmarks, pooled_statistics
 from limner.evaluate.benchmarks import point_metrics
 from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
 from limner.evaluate.benchmarks.record import Case
+from limner.evaluate.person_points import PersonPoints
+from limner.evaluate.prediction_files import PredictionFileError, PredictionFiles, points_of_params
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
 from limner.expose.estimator import OfficialEstimator
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
@@ -65,7 +65,7 @@ def note(out: Path) -> str:
 def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing noise takes seconds; test_case_sheets.py looks at pictures."""
     blank = torch.zeros(3, 8, 8, dtype=torch.uint8)
-    monkeypatch.setattr(benchmark_run, "draw_case", lambda case, said, true: blank)
+    monkeypatch.setattr(benchmark_run, "draw_case", lambda case, prediction, true: blank)
     monkeypatch.setattr(benchmark_run, "error_curves", lambda errors, title: blank)
 
 
@@ -88,14 +88,14 @@ def save(folder: Path, name: str, vertices: torch.Tensor) -> None:
 
 def test_ehf_with_known_predictions(tmp_path: Path, ehf_set: Path):
     frames = [frame.registration()[0] for frame in ehf.read_ehf(ehf_set)]
-    said = tmp_path / "mine"
-    save(said, "01_img", frames[0] + 0.5)  # only aside: no error but where it stands
+    prediction = tmp_path / "mine"
+    save(prediction, "01_img", frames[0] + 0.5)  # only aside: no error but where it stands
     files = find_smplx_files([ehf_set / "models"])
     left = files.part("left_hand")
     bent = frames[1].clone()
     bent[left] += torch.tensor([0.1, 0, 0])
-    save(said, "02_img", bent)
-    evaluate_benchmark("ehf", ehf_set, tmp_path / "out", predictions=said)
+    save(prediction, "02_img", bent)
+    evaluate_benchmark("ehf", ehf_set, tmp_path / "out", predictions=prediction)
     table = read_table(tmp_path / "out")
     assert table["PA-V2V left hand, mm"] == pytest.approx(0, abs=1e-3)  # the hand moved as a whole
     assert table["PA-V2V face, mm"] == pytest.approx(0, abs=1e-3)
@@ -186,35 +186,37 @@ def test_a_broken_metric_stops_the_run(tmp_path: Path, ehf_set: Path, monkeypatc
     assert not (tmp_path / "out").exists()
 
 
-class CutOff(FromFiles):
-    """Answers twice in all, then the run is killed."""
+class CutOff(PredictionFiles):
+    """Predicts twice in all, then the run is killed."""
 
     asked: list[str] = []
 
-    def answer(self, case: Case) -> Answer | None:
+    def prediction(self, case: Case) -> PersonPoints | None:
         if len(self.asked) == 2:
             raise KeyboardInterrupt
         self.asked.append(case.name)
-        return super().answer(case)
+        return super().prediction(case)
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     joints = G.normal(size=(2, 3, 24, 3))
     cameras = write_threedpw(tmp_path / "3DPW", joints)
-    said = tmp_path / "mine" / "yard_00"
-    said.mkdir(parents=True)
+    mine = tmp_path / "mine" / "yard_00"
+    mine.mkdir(parents=True)
     for person, frame in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2)):
         points = joints[person, frame] @ cameras[frame, :3, :3].T + G.normal(size=(24, 3)) * 0.02
         content = {"joints": points.tolist(), "joint_names": SMPL_JOINTS}
-        (said / f"image_{frame:05d}_{person}.json").write_text(json.dumps(content))
+        (mine / f"image_{frame:05d}_{person}.json").write_text(json.dumps(content))
     evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "whole", predictions=tmp_path / "mine")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(benchmark_run, "FromFiles", CutOff)
+        patch.setattr(benchmark_run, "PredictionFiles", CutOff)
         evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine")
     assert len(CutOff.asked) == 2 and not (tmp_path / "out" / "results.json").exists()
     later: list[str] = []
-    answer = FromFiles.answer
-    monkeypatch.setattr(FromFiles, "answer", lambda self, case: later.append(case.name) or answer(self, case))
+    prediction = PredictionFiles.prediction
+    monkeypatch.setattr(
+        PredictionFiles, "prediction", lambda self, case: later.append(case.name) or prediction(self, case)
+    )
     assert evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine") == 0
     # the other three are scored; the two known ones are asked again for the picture of the worst only
     assert len(later) == 5 and later[:3] == [name for name in sorted(later) if name not in CutOff.asked]
@@ -240,7 +242,7 @@ def test_a_damaged_file_is_named_and_the_rest_goes_on(tmp_path: Path, ehf_set: P
 
 def test_predictions_of_other_photos(tmp_path: Path, ehf_set: Path):
     save(tmp_path / "mine", "holiday", torch.zeros(400, 3))
-    with pytest.raises(AnswerFileError, match="none of 2 cases of EHF has a prediction.*01, 01#0, 01_img"):
+    with pytest.raises(PredictionFileError, match="none of 2 cases of EHF has a prediction.*01, 01#0, 01_img"):
         evaluate_benchmark("ehf", ehf_set, tmp_path / "out", predictions=tmp_path / "mine")
 
 
@@ -258,13 +260,13 @@ def test_missing_data_says_where_to_get_it(tmp_path: Path):
 def test_3dpw_of_joints(tmp_path: Path):
     joints = G.normal(size=(2, 2, 24, 3))
     cameras = write_threedpw(tmp_path / "3DPW", joints)
-    said = tmp_path / "mine" / "yard_00"
-    said.mkdir(parents=True)
+    mine = tmp_path / "mine" / "yard_00"
+    mine.mkdir(parents=True)
     for person, frame in ((0, 0), (1, 0), (1, 1)):
         points = joints[person, frame] @ cameras[frame, :3, :3].T + 7
         points[SMPL_JOINTS.index("right_knee")] += [0, 0.06 * person, 0]
         content = {"joints": points.tolist(), "joint_names": SMPL_JOINTS}
-        (said / f"image_{frame:05d}_{person}.json").write_text(json.dumps(content))
+        (mine / f"image_{frame:05d}_{person}.json").write_text(json.dumps(content))
     evaluate_benchmark("3dpw", tmp_path / "3DPW", tmp_path / "out", predictions=tmp_path / "mine")
     table = read_table(tmp_path / "out")
     assert table["MPJPE of 12 named joints, mm"] == pytest.approx((0 + 60 + 60) / 12 / 3, abs=1e-3)
@@ -355,10 +357,7 @@ def test_agora_divides_by_f1(tmp_path: Path):
         moved = params.replace(transl=params.transl + torch.tensor([0.0, 0.0, 1.0]))
         given.append(Submitted(person.image, moved, points))
     given.append(Submitted(given[0].image, given[0].params, given[0].joints_px + 9000))  # nobody is there
-    import zipfile
-
-    write_submission(tmp_path / "predictions.zip", given, model.hand_means)
-    zipfile.ZipFile(tmp_path / "predictions.zip").extractall(tmp_path)
+    write_submission_files(tmp_path / "predictions", given, model.hand_means)
     out = tmp_path / "out"
     evaluate_benchmark("agora", tmp_path / "set", out, predictions=tmp_path / "predictions", body_model=model_file)
     table = read_table(out)
@@ -372,22 +371,22 @@ def test_agora_by_its_own_tables_needs_no_body_model(tmp_path: Path, monkeypatch
     for file in (HANDS_FILE, HEAD_FILE):
         (tmp_path / "set").mkdir(exist_ok=True)
         shutil.copy(tmp_path / "files" / file, tmp_path / "set")
-    people = [answer_of_params(model, p) for p in (random_people(1, 10, 10, seed=i).to(torch.float32) for i in (1, 2))]
+    people = [points_of_params(model, p) for p in (random_people(1, 10, 10, seed=i).to(torch.float32) for i in (1, 2))]
     vertices, joints = ([getattr(person, name).numpy() for person in people] for name in ("vertices", "joints"))
     points = [G.uniform(0, 3000, size=(144, 2)) for _ in people]
     table = {"imgPath": ["ag_1.png"], "gt_joints_2d": [points], "gt_joints_3d": [joints], "gt_verts": [vertices]}
     monkeypatch.setattr(agora_frames, "read_frame", lambda file: table)
     (tmp_path / "set" / "validation_0_withjv.pkl").write_bytes(b"")  # test_frames.py reads real ones
     write_photo(tmp_path / "set" / "ag_1.png", 3840, 2160)
-    said = tmp_path / "mine"
-    said.mkdir()
+    prediction = tmp_path / "mine"
+    prediction.mkdir()
     fingers = np.arange(40)  # tiny_smplx's left hand
     for k, shift in enumerate((0.0, 0.03)):
         moved = vertices[k].copy()
         moved[fingers] += [shift, 0, 0]
         content = {"verts": moved, "allSmplJoints3d": joints[k], "joints": points[k]}
-        (said / f"ag_1_personId_{k}.pkl").write_bytes(pickle.dumps(content))
-    evaluate_benchmark("agora", tmp_path / "set", tmp_path / "out", predictions=said)
+        (prediction / f"ag_1_personId_{k}.pkl").write_bytes(pickle.dumps(content))
+    evaluate_benchmark("agora", tmp_path / "set", tmp_path / "out", predictions=prediction)
     table_ = read_table(tmp_path / "out")
     assert table_["F1"] == 1 and table_["MVE body, mm"] == pytest.approx(0, abs=1e-2)
     assert table_["MVE left hand, mm"] == pytest.approx(

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.evaluate.photo_sets import LEFT_HAND, POINT_NAMES, read_photo_sets
-from limner.evaluate.photos import PRECISION, RECALL, SetScores, score_detector, score_set
-from limner.evaluate.rivals import LIMNER, Answer, Answers, Rivals, whole_body
-from limner.evaluate.tally import (
+from limner.evaluate.baselines import LIMNER, Baselines, Prediction, Predictions, points_of_people
+from limner.evaluate.person_errors import (
     BODY_ERROR,
     BY_JOINT,
     FACE_FAILURES,
@@ -25,6 +23,8 @@ from limner.evaluate.tally import (
     PCK_TORSO,
     PCK_TORSO_14,
 )
+from limner.evaluate.photo_sets import LEFT_HAND, POINT_NAMES, read_photo_sets
+from limner.evaluate.photos import PRECISION, RECALL, SetScores, score_detector, score_set
 from limner.geometry.box import squares_around
 from limner.geometry.camera import Camera
 from limner.geometry.warp import Crops, Frames
@@ -51,7 +51,7 @@ class Oracle:
         return People(**{**chosen.__dict__, "keypoints_px": moved})
 
 
-def never(*arguments: object) -> Answers:
+def never(*arguments: object) -> Predictions:
     raise AssertionError("not for this kind of box")
 
 
@@ -70,15 +70,18 @@ def two_people(body: BodyModel, tmp_path: Path) -> tuple[Path, People, Tensor]:
     return tmp_path, people, boxes
 
 
-def rivals(*estimators: Oracle) -> Rivals:
-    def person(photo: Photo, boxes: Tensor) -> Answers:
-        return {name: whole_body(one, photo, boxes) for name, one in zip((LIMNER, "other"), estimators, strict=False)}
+def baselines(*estimators: Oracle) -> Baselines:
+    def person(photo: Photo, boxes: Tensor) -> Predictions:
+        return {
+            name: points_of_people(one.body_model, one(photo, boxes))
+            for name, one in zip((LIMNER, "other"), estimators, strict=False)
+        }
 
-    return Rivals(person, never, never)
+    return Baselines(person, never, never)
 
 
-def value(scores: SetScores, metric: str, rival: str = LIMNER) -> float:
-    return scores.tallies[rival][metric].estimate(scores.groups).value
+def value(scores: SetScores, metric: str, column: str = LIMNER) -> float:
+    return scores.errors[column][metric].estimate(scores.groups).value
 
 
 def test_a_perfect_estimator_scores_a_hundred_and_a_shifted_one_what_the_shift_says(
@@ -87,7 +90,7 @@ def test_a_perfect_estimator_scores_a_hundred_and_a_shifted_one_what_the_shift_s
     folder, people, boxes = two_people
     (photo_set,) = read_photo_sets(folder)
     heard: list[int] = []
-    both = rivals(Oracle(body, people, boxes), Oracle(body, people, boxes, SHIFT))
+    both = baselines(Oracle(body, people, boxes), Oracle(body, people, boxes, SHIFT))
     (scores,), skipped = score_set(photo_set, both, heard.append)
     assert not skipped and sum(heard) == 2 and scores.groups == ["g1", "g2"]
     for metric in (PCK_TORSO, PCK_TORSO_14, PCK_DIAGONAL, BY_JOINT + "wrist", f"left hand: {HAND_PCK}"):
@@ -96,11 +99,11 @@ def test_a_perfect_estimator_scores_a_hundred_and_a_shifted_one_what_the_shift_s
         assert value(scores, metric) == pytest.approx(0, abs=1e-3)
     diagonals = (boxes[:, 2:] - boxes[:, :2]).norm(dim=-1)
     assert value(scores, BODY_ERROR, "other") == pytest.approx(float((100 * SHIFT / diagonals).mean()), rel=1e-3)
-    truth = torch.stack([person.points for person in photo_set.people])
-    eyes = (truth[:, 23 + 45] - truth[:, 23 + 36]).norm(dim=-1)
+    target = torch.stack([person.points for person in photo_set.people])
+    eyes = (target[:, 23 + 45] - target[:, 23 + 36]).norm(dim=-1)
     assert value(scores, f"face: {FACE_NME}", "other") == pytest.approx(float((100 * SHIFT / eyes).mean()), rel=1e-3)
     assert value(scores, f"face: {FACE_FAILURES}", "other") == 100
-    assert not any("right hand" in name or "feet" in name for name in scores.tallies[LIMNER])
+    assert not any("right hand" in name or "feet" in name for name in scores.errors[LIMNER])
 
 
 def test_a_flipped_estimator_is_noticed(body: BodyModel, two_people: tuple[Path, People, Tensor]):
@@ -109,16 +112,16 @@ def test_a_flipped_estimator_is_noticed(body: BodyModel, two_people: tuple[Path,
     middle = people.keypoints_px.mean(1, keepdim=True)
     turned = (people.keypoints_px - middle) * torch.tensor([-1.0, 1.0]) + middle
     facing_away = People(**{**people.__dict__, "keypoints_px": turned})
-    (scores,), _ = score_set(photo_set, rivals(Oracle(body, facing_away, boxes)))
+    (scores,), _ = score_set(photo_set, baselines(Oracle(body, facing_away, boxes)))
     assert value(scores, FLIPS) == 100
-    assert float(scores.errors().amin()) > 5
+    assert float(scores.ranking().amin()) > 5
 
 
 def test_a_broken_photo_is_reported_and_the_rest_is_scored(body: BodyModel, two_people: tuple[Path, People, Tensor]):
     folder, people, boxes = two_people
     (photo_set,) = read_photo_sets(folder)
     photo_set.people[0].photo.write_bytes(b"no picture")
-    (scores,), skipped = score_set(photo_set, rivals(Oracle(body, people, boxes)))
+    (scores,), skipped = score_set(photo_set, baselines(Oracle(body, people, boxes)))
     assert [one.photo for one in skipped] == [photo_set.people[0].photo]
     assert scores.people == photo_set.people[1:] and value(scores, PCK_TORSO) == 100
 
@@ -137,14 +140,14 @@ def test_hands_are_scored_alone_in_2d_and_3d(tmp_path: Path):
     write_set(tmp_path / "hands", [entry], 1)
     seen: dict[str, object] = {}
 
-    def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Answers:
+    def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Predictions:
         seen.update(left=left.tolist(), focal=camera.focal_px.tolist(), center=camera.center_px.tolist())
         shifted = points[LEFT_HAND][None] + torch.tensor([25.0, 0.0])
         turned = 2 * xyz[None] @ torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
-        return {LIMNER: Answer(points[LEFT_HAND][None], 3 * xyz[None] + 1), "other": Answer(shifted, turned)}
+        return {LIMNER: Prediction(points[LEFT_HAND][None], 3 * xyz[None] + 1), "other": Prediction(shifted, turned)}
 
     (photo_set,) = read_photo_sets(tmp_path)
-    (scores,), _ = score_set(photo_set, Rivals(never, hand, never))
+    (scores,), _ = score_set(photo_set, Baselines(never, hand, never))
     assert seen == {"left": [True], "focal": [505.0], "center": [[100.0, 120.0]]}
     assert value(scores, HAND_PCK) == 100 and value(scores, HAND_ERROR) == 0
     assert value(scores, HAND_MPJPE) == pytest.approx(0, abs=1e-3)  # size and place do not count
@@ -159,7 +162,7 @@ def test_faces_go_to_the_face_rival(tmp_path: Path):
     write_set(tmp_path / "faces", [annotation(1, 1, points, ("face",), "face box")], 1)
     (photo_set,) = read_photo_sets(tmp_path)
     (scores,), _ = score_set(
-        photo_set, Rivals(never, never, lambda photo, boxes: {LIMNER: Answer(points[None, 23:91])})
+        photo_set, Baselines(never, never, lambda photo, boxes: {LIMNER: Prediction(points[None, 23:91])})
     )
     assert value(scores, FACE_NME) == 0 and scores.frame == "face"
 
@@ -179,21 +182,21 @@ def test_the_detector_is_scored_by_photo(two_people: tuple[Path, People, Tensor]
         pose = PoseObservations(frame, crops, seen, seen.presence)
         return Detections(frame, found, torch.ones(len(found)), pose)
 
-    tallies, names, skipped = score_detector(photo_set, detector)
+    errors, names, skipped = score_detector(photo_set, detector)
     assert not skipped and names == ["drawn_1.png", "drawn_2.png"]
-    assert tallies[RECALL].estimate(names).value == 50
-    assert tallies[PRECISION].estimate(names).value == 50
+    assert errors[RECALL].estimate(names).value == 50
+    assert errors[PRECISION].estimate(names).value == 50
 
 
 def test_points_that_nobody_predicts_give_no_metric(two_people: tuple[Path, People, Tensor]):
     folder, _, _ = two_people
     (photo_set,) = read_photo_sets(folder)
 
-    def person(photo: Photo, boxes: Tensor) -> Answers:
+    def person(photo: Photo, boxes: Tensor) -> Predictions:
         points = torch.full((len(boxes), len(POINT_NAMES), 2), np.nan)
         points[:, :17] = 0
-        return {LIMNER: Answer(points)}
+        return {LIMNER: Prediction(points)}
 
-    (scores,), _ = score_set(photo_set, Rivals(person, never, never))
-    assert not any("hand" in name or name[:4] == "face" for name in scores.tallies[LIMNER])
+    (scores,), _ = score_set(photo_set, Baselines(person, never, never))
+    assert not any("hand" in name or name[:4] == "face" for name in scores.errors[LIMNER])
     assert value(scores, PCK_TORSO) < 20

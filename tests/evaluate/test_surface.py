@@ -46,9 +46,9 @@ def test_points_of_the_surface_have_no_distance():
 
 def test_f_score_by_hand():
     target = torch.tensor([[0.0, 0, 0], [10, 0, 0], [20, 0, 0], [30, 0, 0]])
-    said = torch.tensor([[1.0, 0, 0], [50, 0, 0]])  # one of two is right; one of four is found
-    assert f_score(said, target, 2.0) == pytest.approx(2 * 0.5 * 0.25 / 0.75)
-    assert f_score(target, target, 0.1) == 1 and f_score(said + 500, target, 2.0) == 0
+    prediction = torch.tensor([[1.0, 0, 0], [50, 0, 0]])  # one of two is right; one of four is found
+    assert f_score(prediction, target, 2.0) == pytest.approx(2 * 0.5 * 0.25 / 0.75)
+    assert f_score(target, target, 0.1) == 1 and f_score(prediction + 500, target, 2.0) == 0
 
 
 def test_area_under_pck_by_hand():

@@ -8,6 +8,7 @@ import torch
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
+from limner.cached import CachedPeople, run_cached
 from limner.data.evidence import Evidence, write_shard
 from limner.errors import LimnerError
 from limner.evaluate.synthetic import (
@@ -30,7 +31,6 @@ from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.networks.backbone import CompactBackbone
 from limner.networks.weights import NetSpec, Networks, build_net
-from limner.train.replay import HarvestedPeople, replay
 from tests.conftest import random_people
 
 COUNT = 5
@@ -74,9 +74,9 @@ def networks() -> Networks:
 
 
 @pytest.fixture(scope="module")
-def harvested(body: BodyModel, networks: Networks) -> HarvestedPeople:
+def harvested(body: BodyModel, networks: Networks) -> CachedPeople:
     params, sizes = people(body), {"body": 33, "hand": 21, "face": 68}
-    return HarvestedPeople(
+    return CachedPeople(
         *(
             evidence(params, getattr(networks, part).regressor.num_features, sizes[part])
             for part in ("body", "hand", "face")
@@ -114,8 +114,8 @@ def test_a_turned_person_has_mpjpe_but_no_pa_mpjpe(body: BodyModel):
 def test_only_the_shown_hand_counts(body: BodyModel):
     params, where = people(body), zones(body)
     bent = rotation_from_axis_angle(torch.tensor([0.0, 0.0, 0.9])).expand(COUNT, 15, 3, 3)
-    said = pose(body, params.replace(left_hand_pose=params.left_hand_pose @ bent))
-    errors = hand_errors(said, pose(body, params), LEFT, where)
+    prediction = pose(body, params.replace(left_hand_pose=params.left_hand_pose @ bent))
+    errors = hand_errors(prediction, pose(body, params), LEFT, where)
     for values in errors.values():
         assert values[LEFT].amin() > 2 and values[~LEFT].amax() < 0.05
 
@@ -131,10 +131,10 @@ def test_the_shown_hand_starts_at_its_wrist(body: BodyModel):
 def test_an_open_jaw_is_an_error_of_the_face_alone(body: BodyModel):
     params, where = people(body), zones(body)
     opened = params.replace(jaw_pose=rotation_from_axis_angle(torch.tensor([[0.3, 0.0, 0.0]])).expand(COUNT, 3, 3))
-    said, true = pose(body, opened), pose(body, params)
-    assert face_errors(said, true, where)["face PA-V2V, mm"].amin() > 1
+    prediction, true = pose(body, opened), pose(body, params)
+    assert face_errors(prediction, true, where)["face PA-V2V, mm"].amin() > 1
     assert (
-        body_errors(said, true, camera(), torch.ones(COUNT), where)["PA-V2V body, mm"].amax() < 0.5
+        body_errors(prediction, true, camera(), torch.ones(COUNT), where)["PA-V2V body, mm"].amax() < 0.5
     )  # the jaw carries a little of the neck
 
 
@@ -146,11 +146,11 @@ def test_zones_share_no_vertex(body: BodyModel):
 
 
 def test_all_stages_are_measured_and_hidden_parts_left_out(
-    body: BodyModel, networks: Networks, harvested: HarvestedPeople
+    body: BodyModel, networks: Networks, harvested: CachedPeople
 ):
     hidden = harvested.hand.visible.clone()
     hidden[0] = False
-    seen = HarvestedPeople(harvested.body, Evidence(**{**harvested.hand.__dict__, "visible": hidden}), harvested.face)
+    seen = CachedPeople(harvested.body, Evidence(**{**harvested.hand.__dict__, "visible": hidden}), harvested.face)
     errors = measure(networks, body, seen)
     assert set(errors) == {LIMNER, "not refined", BODY, MEAN, PART}
     assert all(len(values) == COUNT for of in errors.values() for values in of.values())
@@ -160,17 +160,15 @@ def test_all_stages_are_measured_and_hidden_parts_left_out(
     assert not errors[PART]["51 landmarks PA, mm"].isnan().any()
 
 
-def test_parts_overrule_the_body_of_the_shown_side_only(
-    body: BodyModel, networks: Networks, harvested: HarvestedPeople
-):
-    said = replay(networks, body, harvested)
-    changed_left = (said.unrefined.left_hand_pose - said.body.left_hand_pose).abs().amax((1, 2, 3)) > 0
-    changed_right = (said.unrefined.right_hand_pose - said.body.right_hand_pose).abs().amax((1, 2, 3)) > 0
+def test_parts_overrule_the_body_of_the_shown_side_only(body: BodyModel, networks: Networks, harvested: CachedPeople):
+    prediction = run_cached(networks, body, harvested)
+    changed_left = (prediction.unrefined.left_hand_pose - prediction.body.left_hand_pose).abs().amax((1, 2, 3)) > 0
+    changed_right = (prediction.unrefined.right_hand_pose - prediction.body.right_hand_pose).abs().amax((1, 2, 3)) > 0
     assert torch.equal(changed_left, LEFT) and torch.equal(changed_right, ~LEFT)
 
 
 def test_tables_from_shards_of_the_same_people(
-    body: BodyModel, networks: Networks, harvested: HarvestedPeople, tmp_path: Path
+    body: BodyModel, networks: Networks, harvested: CachedPeople, tmp_path: Path
 ):
     for part in ("body", "hand", "face"):
         for shard in range(2):
@@ -182,7 +180,7 @@ def test_tables_from_shards_of_the_same_people(
     assert all(row.people == 3 for table in tables for row in table.rows)
 
 
-def test_shards_of_different_people_are_refused(harvested: HarvestedPeople, tmp_path: Path):
+def test_shards_of_different_people_are_refused(harvested: CachedPeople, tmp_path: Path):
     for part in ("body", "hand", "face"):
         given = getattr(harvested, part)
         if part == "face":

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from limner.errors import DataSetError
-from limner.evaluate.answer import Answer, NotComparable
+from limner.evaluate.person_points import NotComparable, PersonPoints
 from limner.evaluate.topology import HANDS_FILE, J14_FILE, find_smplx_files
 from tests.evaluate.tiny_smplx import HEAD, LEFT, RIGHT, VERTICES, posed, smplx_and_files, write_smplx
 
@@ -35,7 +35,7 @@ def test_files_lie_beside_the_model_or_in_other_folders(tmp_path: Path):
 
 def test_joints_of_other_bodies_are_their_own(tmp_path: Path):
     _, files = smplx_and_files(tmp_path)
-    other = Answer(vertices=torch.zeros(7, 3), joints=torch.tensor([[1.0, 2, 3]]), joint_names=("neck",))
+    other = PersonPoints(vertices=torch.zeros(7, 3), joints=torch.tensor([[1.0, 2, 3]]), joint_names=("neck",))
     assert files.joint(other, "neck").tolist() == [1, 2, 3]
     with pytest.raises(NotComparable, match="no joint called pelvis"):
         files.joint(other, "pelvis")

@@ -9,7 +9,7 @@ import torch
 
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES
-from limner.evaluate.answer import Answer
+from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, SmplxFiles, find_smplx_files
 from tests.conftest import random_people, smplx_arrays
 
@@ -33,11 +33,11 @@ def smplx_and_files(folder: Path) -> tuple[BodyModel, SmplxFiles]:
     return BodyModel.load(write_smplx(folder)), find_smplx_files([folder])
 
 
-def posed(model: BodyModel, count: int = 2, seed: int = 0) -> list[Answer]:
+def posed(model: BodyModel, count: int = 2, seed: int = 0) -> list[PersonPoints]:
     """People two metres before the camera."""
     params = random_people(count, 10, 10, seed).to(torch.float32)
     params = params.replace(transl=params.transl * 0.1 + torch.tensor([0.0, 0.0, 2.0]))
     with torch.no_grad():
         mesh = model(params)
-    person = Answer(faces=model.faces, joint_names=JOINT_NAMES)
+    person = PersonPoints(faces=model.faces, joint_names=JOINT_NAMES)
     return [replace(person, vertices=mesh.vertices[i], joints=mesh.joints[i]) for i in range(count)]

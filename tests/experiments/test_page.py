@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from limner.errors import DataSetError
-from limner.experiments import answers as a
+from limner.experiments import variants as a
 from limner.experiments.backbones import read_backbones
-from limner.experiments.page import conclusion, page, verdict
+from limner.experiments.page import comparison, conclusion, page
 from limner.experiments.plots import draw_plots
 from limner.experiments.run import write_results
 from limner.experiments.summary import EXPERIMENTS, correlations, rank_correlation, summarise
@@ -19,9 +19,9 @@ METRICS = sorted(
 )
 
 
-def made_up(people: int) -> list[a.Answers]:
+def made_up(people: int) -> list[a.VariantErrors]:
     """Answers of which every one after limner's is worse by one, people by ten."""
-    names = list(dict.fromkeys(name for one in EXPERIMENTS for name in one.answers))
+    names = list(dict.fromkeys(name for one in EXPERIMENTS for name in one.variants))
     return [
         {name: {metric: 10.0 * person + row for metric in METRICS} for row, name in enumerate(names)}
         for person in range(people)
@@ -69,7 +69,7 @@ def test_verdicts() -> None:
     means = {name: {"m": {"value": 1.0}} for name in ("p", "q")}
 
     def of(low: float, high: float) -> str:
-        return verdict(means, {"better": "p", "worse": "q", "metric": "m", "value": 0.0, "low": low, "high": high})
+        return comparison(means, {"better": "p", "worse": "q", "metric": "m", "value": 0.0, "low": low, "high": high})
 
     assert of(-2.0, -1.0).endswith("**shows**")
     assert of(1.0, 2.0).endswith("**the opposite shows**")

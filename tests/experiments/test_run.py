@@ -12,12 +12,12 @@ import torch
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.estimator import Estimator
-from limner.experiments import answers as a
 from limner.experiments import run
-from limner.experiments.answers import FIT_MEAN_TRUE, FIT_START, LIMNER, SECONDS, Answers, Group, Questioner
+from limner.experiments import variants as a
 from limner.experiments.people import Shown
 from limner.experiments.run import Plan, run_experiments
 from limner.experiments.summary import EXPERIMENTS
+from limner.experiments.variants import FIT_MEAN_TRUE, FIT_START, LIMNER, SECONDS, Group, VariantErrors, VariantRunner
 from limner.fit.records import FITTED, SCORES, Fits, FitTargets
 from limner.geometry.box import bounds_of
 from limner.geometry.camera import Camera
@@ -37,9 +37,9 @@ def test_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(run, "draw_plots", lambda content, folder: [])  # test_page draws them
     asked: list[tuple[int, str]] = []
     seen: list[Shown] = []
-    ask = Questioner.ask
+    ask = VariantRunner.ask
 
-    def cut_off(self: Questioner, person: Shown, group: Group) -> Answers:
+    def cut_off(self: VariantRunner, person: Shown, group: Group) -> VariantErrors:
         if len(asked) == 1:
             raise KeyboardInterrupt
         asked.append((person.number, group))
@@ -48,11 +48,11 @@ def test_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
 
     plan = Plan(people=1, fits=0, photo_px=SIDE)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Questioner, "ask", cut_off)
+        patch.setattr(VariantRunner, "ask", cut_off)
         run_experiments(tmp_path, plan)
     assert asked == [(0, "flow")]  # and not yet "sizes"
 
-    def counted(self: Questioner, person: Shown, group: Group) -> Answers:
+    def counted(self: VariantRunner, person: Shown, group: Group) -> VariantErrors:
         asked.append((person.number, group))
         return {name: dict.fromkeys(METRICS, 1.0) for name in NAMES[group]}
 
@@ -60,7 +60,7 @@ def test_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not done
         return (replace(seen[0], number=number) for number in range(count))
 
-    monkeypatch.setattr(Questioner, "ask", counted)
+    monkeypatch.setattr(VariantRunner, "ask", counted)
     monkeypatch.setattr(run, "shown_people", same_people)  # drawing them takes seconds
     for part in PARTS:
         (tmp_path / "tuned").mkdir(exist_ok=True)
@@ -98,8 +98,8 @@ def test_optimiser_is_given_seen_and_true_points(body: BodyModel, monkeypatch: p
     points = camera.project(body.keypoints144(body(params), params))
     photo = torch.full((3, SIDE, SIDE), 128, dtype=torch.uint8)
     shown = Shown(0, photo, params, camera, bounds_of(points), points)
-    questioner = Questioner(Estimator.load())
-    found = questioner.ask(shown, "flow") | questioner.ask(shown, "fits")
+    runner = VariantRunner(Estimator.load())
+    found = runner.ask(shown, "flow") | runner.ask(shown, "fits")
     seen, start = Echo.given[1]
     assert torch.equal(Echo.given[2][0].keypoints_px, points)
     assert not torch.equal(seen.keypoints_px, points)

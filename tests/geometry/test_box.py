@@ -9,6 +9,7 @@ from limner.geometry.box import (
     Squares,
     as_boxes,
     bounds_of,
+    box_of_points,
     boxes_of_each,
     check_boxes,
     iou,
@@ -118,3 +119,11 @@ def test_several_photos_have_an_entry_of_boxes_each():
     for wrong in ([None], [1, 2, 3, 4], 5):
         with pytest.raises(BoxError, match="one entry a photo"):
             boxes_of_each(wrong, 2)
+
+
+def test_a_box_is_about_the_seen_points():
+    points = torch.tensor([[0.0, 0], [10, 20], [500, 500]])
+    seen = torch.tensor([1.0, 0.5, 0.0])
+    assert box_of_points(points, seen).tolist() == pytest.approx([-1, -2, 11, 22])
+    assert box_of_points(points[:2], margin=1.0).tolist() == [0, 0, 10, 20]
+    assert bool(box_of_points(points, torch.zeros(3)).isnan().all())

@@ -18,13 +18,10 @@ from limner.curate.store import CuratedSet
 from limner.data.curated import read_curated
 from limner.data.sources import frames, pickled
 from limner.data.sources.curated_fits import read_curated_fits
-from limner.data.sources.ffhq_fits import read_ffhq_fits
-from limner.data.sources.humandata import read_humandata
 from limner.data.sources.now import read_points
-from limner.data.sources.spin_smplx import read_spin_smplx
 from limner.data.sources.threedpw import read_threedpw
 from limner.errors import LimnerError
-from limner.evaluate.answer_files import people_of
+from limner.evaluate.prediction_files import people_of
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
 from limner.expose.checkpoint import read_checkpoint
 from limner.expose.convert_params import convert_params
@@ -132,7 +129,7 @@ def from_tar(file: Path) -> None:
 
 
 def answers(file: Path) -> None:
-    _ = [one.answer for one in people_of(file)]
+    _ = [one.prediction for one in people_of(file)]
 
 
 def threedpw(file: Path) -> None:
@@ -167,9 +164,6 @@ ARCHIVES: dict[str, Callable[[Path], object]] = {
     "0.npz": from_tar,
     "3dpw_test.npz": lambda file: list(read_threedpw(file.parent)),
     "train.npz": lambda file: read_curated_fits(file.parent, "train"),
-    "ffhq_annotations.npz": lambda file: read_ffhq_fits(file.parent),
-    "humandata.npz": lambda file: read_humandata(file, file.parent),
-    "coco.npz": lambda file: read_spin_smplx(file.parent, "coco"),
 }
 ARRAYS: dict[str, Callable[[Path], object]] = {
     "set.npy": pickled.read_npy,

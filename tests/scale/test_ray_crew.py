@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from limner.scale.engine import EngineError, messages
+from limner.errors import LimnerError
+from limner.scale.engine import messages
 from limner.scale.photos import How
 from tests.scale.fakes import DEADLY, Double
 from tests.scale.test_photos import files, photos, run
@@ -14,7 +15,7 @@ from tests.scale.test_photos import files, photos, run
 
 def test_without_ray_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(EngineError, match=r"pip install 'limner\[ray\]'"):
+    with pytest.raises(LimnerError, match=r"pip install 'limner\[ray\]'"):
         list(messages(Double(), [[1]], 1, "ray"))
 
 

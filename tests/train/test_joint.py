@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from limner.cached import CachedPeople, predicted
 from limner.data.evidence import Evidence
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.networks.weights import PARTS, NetSpec, Networks, build_net
 from limner.train.joint import JointOptions, joint_loss, joint_set, train_joint
-from limner.train.replay import HarvestedPeople, predicted
 from tests.conftest import random_people
 
 COUNT = 6
@@ -42,7 +42,7 @@ def rendered(body, loaded):
             visible=torch.ones(COUNT, 144, dtype=torch.bool),
         )
 
-    return HarvestedPeople(*(evidence(part) for part in PARTS))
+    return CachedPeople(*(evidence(part) for part in PARTS))
 
 
 def test_the_merged_hand_teaches_the_body_too(body, loaded, rendered):

@@ -1,6 +1,5 @@
 """A training that is killed at any moment ends, when it is started again, as one that never was."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,7 @@ from safetensors.torch import load_file, save
 from limner.io import atomic
 from limner.io.atomic import atomic_write
 from limner.train.checkpoint import append_row, cut_log, read_log
-from limner.train.steps import train_steps
-
-
-@dataclass(frozen=True)
-class Options:
-    steps: int = 6
-    seed: int = 0
-    log_every: int = 2
-    save_every: int = 3
+from limner.train.steps import StepOptions, train_steps
 
 
 class Killed(BaseException):
@@ -46,7 +37,7 @@ def train(folder: Path, dies_at: int | None = None) -> None:
     def judge():
         return {"weight": float(net[0].weight.detach().sum())}
 
-    train_steps(net, optimiser, Options(), loss_of, judge, write, folder, "net")
+    train_steps(net, optimiser, StepOptions(6, log_every=2, save_every=3), loss_of, judge, write, folder, "net")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""How are SMPL-X parameters told in rotation vectors, as most other programs and files want them?"""
+"""SMPL-X parameters in rotation vectors, as most other programs and files want them."""
 
 from collections.abc import Mapping
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,3 +53,12 @@ def params_from_pose_vectors(
     turns = rotation_from_axis_angle(pose).split([COUNTS[name] for name in POSE_FIELDS], 1)
     poses = {name: turn[:, 0] if COUNTS[name] == 1 else turn for name, turn in zip(POSE_FIELDS, turns, strict=True)}
     return BodyParams(betas=betas, expression=expression, transl=transl, **poses)
+
+
+def add_mean_hands(pose: Float[Tensor, "N 55 3"], hand_means: Float[Tensor, "2 45"]) -> Float[Tensor, "N 55 3"]:
+    """Poses whose fingers are offsets from SMPL-X's mean hands (`flat_hand_mean=False`) as whole rotations.
+
+    `hand_means`: left and right, axis-angle, from the body-model file. The offset is added to the vector, as in the
+    model's definition; most systems that do not speak of it store such offsets.
+    """
+    return torch.cat([pose[:, :25], pose[:, 25:] + hand_means.reshape(30, 3)], 1)

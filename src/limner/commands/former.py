@@ -2,49 +2,46 @@
 
 import shlex
 
-SHARED = ("help", "out", "seed")
+RENDERED = ("help", "out", "shards", "seed", "poses", "hdri")
+TRAINED = ("help", "evidence", "out", "preset", "seed")
 KEPT = {
-    "render crops": (*SHARED, "shards", "poses", "hdri", "part", "pictures", "depth"),
-    "render photos": (*SHARED, "shards", "poses", "hdri"),
+    "render crops": (*RENDERED, "part", "pictures", "depth"),
+    "render photos": RENDERED,
     "render again": ("help", "out", "part", "depth"),
-    "train regressor": (*SHARED, "evidence", "poses", "preset", "real-2d"),
-    "train detector": (*SHARED, "photos", "weights", "tune-backbone", "steps", "preset"),
-    "train joint": (*SHARED, "evidence", "weights", "steps", "preset"),
-    "train backbone": (*SHARED, "evidence", "init", "steps", "preset"),
+    "train regressor": (*TRAINED, "poses", "real-2d"),
+    "train detector": (*TRAINED, "photos", "weights", "tune-backbone", "steps"),
+    "train joint": (*TRAINED, "weights", "steps"),
+    "train backbone": (*TRAINED, "init", "steps"),
 }
-"""Options that old command lines bring with them; the others had no effect."""
+"""Options that an old command line brings with it; the others had no effect."""
 
 
 def renamed(words: list[str]) -> str | None:
     """The command line that does what an old one did, or None for one that is not old."""
-    if words[:1] == ["harvest"]:
-        given = _options(words[1:])
-        part = given.pop("part", "all").replace("hands", "hand")
-        if part == "person":
-            return _line("render photos", [], given)
-        if part != "all":
-            given["part"] = part
-        if "again" in given:
-            return _line("render again", [given["again"]], given)
-        if "crops" in given:
-            given["pictures"] = given["crops"]
-        return _line("render crops", [], given)
-    if words[:1] != ["train"] or words[1:2] not in [
-        [old] for old in ("body", "hand", "hands", "face", "all", "person", "whole")
-    ]:
+    old, positional = words[:1] == ["harvest"], []
+    part = "" if old else words[1].replace("hands", "hand") if len(words) > 1 else ""
+    if not old and (words[:1] != ["train"] or part not in ("body", "hand", "face", "all", "person", "whole")):
         return None
-    part, given = words[1].replace("hands", "hand"), _options(words[2:])
-    if part == "whole":
-        return _line("train joint", [], given)
-    if part == "person":
-        if "evidence" in given:
-            given["photos"] = given["evidence"]
-        if given.get("init") == "tuned":
-            given["tune-backbone"] = ""
-        return _line("train detector", [], given)
-    if given.get("backbone"):
-        return _line("train backbone", [part, given["backbone"]], given)
-    return _line("train regressor", [part], given)
+    given = _options(words[1:] if old else words[2:])
+    match given:
+        case {"part": "person"} if old:
+            new = "render photos"
+        case {"again": folder} if old:
+            new, positional = "render again", [folder]
+        case _ if old:
+            new = "render crops"
+        case _ if part in ("person", "whole"):
+            new = "train detector" if part == "person" else "train joint"
+        case {"backbone": str(name)}:
+            new, positional = "train backbone", [part, name]
+        case _:
+            new, positional = "train regressor", [part]
+    if new == "train detector":
+        given |= {"photos": given.pop("evidence")} if "evidence" in given else {}
+        given |= {"tune-backbone": ""} if given.get("init") == "tuned" else {}
+    given |= {"pictures": ""} if "crops" in given else {}
+    options = [word for name in KEPT[new] if name in given for word in (f"--{name}", given[name]) if word]
+    return shlex.join(["limner", *new.split(), *positional, *options])
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -54,13 +51,8 @@ def _options(words: list[str]) -> dict[str, str]:
     for word in words:
         if word.startswith("-"):
             name, _, value = word.lstrip("-").partition("=")
-            name = {"h": "help"}.get(name, name.replace("_", "-"))
+            name = "help" if name == "h" else name.replace("_", "-")
             given[name] = value
         elif name:
-            given[name] = word
+            given[name] = word.replace("hands", "hand") if name == "part" else word
     return given
-
-
-def _line(command: str, positional: list[str], given: dict[str, str]) -> str:
-    options = [word for name in KEPT[command] if name in given for word in (f"--{name}", given[name]) if word]
-    return shlex.join(["limner", *command.split(), *positional, *options])

@@ -5,50 +5,31 @@ from typing import Annotated, Literal
 
 import tyro
 
+from limner.train.orders import Rendering
+
 Parts = Literal["body", "hand", "face", "all"]
+Rendered = Annotated[Rendering, tyro.conf.arg(name="")]
 
 
-def crops(
-    out: Path,
-    shards: int = 40,
-    seed: int = 7,
-    poses: Path | None = None,
-    hdri: Path | None = None,
-    part: Parts = "all",
-    pictures: bool = False,
-    depth: Path | None = None,
-) -> int:
+def crops(rendering: Rendered, part: Parts = "all", pictures: bool = False, depth: Path | None = None) -> int:
     """Render crops of synthetic people and keep what the frozen backbones see in them (step 1 of training).
 
     Args:
-        out: folder of the shards; existing ones are kept, so a run that was cut off goes on.
-        shards: how many, 128 people each.
-        seed: other seeds give other people.
-        poses: captured key poses (.npz); without, everyday poses only.
-        hdri: folder of panoramas for light and backgrounds; without, plain studios.
-        part: only this part of the people; the same seed shows the same people.
+        part: only this part of the people.
         pictures: keep the crops as well (2.5 MB a shard and part), to train backbones.
         depth: depth branch (`limner train depth`) to look with.
     """
     from limner.train.run import run_crops
 
-    run_crops(out, shards, seed, poses, hdri, part, pictures, depth)
+    run_crops(rendering, part, pictures, depth)
     return 0
 
 
-def photos(out: Path, shards: int = 40, seed: int = 7, poses: Path | None = None, hdri: Path | None = None) -> int:
-    """Render whole photos of nobody, one or several people, labelled in COCO's layout, for `train detector`.
-
-    Args:
-        out: folder of the photos; existing shards are kept, so a run that was cut off goes on.
-        shards: how many, 32 photos each.
-        seed: other seeds give other people.
-        poses: captured key poses (.npz); without, everyday poses only.
-        hdri: folder of panoramas for light and backgrounds; without, plain studios.
-    """
+def photos(rendering: Rendered) -> int:
+    """Render whole photos of nobody, one or several people, labelled in COCO's layout, for `train detector`."""
     from limner.train.run import run_photos
 
-    run_photos(out, shards, seed, poses, hdri)
+    run_photos(rendering)
     return 0
 
 

@@ -22,19 +22,15 @@ from limner.curate.run import load_body, load_set_priors
 from limner.curate.store import ConflictError, CuratedSet, Order
 from limner.curate.work import Refitter
 from limner.errors import LimnerError, PhotoError
+from limner.extras import extra
 
-try:
+with extra("review", "`limner review`"):
     import uvicorn
     from fastapi import FastAPI, HTTPException, Query, Request
     from fastapi import Path as InPath
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import HTMLResponse, Response
     from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
-except ImportError as error:
-    raise LimnerError(
-        "`limner review` needs FastAPI and uvicorn, which are not installed. Install them with: pip install "
-        "'limner[review]'"
-    ) from error
 
 PAGE = Path(__file__).parent / "page" / "index.html"
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}

@@ -3,10 +3,10 @@
 import io
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
@@ -46,10 +46,9 @@ def write_crops(path: Path, pixels: UInt8[Tensor, "N 3 S S"]) -> None:
 
 
 def _encode(pixels: UInt8[Tensor, "3 S S"]) -> np.ndarray:
-    bgr = pixels.permute(1, 2, 0).numpy()[..., ::-1]
-    done, code = cv2.imencode(".jpg", np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done
-    return code.reshape(-1)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0))).save(file, "JPEG", quality=JPEG_QUALITY)
+    return np.frombuffer(file.getvalue(), np.uint8)
 
 
 class CropPictures:

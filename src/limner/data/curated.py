@@ -1,4 +1,4 @@
-"""How is a curated set read that `limner curate-export` wrote? Photo by photo, with its people, licence and source."""
+"""Curated sets that `limner curate-export` wrote: photo by photo, with people, licence and source."""
 
 import io
 import tarfile

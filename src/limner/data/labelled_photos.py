@@ -1,4 +1,4 @@
-"""Which photos with boxed people does a folder hold? COCO's keypoint layout, nobody left out.
+"""Photos of a folder with boxed people: COCO's keypoint layout, nobody left out.
 
 Evaluation reads the people that can be scored (`evaluate.photo_sets`); who learns where people are has to know of
 everybody, of crowds and of photos of nobody too.

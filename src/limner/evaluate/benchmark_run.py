@@ -17,31 +17,30 @@ from rich.text import Text
 from torch import Tensor
 
 from limner.body.model import BodyModel
-from limner.data.sources.agora import FULL_WIDTH, write_submission_files, zip_submission
+from limner.data.sources.agora import write_submission_files, zip_submission
 from limner.data.sources.stirling import Quality
 from limner.errors import shown
 from limner.estimator import Estimator
-from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import AnswerBook, read_answers
 from limner.evaluate.benchmarks.agora import MPJPE, MVE, agora_benchmark
 from limner.evaluate.benchmarks.curated import curated_benchmark
 from limner.evaluate.benchmarks.ehf import ehf_benchmark
 from limner.evaluate.benchmarks.face_scans import now_benchmark, stirling_benchmark
 from limner.evaluate.benchmarks.freihand import freihand_benchmark
-from limner.evaluate.benchmarks.record import Benchmark, Case, System, check_metrics
+from limner.evaluate.benchmarks.record import Benchmark, System, check_metrics
 from limner.evaluate.benchmarks.threedpw import threedpw_benchmark
 from limner.evaluate.case_sheets import draw_case, error_curves
+from limner.evaluate.limner_system import LimnerSystem
 from limner.evaluate.metrics import Estimate
-from limner.evaluate.own_answers import OwnAnswers, submission
+from limner.evaluate.person_errors import mean_of
+from limner.evaluate.prediction_files import PredictionFiles, read_predictions
 from limner.evaluate.resume import Ledger, fingerprint, folder_fingerprint, stamp, weights_fingerprint
-from limner.evaluate.scoring import Scored, Unit, keys_of_case, score_benchmark, units_of
+from limner.evaluate.scoring import Scored, Unit, score_benchmark, units_of
 from limner.evaluate.sheets import Tile, contact_sheet
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
-from limner.evaluate.tally import mean_of
 from limner.evaluate.topology import WHERE, SmplxFiles, find_smplx_files
 from limner.expose.estimator import PREFIX, OfficialEstimator
 from limner.io.atomic import atomic_write
-from limner.io.image import read_photo, write_image
+from limner.io.image import write_image
 from limner.progress import progress_bar
 
 What = Literal["ehf", "3dpw", "freihand", "now", "stirling", "agora", "curated"]
@@ -169,8 +168,8 @@ class _Watch:
 
     def __call__(self, unit: Unit) -> None:
         self.progress.advance(self.task)
-        if isinstance(self.system, OwnAnswers) and self.submitting is not None and unit.name in self.system.seen:
-            people = submission({unit.name: self.system.seen[unit.name]})
+        if isinstance(self.system, LimnerSystem) and self.submitting is not None:
+            people = self.system.submitted.get(unit.name, [])
             write_submission_files(self.ledger.folder / SUBMITTED, people, self.submitting.hand_means)
 
 
@@ -183,27 +182,10 @@ def _system(
 ) -> tuple[System, str]:
     """What is scored, and what it is called."""
     if predictions is not None:
-        return FromFiles(AnswerBook(read_answers(predictions, model))), predictions.stem or "predictions"
+        return PredictionFiles(read_predictions(predictions, model)), predictions.stem or "predictions"
     if weights.startswith(PREFIX):
-        return OwnAnswers(OfficialEstimator.load(weights.removeprefix(PREFIX), body_model)), "ExPose"
-    return OwnAnswers(Estimator.load(weights, body_model)), "limner"
-
-
-class FromFiles:
-    """Another system, by the files it wrote."""
-
-    def __init__(self, book: AnswerBook):
-        self.book = book
-
-    def answer(self, case: Case) -> Answer | None:
-        """The prediction that is named after the case. Raises AnswerFileError where it could be several."""
-        return self.book.find(*keys_of_case(case))
-
-    def crowd(self, group: str, photo: Path) -> list[Answer]:
-        """Everybody of a photo who has joints in it: the files speak of AGORA's large photos."""
-        scale = read_photo(photo).width / FULL_WIDTH
-        given = self.book.of_photo(group)
-        return [replace(one, points_px=one.points_px * scale) for one in given if one.points_px is not None]
+        return LimnerSystem(OfficialEstimator.load(weights.removeprefix(PREFIX), body_model)), "ExPose"
+    return LimnerSystem(Estimator.load(weights, body_model)), "limner"
 
 
 def _limited(benchmark: Benchmark, limit: int | None) -> Benchmark:
@@ -318,8 +300,8 @@ def _write_pictures(out: Path, result: Scored, column: str) -> None:
     write_image(out / f"errors_{name}.png", error_curves(result.values, f"{column} on {result.benchmark.name}"))
     first, errors = next((n, v) for n, v in result.values.items() if not bool(v.isnan().all()))
     tiles = []
-    for row, answer in result.worst:
+    for row, prediction in result.worst:
         case = result.cases[row]
-        tiles.append(Tile(draw_case(case, answer, case.truth()), f"{case.name}  {float(errors[row]):.1f}"))
+        tiles.append(Tile(draw_case(case, prediction, case.target()), f"{case.name}  {float(errors[row]):.1f}"))
     title = f"{result.benchmark.name}, worst by {first}: photo, truth, {column} moved onto it"
     write_image(out / f"worst_{name}.png", contact_sheet(tiles, title, columns=2))

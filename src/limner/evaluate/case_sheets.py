@@ -1,21 +1,24 @@
-"""What do the worst cases look like? The photo, the truth and the answer side by side, and all errors as curves."""
+"""Pictures of the worst cases: photo, target and prediction side by side; and all errors as curves."""
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from limner.errors import LimnerError
-from limner.evaluate.answer import Answer, stack
 from limner.evaluate.benchmarks.record import Case
 from limner.evaluate.benchmarks.scan_metrics import carried
+from limner.evaluate.person_points import PersonPoints, stack
+from limner.extras import extra
 from limner.geometry.align import procrustes
 from limner.geometry.box import squares_around
 from limner.geometry.warp import crop
 from limner.io.image import read_photo
 from limner.render.overlay import clay, paint, to_bytes
+
+with extra("evaluate", "Drawing curves of errors"):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 SIDE = 220
 ROOM = 1.15
@@ -23,17 +26,14 @@ DOT = 2
 CURVES = 8
 
 
-def draw_case(case: Case, said: Answer, true: Answer) -> UInt8[Tensor, "3 h w"]:
-    """Photo, truth, and the answer moved onto the truth by the similarity that fits best; seen as by the camera.
+def draw_case(case: Case, prediction: PersonPoints, target: PersonPoints) -> UInt8[Tensor, "3 h w"]:
+    """Photo, target, and the prediction moved onto the target by the similarity that fits best; seen as by the camera.
 
     Meshes are shaded, points without triangles are dots. The photo's place is grey where it cannot be read.
     """
-    moved = _onto(said, true)
-    low, high = _bounds(true)
-    panels = [_photo(case)]
-    for answer in (true, moved):
-        panels.append(_draw(answer, true, low, high))
-    return torch.cat(panels, -1)
+    moved = _onto(prediction, target)
+    low, high = _bounds(target)
+    return torch.cat([_photo(case), *(_draw(shown, target, low, high) for shown in (target, moved))], -1)
 
 
 def _photo(case: Case) -> UInt8[Tensor, "3 h w"]:
@@ -46,42 +46,46 @@ def _photo(case: Case) -> UInt8[Tensor, "3 h w"]:
     return to_bytes(crop(photo.pixels, squares_around(box[None], ROOM), SIDE).pixels[0])
 
 
-def _points(answer: Answer) -> Float[Tensor, "N 3"]:
-    points = answer.vertices if answer.vertices is not None else answer.joints
+def _points(prediction: PersonPoints) -> Float[Tensor, "N 3"]:
+    points = prediction.vertices if prediction.vertices is not None else prediction.joints
     return torch.zeros(0, 3) if points is None else points
 
 
-def _onto(said: Answer, true: Answer) -> Answer:
-    """The answer on the truth, by whatever points both have; as it is where they have none."""
-    if said.landmarks is not None and true.landmarks is not None:
-        mine, target = said.landmarks, true.landmarks
-        return said.moved(lambda points: carried(points, mine.to(points), target.to(points)))
-    if said.vertices is not None and true.vertices is not None and len(said.vertices) == len(true.vertices):
-        aligned = procrustes(stack(said.vertices), stack(true.vertices))[0].float()
-        return Answer(vertices=aligned, faces=true.faces if said.faces is None else said.faces)
-    names = tuple(name for name in true.joint_names if name in said.joint_names)
+def _onto(prediction: PersonPoints, target: PersonPoints) -> PersonPoints:
+    """The prediction on the target, by whatever points both have; as it is where they have none."""
+    if prediction.landmarks is not None and target.landmarks is not None:
+        mine, onto = prediction.landmarks, target.landmarks
+        return prediction.moved(lambda points: carried(points, mine.to(points), onto.to(points)))
+    if (
+        prediction.vertices is not None
+        and target.vertices is not None
+        and len(prediction.vertices) == len(target.vertices)
+    ):
+        aligned = procrustes(stack(prediction.vertices), stack(target.vertices))[0].float()
+        return PersonPoints(vertices=aligned, faces=target.faces if prediction.faces is None else prediction.faces)
+    names = tuple(name for name in target.joint_names if name in prediction.joint_names)
     if len(names) < 3:
-        return said
-    mine, target = said.named(names), true.named(names)
-    return said.moved(lambda points: carried(points, mine.to(points), target.to(points)))
+        return prediction
+    mine, onto = prediction.named(names), target.named(names)
+    return prediction.moved(lambda points: carried(points, mine.to(points), onto.to(points)))
 
 
-def _bounds(true: Answer) -> tuple[Tensor, Tensor]:
-    points = _points(true)[:, :2]
+def _bounds(target: PersonPoints) -> tuple[Tensor, Tensor]:
+    points = _points(target)[:, :2]
     low, high = points.amin(0), points.amax(0)
     half = (high - low).amax() / 2 * ROOM
     middle = (low + high) / 2
     return middle - half, middle + half
 
 
-def _draw(answer: Answer, true: Answer, low: Tensor, high: Tensor) -> UInt8[Tensor, "3 h w"]:
-    points = _points(answer)
+def _draw(prediction: PersonPoints, target: PersonPoints, low: Tensor, high: Tensor) -> UInt8[Tensor, "3 h w"]:
+    points = _points(prediction)
     canvas = torch.full((3, SIDE, SIDE), 255, dtype=torch.uint8)
     pixels = (points[:, :2] - low) / (high - low) * SIDE
-    faces = answer.faces
-    if faces is None and answer.vertices is not None and true.vertices is not None:
-        faces = true.faces if len(answer.vertices) == len(true.vertices) else None
-    if faces is not None and answer.vertices is not None:
+    faces = prediction.faces
+    if faces is None and prediction.vertices is not None and target.vertices is not None:
+        faces = target.faces if len(prediction.vertices) == len(target.vertices) else None
+    if faces is not None and prediction.vertices is not None:
         depth = points[:, 2:] - points[:, 2].min() + 1.0  # the painter wants depths before the camera
         return paint(canvas, torch.cat([pixels, depth], 1)[None], faces, clay(points[None], faces))
     for x, y in pixels.round().long().tolist():

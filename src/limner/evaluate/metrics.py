@@ -1,4 +1,4 @@
-"""How far is an answer from the truth? The field's metrics as pure functions, each with its definition and source."""
+"""The field's metrics of predictions against targets, as pure functions, each with its definition and source."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ def pck_hits(
     reference: Float[Tensor, "P"],
     threshold: float,
 ) -> Bool[Tensor, "P K"]:
-    """Which points lie within `threshold` times the person's reference length of the truth (PCK).
+    """Which points lie within `threshold` times the person's reference length of the target (PCK).
 
     Percentage of correct keypoints, Yang and Ramanan, PAMI 2013. A point that is not finite is wrong; so is every point
     of a person whose reference is not finite.

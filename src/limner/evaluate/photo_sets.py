@@ -1,4 +1,4 @@
-"""Which labelled people are in a folder of photos? COCO-WholeBody annotations in sub-folders, as plain records."""
+"""Labelled people of a folder of photos: COCO-WholeBody annotations in sub-folders, as plain records."""
 
 import random
 from dataclasses import dataclass, replace
@@ -165,7 +165,7 @@ def _person(photo: Path, group: str, entry: dict[str, Any]) -> LabelledPerson:
 
 
 def _points3d(entry: dict[str, Any]) -> Points3D | None:
-    """3D truth of a hand set; None where it is missing or incomplete."""
+    """3D target of a hand set; None where it is missing or incomplete."""
     given = entry.get("joints_3d")
     if not given or len(given["xyz_mm"]) != 21 or not all(given["valid"]):
         return None

@@ -1,4 +1,4 @@
-"""How good is limner on labelled photos? Every set, every rival, one tally a person."""
+"""Scores on labelled photos: every set, limner and every baseline, errors of each person."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.errors import LimnerError
+from limner.evaluate.baselines import LIMNER, Baselines, Predictions
 from limner.evaluate.metrics import match_boxes
-from limner.evaluate.photo_sets import FACE, LEFT_HAND, RIGHT_HAND, Frame, LabelledPerson, PhotoSet
-from limner.evaluate.rivals import LIMNER, Answer, Answers, Rivals
-from limner.evaluate.tally import (
+from limner.evaluate.person_errors import (
     BODY_ERROR,
     FACE_NME,
     HAND_ERROR,
-    Tallies,
-    Tally,
-    body_tallies,
-    face_tallies,
-    hand3d_tallies,
-    hand_tallies,
+    MetricErrors,
+    PersonErrors,
+    body_errors,
+    face_errors,
+    hand_errors,
+    hand_errors_3d,
 )
+from limner.evaluate.photo_sets import FACE, LEFT_HAND, RIGHT_HAND, Frame, LabelledPerson, PhotoSet
 from limner.geometry.box import iou
 from limner.geometry.camera import Camera, photo_camera
 from limner.geometry.warp import Frames
@@ -45,40 +45,40 @@ class Skipped:
 
 @dataclass(frozen=True)
 class SetScores:
-    """Tallies of one set's people with one kind of box, by rival and metric; rows are `people`."""
+    """Errors of one set's people with one kind of box, by column and metric; rows are `people`."""
 
     name: str
     frame: Frame
     people: tuple[LabelledPerson, ...]
-    tallies: dict[str, Tallies]
+    errors: dict[str, MetricErrors]
 
     @property
     def groups(self) -> list[str]:
         """Each person's group, for intervals."""
         return [person.group for person in self.people]
 
-    def errors(self) -> Float[Tensor, "P"]:
+    def ranking(self) -> Float[Tensor, "P"]:
         """limner's error of each person, by which the worst are found; NaN without a score."""
-        tally = self.tallies[LIMNER][ERROR_OF[self.frame]]
-        return torch.where(tally.denominator > 0, tally.numerator / tally.denominator, torch.nan)
+        ranked = self.errors[LIMNER][ERROR_OF[self.frame]]
+        return torch.where(ranked.denominator > 0, ranked.numerator / ranked.denominator, torch.nan)
 
 
 def score_set(
-    photo_set: PhotoSet, rivals: Rivals, advance: Callable[[int], None] = lambda count: None
+    photo_set: PhotoSet, baselines: Baselines, advance: Callable[[int], None] = lambda count: None
 ) -> tuple[list[SetScores], list[Skipped]]:
     """Score a set's people with the annotated boxes; a photo that cannot be used is reported and left out.
 
     One SetScores for each kind of box in the set; with several, the kind is part of its name. `advance` hears how many
     people are done.
     """
-    gathered: dict[Frame, list[tuple[LabelledPerson, Answers]]] = {}
+    gathered: dict[Frame, list[tuple[LabelledPerson, Predictions]]] = {}
     skipped = []
     for path, people in photo_set.photos().items():
         try:
             photo = read_photo(path)
             for frame in sorted({person.frame for person in people}):
                 chosen = [person for person in people if person.frame == frame]
-                gathered.setdefault(frame, []).extend(zip(chosen, _answers(rivals, photo, chosen), strict=True))
+                gathered.setdefault(frame, []).extend(zip(chosen, _predictions(baselines, photo, chosen), strict=True))
         except LimnerError as error:
             skipped.append(Skipped(path, str(error)))
         advance(len(people))
@@ -90,22 +90,18 @@ def score_set(
     return scores, skipped
 
 
-def _answers(rivals: Rivals, photo: Photo, people: list[LabelledPerson]) -> list[Answers]:
-    """Everybody's answers, one a person (with a leading dimension of 1)."""
+def _predictions(baselines: Baselines, photo: Photo, people: list[LabelledPerson]) -> list[Predictions]:
+    """Everybody's predictions, one a person (with a leading dimension of 1)."""
     boxes = torch.stack([person.box for person in people])
     match people[0].frame:
         case "person":
-            together = rivals.person(photo, boxes)
+            together = baselines.person(photo, boxes)
         case "hand":
             left = torch.tensor([bool(person.labelled[LEFT_HAND].any()) for person in people])
-            together = rivals.hand(photo, boxes, left, _cameras(photo, people))
+            together = baselines.hand(photo, boxes, left, _cameras(photo, people))
         case "face":
-            together = rivals.face(photo, boxes)
-    return [{name: _row(answer, i) for name, answer in together.items()} for i in range(len(people))]
-
-
-def _row(answer: Answer, i: int) -> Answer:
-    return Answer(answer.points_px[i : i + 1], None if answer.points3d is None else answer.points3d[i : i + 1])
+            together = baselines.face(photo, boxes)
+    return [{name: prediction[i] for name, prediction in together.items()} for i in range(len(people))]
 
 
 def _cameras(photo: Photo, people: list[LabelledPerson]) -> Camera:
@@ -118,33 +114,33 @@ def _cameras(photo: Photo, people: list[LabelledPerson]) -> Camera:
     return Camera(focal, center)
 
 
-def _scores(name: str, frame: Frame, rows: list[tuple[LabelledPerson, Answers]]) -> SetScores:
+def _scores(name: str, frame: Frame, rows: list[tuple[LabelledPerson, Predictions]]) -> SetScores:
     people = tuple(person for person, _ in rows)
-    tallies = {}
-    for rival in rows[0][1]:
-        points = torch.cat([answers[rival].points_px for _, answers in rows])
-        points3d = [answers[rival].points3d for _, answers in rows]
-        tallies[rival] = _tallies(frame, people, points, points3d)
-    return SetScores(name, frame, people, tallies)
+    errors = {}
+    for column in rows[0][1]:
+        points = torch.cat([predictions[column].points_px for _, predictions in rows])
+        points3d = [predictions[column].points3d for _, predictions in rows]
+        errors[column] = _errors(frame, people, points, points3d)
+    return SetScores(name, frame, people, errors)
 
 
-def _tallies(
+def _errors(
     frame: Frame, people: tuple[LabelledPerson, ...], points: Tensor, points3d: list[Tensor | None]
-) -> Tallies:
+) -> MetricErrors:
     target = torch.stack([person.points for person in people])
     labelled = torch.stack([person.labelled for person in people])
     if frame == "person":
-        return body_tallies(points, target, labelled, torch.stack([person.box for person in people]))
+        return body_errors(points, target, labelled, torch.stack([person.box for person in people]))
     if frame == "face":
-        return face_tallies(points, target[:, FACE], labelled[:, FACE])
+        return face_errors(points, target[:, FACE], labelled[:, FACE])
     left = labelled[:, LEFT_HAND].any(-1)[:, None]
     target = torch.where(left[..., None], target[:, LEFT_HAND], target[:, RIGHT_HAND])
     labelled = torch.where(left, labelled[:, LEFT_HAND], labelled[:, RIGHT_HAND])
-    return hand_tallies(points, target, labelled) | _in_3d(people, points3d)
+    return hand_errors(points, target, labelled) | _in_3d(people, points3d)
 
 
-def _in_3d(people: tuple[LabelledPerson, ...], points3d: list[Tensor | None]) -> Tallies:
-    """3D tallies of the hands whose 3D is known; the others have no score."""
+def _in_3d(people: tuple[LabelledPerson, ...], points3d: list[Tensor | None]) -> MetricErrors:
+    """3D errors of the hands whose 3D is known; the others have no score."""
     rows = [
         (i, given, person.points3d.xyz)
         for i, (person, given) in enumerate(zip(people, points3d, strict=True))
@@ -153,11 +149,11 @@ def _in_3d(people: tuple[LabelledPerson, ...], points3d: list[Tensor | None]) ->
     if not rows:
         return {}
     index = torch.tensor([i for i, _, _ in rows])
-    known = hand3d_tallies(torch.cat([given for _, given, _ in rows]), torch.stack([xyz for _, _, xyz in rows]))
+    known = hand_errors_3d(torch.cat([given for _, given, _ in rows]), torch.stack([xyz for _, _, xyz in rows]))
     blank = torch.zeros(len(people))
     return {
-        name: Tally(blank.index_put((index,), tally.numerator), blank.index_put((index,), tally.denominator))
-        for name, tally in known.items()
+        name: PersonErrors(*(blank.index_put((index,), part) for part in (one.numerator, one.denominator)))
+        for name, one in known.items()
     }
 
 
@@ -165,7 +161,7 @@ def score_detector(
     photo_set: PhotoSet,
     detector: Callable[[Frames], Detections],
     advance: Callable[[int], None] = lambda count: None,
-) -> tuple[Tallies, list[str], list[Skipped]]:
+) -> tuple[MetricErrors, list[str], list[Skipped]]:
     """Recall and precision of the person detector on a set's photos, their names as groups, and what was skipped.
 
     All annotated person boxes count as true ones. People without a label may be in the photos, so the precision is a
@@ -182,4 +178,8 @@ def score_detector(
             skipped.append(Skipped(path, str(error)))
         advance(1)
     matched, labelled, found_count = torch.tensor(rows, dtype=torch.float32).reshape(-1, 3).unbind(-1)
-    return {RECALL: Tally(100 * matched, labelled), PRECISION: Tally(100 * matched, found_count)}, names, skipped
+    return (
+        {RECALL: PersonErrors(100 * matched, labelled), PRECISION: PersonErrors(100 * matched, found_count)},
+        names,
+        skipped,
+    )

@@ -1,11 +1,11 @@
-"""What do others reach on photos of the same sources? MediaPipe Holistic 0.10.21, for orientation.
+"""What others reach on photos of the same sources: MediaPipe Holistic 0.10.21, for orientation.
 
 Measured with the annotated box x 1.25, one person a crop, static mode, complexity 1, not found = wrong. "dev" numbers
 are of the very photos of photos_dev, the others of other photos of the same sources; they come with the project's data
 and are not measured by this code.
 """
 
-from limner.evaluate.tally import (
+from limner.evaluate.person_errors import (
     FACE_FAILURES,
     FACE_NME,
     FLIPS,

@@ -1,4 +1,4 @@
-"""What of a long run is done already? A ledger of it, and fingerprints of what must be the same to go on."""
+"""The ledger of a long run, and fingerprints of what must be the same to go on with it."""
 
 import hashlib
 import json

@@ -13,15 +13,15 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.errors import WeightsError, shown
 from limner.estimator import Estimator
+from limner.evaluate.baselines import BACKBONE, LIMNER, MEAN, UNREFINED, baselines_of
 from limner.evaluate.metrics import Estimate
+from limner.evaluate.person_errors import BY_JOINT, JOINT_GROUPS
 from limner.evaluate.photo_sets import PhotoSet, read_photo_sets
 from limner.evaluate.photos import DETECTOR, SetScores, Skipped, score_detector, score_set
 from limner.evaluate.reference import MEDIAPIPE, MEDIAPIPE_BY_JOINT
-from limner.evaluate.rivals import BACKBONE, LIMNER, MEAN, UNREFINED, estimator_rivals
 from limner.evaluate.sheets import Tile, contact_sheet, draw_person
 from limner.evaluate.synthetic import synthetic_tables
 from limner.evaluate.tables import Row, Table, print_tables, write_tables
-from limner.evaluate.tally import BY_JOINT, JOINT_GROUPS
 from limner.expose.estimator import PREFIX
 from limner.io.image import write_image
 from limner.networks.weights import load_networks
@@ -47,7 +47,7 @@ def evaluate_photos(path: Path, out: Path, weights: str = "limner", limit: int |
     _check_own(weights)
     sets = read_photo_sets(path, limit, SEED)
     estimator = Estimator.load(weights)
-    rivals = estimator_rivals(estimator)
+    baselines = baselines_of(estimator)
     console = Console()
     scores: list[SetScores] = []
     detector_rows: list[Row] = []
@@ -55,7 +55,7 @@ def evaluate_photos(path: Path, out: Path, weights: str = "limner", limit: int |
     with progress_bar(console) as progress:
         for photo_set in sets:
             people = progress.add_task(photo_set.name, total=len(photo_set.people))
-            found, bad = score_set(photo_set, rivals, partial(progress.advance, people))
+            found, bad = score_set(photo_set, baselines, partial(progress.advance, people))
             scores += found
             skipped += bad
             if photo_set.boxes:
@@ -107,11 +107,11 @@ def _check_own(weights: str) -> None:
 def _rows(scores: SetScores) -> list[Row]:
     """One row a metric."""
     rows = []
-    for name in scores.tallies[LIMNER]:
+    for name in scores.errors[LIMNER]:
         if name.startswith(BY_JOINT):
             continue
         values = {
-            rival: tallies[name].estimate(scores.groups) for rival, tallies in scores.tallies.items() if name in tallies
+            column: errors[name].estimate(scores.groups) for column, errors in scores.errors.items() if name in errors
         }
         reference = MEDIAPIPE.get((scores.name, name), "")
         rows.append(Row(scores.name, name, values[LIMNER].people, values, reference))
@@ -119,16 +119,16 @@ def _rows(scores: SetScores) -> list[Row]:
 
 
 def _joint_rows(scores: SetScores) -> list[Row]:
-    """One row a rival, a column for each kind of joint; sets with whole people only."""
+    """One row a column, a column for each kind of joint; sets with whole people only."""
     rows = []
-    for rival, tallies in scores.tallies.items():
+    for column, errors in scores.errors.items():
         values = {
-            joint: tallies[BY_JOINT + joint].estimate(scores.groups)
+            joint: errors[BY_JOINT + joint].estimate(scores.groups)
             for joint in JOINT_GROUPS
-            if BY_JOINT + joint in tallies
+            if BY_JOINT + joint in errors
         }
         if values:
-            rows.append(Row(scores.name, rival, len(scores.people), values))
+            rows.append(Row(scores.name, column, len(scores.people), values))
     if rows and scores.name in MEDIAPIPE_BY_JOINT:
         unknown = float("nan")
         given = {joint: Estimate(v, unknown, unknown, 716) for joint, v in MEDIAPIPE_BY_JOINT[scores.name].items()}
@@ -137,8 +137,8 @@ def _joint_rows(scores: SetScores) -> list[Row]:
 
 
 def _detector_rows(photo_set: PhotoSet, estimator: Estimator, advance: Callable[[int], None]) -> list[Row]:
-    tallies, names, _ = score_detector(photo_set, estimator.detector, advance)
-    return [Row(photo_set.name, name, len(names), {DETECTOR: tally.estimate(names)}) for name, tally in tallies.items()]
+    errors, names, _ = score_detector(photo_set, estimator.detector, advance)
+    return [Row(photo_set.name, name, len(names), {DETECTOR: one.estimate(names)}) for name, one in errors.items()]
 
 
 def _photo_tables(rows: list[Row], joint_rows: list[Row], detector_rows: list[Row]) -> list[Table]:
@@ -153,7 +153,7 @@ def _photo_tables(rows: list[Row], joint_rows: list[Row], detector_rows: list[Ro
 
 def _write_sheets(scores: SetScores, estimator: Estimator, out: Path, advance: Callable[[], None]) -> None:
     """The fixed people and the worst ones."""
-    errors = scores.errors()
+    errors = scores.ranking()
     order = list(range(len(errors)))
     random.Random(SEED).shuffle(order)
     sheets = {"sheet": sorted(order[:SHOWN]), "worst": _worst(errors)}

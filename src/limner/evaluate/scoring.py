@@ -1,4 +1,4 @@
-"""How is a whole benchmark scored, so that it can be killed at any moment and gone on with?"""
+"""The scoring of a whole benchmark, which can be killed at any moment and gone on with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.errors import LimnerError
-from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import AnswerFileError
 from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import Metric
 from limner.evaluate.benchmarks.record import Benchmark, Case, System, score
+from limner.evaluate.person_points import PersonPoints
+from limner.evaluate.prediction_files import PredictionFileError
 from limner.evaluate.resume import Done, Ledger, fingerprint, stamp
 
 WORST = 10
@@ -31,14 +31,14 @@ class Failed:
 class Scored:
     """All that is known after a run: a row for each case that was answered.
 
-    worst: rows and answers of the cases with the largest first error, that one first; distances: groups and mm
+    worst: rows and predictions of the cases with the largest first error, that one first; distances: groups and mm
     failed: cases (photos of crowds) of which a file could not be read
     """
 
     benchmark: Benchmark
     cases: tuple[Case, ...]
     values: dict[str, Float[Tensor, "P"]]
-    worst: tuple[tuple[int, Answer], ...]
+    worst: tuple[tuple[int, PersonPoints], ...]
     distances: tuple[tuple[str, Float[Tensor, "_"]], ...]
     reasons: dict[str, str]
     unanswered: tuple[str, ...]
@@ -70,16 +70,15 @@ class Unit:
         boxes = [None if case.box is None else case.box.tolist() for case in self.cases]
         return fingerprint(stamp(self.photo), [(case.name, case.group, case.kind) for case in self.cases], boxes)
 
-    def answers(self, system: System) -> tuple[dict[str, Answer], int]:
-        """Answers by case, those that are no numbers left out, and how many people were found. Raises LimnerError."""
+    def predictions(self, system: System) -> tuple[dict[str, PersonPoints], int]:
+        """Predictions by case without those that are no numbers, and how many people were found. Raises LimnerError."""
         if not self.crowd:
-            said = system.answer(self.cases[0])
-            known = said is not None and said.is_finite()
-            return ({self.cases[0].name: said} if known and said is not None else {}), int(known)
+            prediction = system.prediction(self.cases[0])
+            known = prediction is not None and prediction.is_finite()
+            return ({self.cases[0].name: prediction} if known and prediction is not None else {}), int(known)
         everybody = [one for one in system.crowd(self.name, self.photo) if one.is_finite()]
-        points = [one.points_px for one in everybody if one.points_px is not None]
-        true = [truth for case in self.cases if (truth := case.truth().points_px) is not None]
-        pairs = match_people(points, true)
+        targets = [points for case in self.cases if (points := case.target().points_px) is not None]
+        pairs = match_people([one.points_px for one in everybody if one.points_px is not None], targets)
         return {self.cases[j].name: everybody[i] for i, j in pairs}, len(everybody)
 
 
@@ -103,17 +102,17 @@ def score_benchmark(
     """Every case of the benchmark; `after` hears of each unit that is done, before it is in the ledger.
 
     What the ledger knows is not asked again. A case of which a file cannot be read is left out and named. Raises
-    AnswerFileError when nothing has a prediction, when several could be one's, or what all predictions need is missing.
+    PredictionFileError when nothing has a prediction, when several could be one's, or what all need is missing.
     """
     gathered = _Gathered(benchmark, ledger)
     for unit in units_of(benchmark):
         done = None if ledger is None else ledger.find(unit.name, unit.key)
-        answers: dict[str, Answer] = {}
+        predictions: dict[str, PersonPoints] = {}
         distances: Tensor | None = None
         if done is None:
             try:
-                done, answers, distances = _score_unit(unit, metrics, system)
-            except AnswerFileError:
+                done, predictions, distances = _score_unit(unit, metrics, system)
+            except PredictionFileError:
                 raise
             except LimnerError as error:
                 gathered.failed.append(Failed(unit.name, str(error)))
@@ -125,50 +124,50 @@ def score_benchmark(
         else:
             after(unit)
             distances = ledger.distances(done) if ledger is not None and done.distances else None
-        gathered.add(unit, done, answers, distances)
+        gathered.add(unit, done, predictions, distances)
     return gathered.scored(metrics, system)
 
 
 def _score_unit(
     unit: Unit, metrics: list[Metric], system: System
-) -> tuple[Done, dict[str, Answer], Float[Tensor, "_"] | None]:
-    answers, predictions = unit.answers(system)
+) -> tuple[Done, dict[str, PersonPoints], Float[Tensor, "_"] | None]:
+    predictions, found = unit.predictions(system)
     values: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
     distances: list[Tensor] = []
     for case in unit.cases:
-        if case.name in answers:
-            scores, why = score(metrics, answers[case.name], case.truth())
+        if case.name in predictions:
+            scores, why = score(metrics, predictions[case.name], case.target())
             values[case.name] = scores.values
             reasons |= why
             distances += [] if scores.distances_mm is None else [scores.distances_mm.float()]
-    unanswered = tuple(case.name for case in unit.cases if case.name not in answers)
+    unanswered = tuple(case.name for case in unit.cases if case.name not in predictions)
     together = torch.cat(distances) if distances else None
-    done = Done(unit.name, unit.key, values, reasons, unanswered, predictions, together is not None)
-    return done, answers, together
+    done = Done(unit.name, unit.key, values, reasons, unanswered, found, together is not None)
+    return done, predictions, together
 
 
 class _Gathered:
-    """Scores of the cases so far; answers are kept of the worst only: all meshes of a set may not fit into memory."""
+    """Scores of the cases so far; predictions are kept of the worst only: a set's meshes may not fit into memory."""
 
     def __init__(self, benchmark: Benchmark, ledger: Ledger | None):
         self.benchmark, self.ledger = benchmark, ledger
         self.cases: list[Case] = []
         self.values: list[dict[str, float]] = []
-        self.worst: list[tuple[float, int, Unit, Answer | None]] = []
+        self.worst: list[tuple[float, int, Unit, PersonPoints | None]] = []
         self.distances: list[tuple[str, Tensor]] = []
         self.reasons: dict[str, str] = {}
         self.unanswered: list[str] = []
         self.failed: list[Failed] = []
         self.predictions = 0
 
-    def add(self, unit: Unit, done: Done, answers: dict[str, Answer], distances: Tensor | None) -> None:
+    def add(self, unit: Unit, done: Done, predictions: dict[str, PersonPoints], distances: Tensor | None) -> None:
         for case in unit.cases:
             if case.name not in done.values:
                 continue
             values = done.values[case.name]
             if values:
-                self.worst.append((next(iter(values.values())), len(self.cases), unit, answers.get(case.name)))
+                self.worst.append((next(iter(values.values())), len(self.cases), unit, predictions.get(case.name)))
                 self.worst = sorted(self.worst, key=lambda row: -row[0])[:WORST]
             self.cases.append(case)
             self.values.append(values)
@@ -179,7 +178,7 @@ class _Gathered:
             self.distances.append((unit.cases[0].group, distances))
 
     def scored(self, metrics: list[Metric], system: System) -> Scored:
-        """All of it. Raises AnswerFileError when there is nothing."""
+        """All of it. Raises PredictionFileError when there is nothing."""
         self._need_something()
         names = [name for metric in metrics for name in metric.names]
         values = {name: torch.tensor([row.get(name, torch.nan) for row in self.values]) for name in names}
@@ -188,7 +187,7 @@ class _Gathered:
             self.benchmark,
             tuple(self.cases),
             values,
-            tuple(self._worst_answers(system)),
+            tuple(self._worst_predictions(system)),
             tuple(self.distances),
             self.reasons,
             tuple(self.unanswered),
@@ -196,35 +195,29 @@ class _Gathered:
             found,
         )
 
-    def _worst_answers(self, system: System) -> list[tuple[int, Answer]]:
-        """The worst with their answers; those scored in an earlier run are asked again."""
+    def _worst_predictions(self, system: System) -> list[tuple[int, PersonPoints]]:
+        """The worst with their predictions; those scored in an earlier run are asked again."""
         found = []
-        for _, row, unit, answer in self.worst:
-            if answer is None:
-                answer = unit.answers(system)[0].get(self.cases[row].name)
-            if answer is not None:
-                found.append((row, answer))
+        for _, row, unit, prediction in self.worst:
+            if prediction is None:
+                prediction = unit.predictions(system)[0].get(self.cases[row].name)
+            if prediction is not None:
+                found.append((row, prediction))
         return found
 
     def _need_something(self) -> None:
         name, count = self.benchmark.name, len(self.benchmark.cases)
         if not self.cases and self.failed:
             first = self.failed[0]
-            raise AnswerFileError(f"{name}: none of {count} cases could be scored. First {first.name}: {first.why}")
+            raise PredictionFileError(f"{name}: none of {count} cases could be scored. First {first.name}: {first.why}")
         if not self.cases and self.benchmark.crowd:
-            raise AnswerFileError(f"{name}: none of {self.predictions} predictions lies near a person in the photos.")
+            raise PredictionFileError(f"{name}: none of {self.predictions} predictions lies near somebody in a photo.")
         if not self.cases:
-            keys = ", ".join(keys_of_case(self.benchmark.cases[0]))
-            raise AnswerFileError(
+            keys = ", ".join(self.benchmark.cases[0].keys)
+            raise PredictionFileError(
                 f"none of {count} cases of {name} has a prediction: the first one was looked for under {keys}. Name "
                 "the files, or their folders, after the photos."
             )
         if not self.worst:
             why = "; ".join(sorted(set(self.reasons.values())))
-            raise AnswerFileError(f"{name}: nothing can be compared. {why}.")
-
-
-def keys_of_case(case: Case) -> tuple[str, ...]:
-    """Under which names a prediction of the case is looked for, the exact one first."""
-    person = "#" + case.name.split("#")[1] if "#" in case.name else ""
-    return (case.name, f"{case.name}#0", case.photo.stem + person, f"{case.photo.stem}{person or '#0'}")
+            raise PredictionFileError(f"{name}: nothing can be compared. {why}.")

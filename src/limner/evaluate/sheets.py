@@ -1,9 +1,8 @@
-"""What do the answers look like? Contact sheets: each person's photo with the labels, and the estimate over it."""
+"""Contact sheets of predictions: each person's photo with the labels, and the estimate over it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -12,13 +11,13 @@ from torch import Tensor
 
 from limner.body.skeleton import JOINT
 from limner.estimator import Estimator
+from limner.evaluate.baselines import points_of_people
 from limner.evaluate.photo_sets import BODY, FACE, LEFT_HAND, RIGHT_HAND, LabelledPerson
-from limner.evaluate.rivals import whole_body
 from limner.geometry.box import squares_around
 from limner.geometry.warp import Crops, Frames, crop
 from limner.io.image import Photo, read_photo
 from limner.pipeline.parts_alone import faces_in_boxes, hand_mesh, hands_in_boxes, head_params, part_faces
-from limner.pipeline.people import People
+from limner.render.lines import draw_lines
 from limner.render.overlay import clay, paint, to_bytes
 
 SIDE = 240
@@ -51,25 +50,14 @@ def draw_person(estimator: Estimator, person: LabelledPerson) -> UInt8[Tensor, "
 
 
 def _whole(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
-    people = _Once(estimator, photo, person.box[None])
-    answer = whole_body(people, photo, person.box[None])
-    found = people.people
+    found = estimator(photo, person.box[None])
+    prediction = points_of_people(estimator.body_model, found)
     square = squares_around(person.box[None], MARGIN)
     crops = crop(photo.pixels, square, SIDE)
     px = _crop_px(crops, found.camera.project(found.vertices))
     colors = clay(found.vertices, found.faces)
     drawn = paint(to_bytes(crops.pixels[0]), torch.cat([px, found.vertices[..., 2:]], -1), found.faces, colors)
-    return _pair(crops, drawn, answer.points_px[0, BODY], person.points[BODY], person.labelled[BODY])
-
-
-class _Once:
-    """An estimator that keeps its people, so that picture and points are of one run."""
-
-    def __init__(self, estimator: Estimator, photo: Photo, boxes: Tensor):
-        self.body_model, self.people = estimator.body_model, estimator(photo, boxes)
-
-    def __call__(self, photo: Photo, boxes: Tensor) -> People:
-        return self.people
+    return _pair(crops, drawn, prediction.points_px[0, BODY], person.points[BODY], person.labelled[BODY])
 
 
 @torch.no_grad()
@@ -77,21 +65,21 @@ def _hand(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
     left = bool(person.labelled[LEFT_HAND].any())
     net, model, frames = estimator.networks.hand, estimator.body_model, Frames((photo.pixels,))
     alone = hands_in_boxes(net, model, frames, person.box[None], torch.tensor([left]))
-    said = alone.estimate
+    prediction = alone.estimate
     part = LEFT_HAND if left else RIGHT_HAND
-    vertices, faces = hand_mesh(model, said.wrist, said.hand_pose, said.betas)
-    return _part(photo, alone.seen.crops, said.camera.project, vertices, faces, alone.points, person, part)
+    vertices, faces = hand_mesh(model, prediction.wrist, prediction.hand_pose, prediction.betas)
+    return _part(photo, alone.seen.crops, prediction.camera.project, vertices, faces, alone.points, person, part)
 
 
 @torch.no_grad()
 def _face(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor:
     model, frames = estimator.body_model, Frames((photo.pixels,))
     alone = faces_in_boxes(estimator.networks.face, model, frames, person.box[None])
-    said = alone.estimate
-    mesh = model(head_params(model, said))
+    prediction = alone.estimate
+    mesh = model(head_params(model, prediction))
     vertices = mesh.vertices - mesh.joints[:, JOINT["head"], None]
     faces = part_faces(model, "face")
-    return _part(photo, alone.seen.crops, said.camera.project, vertices, faces, alone.points, person, FACE)
+    return _part(photo, alone.seen.crops, prediction.camera.project, vertices, faces, alone.points, person, FACE)
 
 
 def _part(
@@ -114,8 +102,8 @@ def _part(
     low = torch.searchsorted(used, faces)
     picture = torch.cat([px, standing[..., 2:]], -1)[:, used]
     drawn = paint(to_bytes(shown.pixels[0]), picture, low, clay(standing[:, used], low))
-    answer = crops.photo_from_unit(project(points))[0]
-    return _pair(shown, drawn, answer, person.points[part], person.labelled[part])
+    prediction = crops.photo_from_unit(project(points))[0]
+    return _pair(shown, drawn, prediction, person.points[part], person.labelled[part])
 
 
 def _crop_px(crops: Crops, points_px: Float[Tensor, "P N 2"]) -> Float[Tensor, "P N 2"]:
@@ -123,33 +111,13 @@ def _crop_px(crops: Crops, points_px: Float[Tensor, "P N 2"]) -> Float[Tensor, "
     return (crops.unit_from_photo(points_px) + 1) * (SIDE / 2)
 
 
-def _pair(crops: Crops, drawn: Tensor, answer: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-    truth = _crop_px(crops, target[None])[0]
-    mine = _crop_px(crops, answer[None])[0]
-    before = _dots(to_bytes(crops.pixels[0]), truth, labelled)
-    after = _lines(drawn, mine, truth, labelled & ~mine.isnan().any(-1))
-    return torch.cat([before, after], -1)
-
-
-def _dots(picture: Tensor, points: Tensor, use: Tensor) -> Tensor:
-    canvas = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-    for x, y in _fixed_point(points[use]):
-        cv2.circle(canvas, (x, y), 2 << 4, TRUTH, -1, cv2.LINE_AA, shift=4)
-    return torch.from_numpy(canvas).permute(2, 0, 1)
-
-
-def _lines(picture: Tensor, starts: Tensor, ends: Tensor, use: Tensor) -> Tensor:
-    canvas = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-    for (x0, y0), (x1, y1) in zip(_fixed_point(starts[use]), _fixed_point(ends[use]), strict=True):
-        cv2.line(canvas, (x0, y0), (x1, y1), WRONG, 1, cv2.LINE_AA, shift=4)
-        cv2.circle(canvas, (x1, y1), 2 << 4, TRUTH, -1, cv2.LINE_AA, shift=4)
-    return torch.from_numpy(canvas).permute(2, 0, 1)
-
-
-def _fixed_point(points: Tensor) -> list[list[int]]:
-    """Four fractional bits; OpenCV puts (0, 0) at the first pixel's centre."""
-    rows: list[list[int]] = ((points.clamp(-1e4, 1e4) - 0.5) * 16).round().int().tolist()
-    return rows
+def _pair(crops: Crops, drawn: Tensor, prediction: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
+    target = _crop_px(crops, target[None])[0]
+    mine = _crop_px(crops, prediction[None])[0]
+    found = labelled & ~mine.isnan().any(-1)
+    before, after = to_bytes(crops.pixels[0]), draw_lines(drawn, mine[found], target[found], 1, WRONG)
+    pair = [draw_lines(before, target[labelled], target[labelled], 4, TRUTH)]
+    return torch.cat([*pair, draw_lines(after, target[found], target[found], 4, TRUTH)], -1)
 
 
 def contact_sheet(tiles: Sequence[Tile], title: str, columns: int = COLUMNS) -> UInt8[Tensor, "3 H W"]:

@@ -1,39 +1,19 @@
-"""How far are points from a surface? Distances to triangles, scan errors, and the scores made of them."""
+"""Distances of points from surfaces, and the scores made of them."""
 
 import torch
 from jaxtyping import Float, Int64
-from scipy.spatial import cKDTree
 from torch import Tensor
+
+from limner.extras import extra
+from limner.geometry.mesh import closest_on_triangles
+
+with extra("evaluate", "Measuring surfaces"):
+    from scipy.spatial import cKDTree
 
 CHUNK = 20_000
 """Points that are looked at together."""
 SIZES = (0.5, 0.8, 0.95, 0.995)
 """Quantiles of their radius at which triangles are sorted into classes: few large ones must not widen all searches."""
-
-
-def closest_on_triangles(points: Float[Tensor, "N 3"], triangles: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 3"]:
-    """The point of each triangle (three corners) that is nearest to its point; triangles without area are lines.
-
-    The nearest point of the plane if it lies inside, else the nearest of the three edges (Ericson, Real-Time Collision
-    Detection, 2005, section 5.1.5, without its case distinction).
-    """
-    a, b, c = triangles.unbind(1)
-    ab, ac, ap = b - a, c - a, points - a
-    d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
-    d20, d21 = (ap * ab).sum(-1), (ap * ac).sum(-1)
-    area = d00 * d11 - d01 * d01
-    flat = area <= 1e-12 * d00 * d11
-    v = torch.where(flat, -1.0, (d11 * d20 - d01 * d21) / area.clamp_min(1e-30))
-    w = torch.where(flat, -1.0, (d00 * d21 - d01 * d20) / area.clamp_min(1e-30))
-    inner = a + v[:, None] * ab + w[:, None] * ac
-    best = torch.where(((v >= 0) & (w >= 0) & (v + w <= 1))[:, None], inner, torch.inf)
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = end - start
-        along = ((points - start) * edge).sum(-1) / (edge * edge).sum(-1).clamp_min(1e-30)
-        on_edge = start + along.clamp(0, 1)[:, None] * edge
-        nearer = (points - on_edge).norm(dim=-1) < (points - best).norm(dim=-1)
-        best = torch.where(nearer[:, None], on_edge, best)
-    return best
 
 
 def distance_to_mesh(

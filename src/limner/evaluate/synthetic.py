@@ -1,4 +1,4 @@
-"""How good is limner where the truth is exact? Synthetic people never trained on, from harvested evidence."""
+"""Measures on synthetic people never trained on, whose targets are exact, from harvested evidence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from torch import Tensor
 from limner.body.model import BodyMesh, BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, HAND_JOINTS, JOINT
+from limner.cached import (
+    HAND_POINTS,
+    INNER_FACE,
+    CachedFlow,
+    CachedPeople,
+    face_from_head,
+    mean_people,
+    read_people,
+    run_cached,
+    shown_hand,
+)
 from limner.data.evidence import Evidence
 from limner.data.held_out import MIN_VISIBLE
 from limner.evaluate import metrics
+from limner.evaluate.person_errors import mean_of
 from limner.evaluate.tables import Row, Table
-from limner.evaluate.tally import Tally, mean_of
 from limner.geometry.box import bounds_of, inside
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.weights import Networks
 from limner.pipeline.parts_alone import head_points
 from limner.pipeline.predicted import PredictedPoints
-from limner.train.replay import (
-    HAND_POINTS,
-    INNER_FACE,
-    HarvestedPeople,
-    Replay,
-    face_from_head,
-    mean_people,
-    read_people,
-    replay,
-    shown_hand,
-)
 
 LIMNER, UNREFINED, PART, BODY, MEAN = "limner", "not refined", "part network", "body network", "mean"
 CHUNK = 32
@@ -84,72 +84,66 @@ def pose(model: BodyModel, params: BodyParams) -> Posed:
     return Posed(mesh, model.keypoints144(mesh, params))
 
 
-def body_errors(said: Posed, true: Posed, camera: Camera, side_px: Float[Tensor, "P"], where: Zones) -> Errors:
+def body_errors(prediction: Posed, target: Posed, camera: Camera, side_px: Float[Tensor, "P"], where: Zones) -> Errors:
     """Millimetres, and projected joints in per cent of the body crop's side and of the person's box.
 
     The box is the tight one about the projected 144 keypoints, its longer side. A joint that is off by more than the
     crop's side counts as that far: with a joint at the camera's plane the pixels go to infinity.
     """
     count = len(BODY_JOINTS)
-    joints, truth = said.mesh.joints[:, :count], true.mesh.joints[:, :count]
-    pelvis_said, pelvis_true = joints[:, :1], truth[:, :1]
-    vertices, true_vertices = said.mesh.vertices, true.mesh.vertices
-    apart = (camera.project(joints) - camera.project(truth)).norm(dim=-1).minimum(side_px[:, None]).mean(-1)
-    box = metrics.longer_side(bounds_of(camera.project(true.keypoints)))
+    joints, vertices = prediction.mesh.joints[:, :count], prediction.mesh.vertices
+    target_joints, target_vertices = target.mesh.joints[:, :count], target.mesh.vertices
+    apart = (camera.project(joints) - camera.project(target_joints)).norm(dim=-1).minimum(side_px[:, None]).mean(-1)
+    box = metrics.longer_side(bounds_of(camera.project(target.keypoints)))
     return {
-        "body PA-MPJPE, mm": 1000 * metrics.pa_mpjpe(joints, truth),
-        "body MPJPE, mm": 1000 * metrics.mpjpe(joints, truth),
-        "V2V, mm": 1000 * metrics.mpjpe(vertices - pelvis_said, true_vertices - pelvis_true, None),
-        "PA-V2V all, mm": 1000 * metrics.pa_mpjpe(vertices, true_vertices),
-        "PA-V2V body, mm": 1000 * metrics.pa_mpjpe(vertices[:, where.body], true_vertices[:, where.body]),
+        "body PA-MPJPE, mm": 1000 * metrics.pa_mpjpe(joints, target_joints),
+        "body MPJPE, mm": 1000 * metrics.mpjpe(joints, target_joints),
+        "V2V, mm": 1000 * metrics.mpjpe(vertices - joints[:, :1], target_vertices - target_joints[:, :1], None),
+        "PA-V2V all, mm": 1000 * metrics.pa_mpjpe(vertices, target_vertices),
+        "PA-V2V body, mm": 1000 * metrics.pa_mpjpe(vertices[:, where.body], target_vertices[:, where.body]),
         "projected joints, % of crop": 100 * apart / side_px,
         "projected joints, % of box": 100 * apart / box,
     }
 
 
-def hand_point_errors(said: Float[Tensor, "P 21 3"], true: Float[Tensor, "P 21 3"]) -> Errors:
+def hand_point_errors(prediction: Float[Tensor, "P 21 3"], target: Float[Tensor, "P 21 3"]) -> Errors:
     """Wrist-relative points of one hand a person."""
     return {
-        "hand PA-MPJPE, mm": 1000 * metrics.pa_mpjpe(said, true),
-        "hand MPJPE from the wrist, mm": 1000 * metrics.mpjpe(said, true, None),
+        "hand PA-MPJPE, mm": 1000 * metrics.pa_mpjpe(prediction, target),
+        "hand MPJPE from the wrist, mm": 1000 * metrics.mpjpe(prediction, target, None),
     }
 
 
-def hand_errors(said: Posed, true: Posed, left: Bool[Tensor, "P"], where: Zones) -> Errors:
+def hand_errors(prediction: Posed, target: Posed, left: Bool[Tensor, "P"], where: Zones) -> Errors:
     """Points and surface of each person's harvested hand."""
-    surface = torch.full((len(said),), torch.nan)
+    surface = torch.full((len(prediction),), torch.nan)
     for rows, zone in ((left, where.left_hand), (~left, where.right_hand)):
         if bool(rows.any()):
-            mine, truth = said.mesh.vertices[rows][:, zone], true.mesh.vertices[rows][:, zone]
-            surface[rows] = 1000 * metrics.pa_mpjpe(mine, truth)
-    points = hand_point_errors(shown_hand(said.keypoints, left), shown_hand(true.keypoints, left))
+            meshes = (posed.mesh.vertices[rows][:, zone] for posed in (prediction, target))
+            surface[rows] = 1000 * metrics.pa_mpjpe(*meshes)
+    points = hand_point_errors(shown_hand(prediction.keypoints, left), shown_hand(target.keypoints, left))
     return points | {"hand PA-V2V, mm": surface}
 
 
-def face_point_errors(said: Float[Tensor, "P 51 3"], true: Float[Tensor, "P 51 3"]) -> Errors:
+def face_point_errors(prediction: Float[Tensor, "P 51 3"], target: Float[Tensor, "P 51 3"]) -> Errors:
     """51 inner landmarks relative to the head joint."""
     return {
-        "51 landmarks PA, mm": 1000 * metrics.pa_mpjpe(said, true),
-        "51 landmarks from the head joint, mm": 1000 * metrics.mpjpe(said, true, None),
+        "51 landmarks PA, mm": 1000 * metrics.pa_mpjpe(prediction, target),
+        "51 landmarks from the head joint, mm": 1000 * metrics.mpjpe(prediction, target, None),
     }
 
 
-def inner_face(posed: Posed) -> Float[Tensor, "P 51 3"]:
-    """51 landmarks relative to the head joint."""
-    return face_from_head(posed.keypoints)
-
-
-def face_errors(said: Posed, true: Posed, where: Zones) -> Errors:
+def face_errors(prediction: Posed, target: Posed, where: Zones) -> Errors:
     """Landmarks and skin of the face."""
-    mine, truth = said.mesh.vertices[:, where.face], true.mesh.vertices[:, where.face]
-    points = face_point_errors(inner_face(said), inner_face(true))
-    return {"face PA-V2V, mm": 1000 * metrics.pa_mpjpe(mine, truth)} | points
+    skin = (posed.mesh.vertices[:, where.face] for posed in (prediction, target))
+    points = face_point_errors(face_from_head(prediction.keypoints), face_from_head(target.keypoints))
+    return {"face PA-V2V, mm": 1000 * metrics.pa_mpjpe(*skin)} | points
 
 
 def measure(
     networks: Networks,
     model: BodyModel,
-    people: HarvestedPeople,
+    people: CachedPeople,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Errors]:
     """Every metric of every stage, by column. Hands and faces that cannot be seen have NaN."""
@@ -164,48 +158,54 @@ def measure(
 
 
 @torch.no_grad()
-def _measure_chunk(networks: Networks, model: BodyModel, people: HarvestedPeople, where: Zones) -> dict[str, Errors]:
-    said = replay(networks, model, people)
+def _measure_chunk(networks: Networks, model: BodyModel, people: CachedPeople, where: Zones) -> dict[str, Errors]:
+    prediction = run_cached(networks, model, people)
     mean = mean_people(networks.body, people.body)
-    true = pose(model, people.body.params)
+    target = pose(model, people.body.params)
     left, camera = people.hand.mirrored, people.body.camera
     side_px = people.body.squares.size_px
     hidden = {"hand": ~_seen(people, "hand"), "face": ~_seen(people, "face")}
     # the mean hand and the neutral face sit where the body network put wrist and head
-    blank = said.body.replace(
+    blank = prediction.body.replace(
         left_hand_pose=mean.left_hand_pose,
         right_hand_pose=mean.right_hand_pose,
         jaw_pose=model.rest(len(people)).jaw_pose,
-        expression=torch.zeros_like(said.body.expression),
-        betas=torch.zeros_like(said.body.betas),
+        expression=torch.zeros_like(prediction.body.expression),
+        betas=torch.zeros_like(prediction.body.betas),
     )
     errors: dict[str, Errors] = {}
     for column, whole, part in (
-        (LIMNER, said.limner, said.limner),
-        (UNREFINED, said.unrefined, said.unrefined),
-        (BODY, said.body, said.body),
+        (LIMNER, prediction.limner, prediction.limner),
+        (UNREFINED, prediction.unrefined, prediction.unrefined),
+        (BODY, prediction.body, prediction.body),
         (MEAN, mean, blank),
     ):
         posed = pose(model, whole)
-        errors[column] = body_errors(posed, true, camera, side_px, where)
+        errors[column] = body_errors(posed, target, camera, side_px, where)
         posed = posed if part is whole else pose(model, part)
-        errors[column] |= _unless(hidden["hand"], hand_errors(posed, true, left, where))
-        errors[column] |= _unless(hidden["face"], face_errors(posed, true, where))
-    errors[PART] = _part_errors(networks, model, people, said, true, hidden)
+        errors[column] |= _unless(hidden["hand"], hand_errors(posed, target, left, where))
+        errors[column] |= _unless(hidden["face"], face_errors(posed, target, where))
+    errors[PART] = _part_errors(networks, model, people, prediction, target, hidden)
     return errors
 
 
 def _part_errors(
-    networks: Networks, model: BodyModel, people: HarvestedPeople, said: Replay, true: Posed, hidden: dict[str, Tensor]
+    networks: Networks,
+    model: BodyModel,
+    people: CachedPeople,
+    prediction: CachedFlow,
+    target: Posed,
+    hidden: dict[str, Tensor],
 ) -> Errors:
     """The part networks' own points, own shape, before anything is merged."""
     left = people.hand.mirrored
     flip = torch.stack([torch.where(left, -1.0, 1.0), torch.ones(len(left)), torch.ones(len(left))], -1)
-    points = PredictedPoints("hand", model, networks.hand.layout)(said.hand.vectors[-1]) * flip[:, None]
+    points = PredictedPoints("hand", model, networks.hand.layout)(prediction.hand.vectors[-1]) * flip[:, None]
     points = points @ camera_from_crop(people.hand.squares, people.hand.camera).mT
-    landmarks = head_points(model, said.face)[:, 17:] @ camera_from_crop(people.face.squares, people.face.camera).mT
-    return _unless(hidden["hand"], hand_point_errors(points, shown_hand(true.keypoints, left))) | _unless(
-        hidden["face"], face_point_errors(landmarks, inner_face(true))
+    to_camera = camera_from_crop(people.face.squares, people.face.camera)
+    landmarks = head_points(model, prediction.face)[:, 17:] @ to_camera.mT
+    return _unless(hidden["hand"], hand_point_errors(points, shown_hand(target.keypoints, left))) | _unless(
+        hidden["face"], face_point_errors(landmarks, face_from_head(target.keypoints))
     )
 
 
@@ -213,7 +213,7 @@ def _unless(hidden: Bool[Tensor, "P"], errors: Errors) -> Errors:
     return {name: torch.where(hidden, torch.nan, values) for name, values in errors.items()}
 
 
-def _seen(people: HarvestedPeople, part: str) -> Bool[Tensor, "P"]:
+def _seen(people: CachedPeople, part: str) -> Bool[Tensor, "P"]:
     """Whose hand or face shows enough to be scored: as for training."""
     evidence = people.hand if part == "hand" else people.face
     if part == "face":
@@ -272,8 +272,8 @@ def synthetic_tables(
 def _rows(data: str, names: list[str], errors: dict[str, Errors]) -> tuple[Row, ...]:
     rows = []
     for name in names:
-        tallies: dict[str, Tally] = {column: mean_of(of[name]) for column, of in errors.items() if name in of}
-        groups = [str(i) for i in range(len(tallies[LIMNER].numerator))]
-        values = {column: tally.estimate(groups) for column, tally in tallies.items()}
+        by_column = {column: mean_of(of[name]) for column, of in errors.items() if name in of}
+        groups = [str(i) for i in range(len(by_column[LIMNER].numerator))]
+        values = {column: one.estimate(groups) for column, one in by_column.items()}
         rows.append(Row(data, name, values[LIMNER].people, values))
     return tuple(rows)

@@ -1,4 +1,4 @@
-"""How are measured numbers shown? One record of rows, written as JSON and Markdown and printed as a table."""
+"""Tables of measured numbers, written as JSON and Markdown and printed."""
 
 import json
 import math

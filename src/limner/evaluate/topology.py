@@ -1,4 +1,4 @@
-"""Which vertices and joints do the published protocols score? The auxiliary files that come with SMPL-X, from the user.
+"""The vertices and joints that published protocols score: auxiliary files that come with SMPL-X, from the user.
 
 They are under SMPL-X's licence, so limner ships none of them. Without a file, what needs it is "not comparable".
 """
@@ -17,7 +17,7 @@ from limner.body.skeleton import JOINT_NAMES
 from limner.data.sources.pickled import read_npy, read_pickle
 from limner.data.sources.threedpw import J14_NAMES
 from limner.errors import DataSetError
-from limner.evaluate.answer import Answer, NotComparable
+from limner.evaluate.person_points import NotComparable, PersonPoints
 
 MODEL_FILES = ("SMPLX_NEUTRAL.npz", "SMPLX_NEUTRAL.pkl")
 HANDS_FILE, HEAD_FILE, J14_FILE = "MANO_SMPLX_vertex_ids.pkl", "SMPL-X__FLAME_vertex_ids.npy", "SMPLX_to_J14.pkl"
@@ -65,33 +65,33 @@ class SmplxFiles:
             body[self.part(name)] = False
         return body
 
-    def joint(self, answer: Answer, name: str) -> Float[Tensor, "3"]:
-        """One joint of the skeleton: the answer's own where it has one, else regressed from a mesh of SMPL-X."""
-        return self.joints(answer, (name,))[0]
+    def joint(self, prediction: PersonPoints, name: str) -> Float[Tensor, "3"]:
+        """One joint of the skeleton: the prediction's own where it has one, else regressed from a mesh of SMPL-X."""
+        return self.joints(prediction, (name,))[0]
 
-    def joints(self, answer: Answer, names: tuple[str, ...]) -> Float[Tensor, "K 3"]:
-        """Joints of the skeleton by name, regressed from the mesh if it is SMPL-X's, else the answer's own.
+    def joints(self, prediction: PersonPoints, names: tuple[str, ...]) -> Float[Tensor, "K 3"]:
+        """Joints of the skeleton by name, regressed from the mesh if it is SMPL-X's, else the prediction's own.
 
         Regressed first, as published protocols do. Raises NotComparable.
         """
         regressor = self.joint_regressor
-        if regressor is not None and answer.vertices is not None and len(answer.vertices) == regressor.shape[1]:
+        if regressor is not None and prediction.vertices is not None and len(prediction.vertices) == regressor.shape[1]:
             rows = regressor[[JOINT_NAMES.index(name) for name in names]]
-            return rows @ answer.vertices.to(rows.dtype)
+            return rows @ prediction.vertices.to(rows.dtype)
         try:
-            return answer.named(names).double()
+            return prediction.named(names).double()
         except NotComparable as error:
-            if regressor is None and answer.vertices is not None:
+            if regressor is None and prediction.vertices is not None:
                 raise NotComparable(f"{error}; needs {MODEL_FILES[0]} to regress it from the mesh") from error
             raise
 
-    def fourteen(self, answer: Answer) -> Float[Tensor, "14 3"]:
+    def fourteen(self, prediction: PersonPoints) -> Float[Tensor, "14 3"]:
         """LSP's 14 joints, regressed from the mesh, or given by name (`j14_...`). Raises NotComparable."""
-        if J14_NAMES[0] in answer.joint_names:
-            return answer.named(J14_NAMES).double()
+        if J14_NAMES[0] in prediction.joint_names:
+            return prediction.named(J14_NAMES).double()
         if self.joints14 is None:
             raise NotComparable(f"needs {J14_FILE}")
-        return self.joints14 @ answer.mesh(self.joints14.shape[1]).to(self.joints14.dtype)
+        return self.joints14 @ prediction.mesh(self.joints14.shape[1]).to(self.joints14.dtype)
 
 
 def find_smplx_files(folders: Iterable[Path], body_model: Path | None = None) -> SmplxFiles:

@@ -1,1 +1,1 @@
-"""The paper's experiments on limner's own data: what does each idea of ExPose bring here?"""
+"""The paper's experiments on limner's own data: what each idea of ExPose brings here."""

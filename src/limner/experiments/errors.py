@@ -1,4 +1,4 @@
-"""How wrong is an answer, seen as a whole and part by part? Millimetres, each part aligned in four ways."""
+"""Errors of one person, as a whole and part by part: millimetres, each part aligned in four ways."""
 
 from dataclasses import dataclass
 
@@ -27,28 +27,28 @@ WHOLE, LOCAL, ALIGNED, GLOBAL = "PA-V2V", "from its joint", "in the aligned body
 
 
 @dataclass(frozen=True)
-class Truth:
+class Target:
     """A person as they are, and how they look in their photo."""
 
     posed: Posed
     keypoints_px: Float[Tensor, "1 144 2"]
 
 
-def truth_of(model: BodyModel, params: BodyParams, camera: Camera) -> Truth:
-    """The truth of one person."""
+def target_of(model: BodyModel, params: BodyParams, camera: Camera) -> Target:
+    """The target of one person."""
     posed = pose(model, params)
-    return Truth(posed, camera.project(posed.keypoints))
+    return Target(posed, camera.project(posed.keypoints))
 
 
 @torch.no_grad()
-def errors_of(model: BodyModel, params: BodyParams, camera: Camera, truth: Truth) -> dict[str, float]:
-    """All errors of one person's answer. Points in the photo are in per cent of the truth's box, hand or face."""
-    said, true = pose(model, params), truth.posed
+def errors_of(model: BodyModel, params: BodyParams, camera: Camera, target: Target) -> dict[str, float]:
+    """All errors of one person's variant. Points in the photo are in per cent of the target's box, hand or face."""
+    prediction, true = pose(model, params), target.posed
     where = zones(model)
-    mine, theirs = said.mesh.vertices, true.mesh.vertices
+    mine, theirs = prediction.mesh.vertices, true.mesh.vertices
     aligned = procrustes(mine, theirs)
-    pelvis_mine, pelvis_true = said.mesh.joints[:, :1], true.mesh.joints[:, :1]
-    joints, true_joints = (posed.mesh.joints[:, :BODY_JOINTS] for posed in (said, true))
+    pelvis_mine, pelvis_true = prediction.mesh.joints[:, :1], true.mesh.joints[:, :1]
+    joints, true_joints = (posed.mesh.joints[:, :BODY_JOINTS] for posed in (prediction, true))
     result = {
         PA_MPJPE: 1000 * float(pa_mpjpe(joints, true_joints)),
         MPJPE: 1000 * float(mpjpe(joints, true_joints)),
@@ -59,7 +59,7 @@ def errors_of(model: BodyModel, params: BodyParams, camera: Camera, truth: Truth
 
     def part(zone: Bool[Tensor, "V"], joint: str) -> dict[str, float]:
         at = JOINT[joint]
-        root_mine, root_true = said.mesh.joints[:, at, None], true.mesh.joints[:, at, None]
+        root_mine, root_true = prediction.mesh.joints[:, at, None], true.mesh.joints[:, at, None]
         return {
             WHOLE: 1000 * float(pa_mpjpe(mine[:, zone], theirs[:, zone])),
             LOCAL: _mm(mine[:, zone] - root_mine, theirs[:, zone] - root_true),
@@ -71,7 +71,7 @@ def errors_of(model: BodyModel, params: BodyParams, camera: Camera, truth: Truth
     for way in (WHOLE, LOCAL, ALIGNED, GLOBAL):
         result[f"hands {way}"] = sum(hand[way] for hand in hands) / len(hands)
     result |= {f"face {way}": value for way, value in part(where.face, "head").items()}
-    return result | _in_photo(camera.project(said.keypoints), truth.keypoints_px)
+    return result | _in_photo(camera.project(prediction.keypoints), target.keypoints_px)
 
 
 def _mm(mine: Float[Tensor, "1 N 3"], theirs: Float[Tensor, "1 N 3"]) -> float:

@@ -1,8 +1,8 @@
-"""How are the experiments told? The page, written from the numbers: what shows, what does not, what was not done."""
+"""The page of the experiments, written from the numbers: what shows, what does not, what was not done."""
 
 from typing import Any
 
-from limner.experiments import answers as a
+from limner.experiments import variants as a
 from limner.experiments.plots import plot_name
 from limner.experiments.summary import (
     ALL_PA,
@@ -94,9 +94,9 @@ def _not_done(content: dict[str, Any]) -> str:
 def _section(one: Experiment, found: dict[str, Any]) -> str:
     lines = [f"## {one.title}\n", f"{one.question}\n", f"*The paper's idea: {one.claim}*\n"]
     lines += [conclusion(found["differences"]), ""]
-    lines += [verdict(found["means"], d) for d in found["differences"]]
+    lines += [comparison(found["means"], d) for d in found["differences"]]
     lines += ["", f"![{one.title}](images/{plot_name(one.key)})\n", f"{found['people']} people:\n"]
-    lines += table(one.metrics, one.answers, found["means"])
+    lines += table(one.metrics, one.variants, found["means"])
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +129,7 @@ def _word(difference: dict[str, Any]) -> str:
     return SHOWS if difference["high"] < 0 else OPPOSITE if difference["low"] > 0 else SHOWS_NOT
 
 
-def verdict(means: dict[str, Any], difference: dict[str, Any]) -> str:
+def comparison(means: dict[str, Any], difference: dict[str, Any]) -> str:
     """One line on one expected difference."""
     better, worse, metric = difference["better"], difference["worse"], difference["metric"]
     first, second = (_short(means[name][metric]["value"]) for name in (better, worse))
@@ -138,13 +138,13 @@ def verdict(means: dict[str, Any], difference: dict[str, Any]) -> str:
     return f"* {metric}: {better} {first}, {worse} {second}, difference {by} ({bounds}): **{_word(difference)}**"
 
 
-def table(metrics: tuple[str, ...], answers: tuple[str, ...], means: dict[str, Any]) -> list[str]:
-    """Rows are metrics, columns answers."""
-    lines = ["| | " + " | ".join(answers) + " |", "|---|" + "---:|" * len(answers)]
+def table(metrics: tuple[str, ...], variants: tuple[str, ...], means: dict[str, Any]) -> list[str]:
+    """Rows are metrics, columns variants."""
+    lines = ["| | " + " | ".join(variants) + " |", "|---|" + "---:|" * len(variants)]
     return lines + [
-        f"| {metric}{_unit(metric)} | " + " | ".join(_cell(means[answer].get(metric)) for answer in answers) + " |"
+        f"| {metric}{_unit(metric)} | " + " | ".join(_cell(means[variant].get(metric)) for variant in variants) + " |"
         for metric in metrics
-        if any(metric in means[answer] for answer in answers)
+        if any(metric in means[variant] for variant in variants)
     ]
 
 
@@ -163,7 +163,7 @@ def _short(value: float) -> str:
 
 
 def _change(means: dict[str, Any], after: str, before: str, metric: str) -> float:
-    """By how many per cent an answer's error is below another's (negative: above)."""
+    """By how many per cent a variant's error is below another's (negative: above)."""
     first, second = means[after][metric]["value"], means[before][metric]["value"]
     return 100 * (second - first) / second if second else 0.0
 
@@ -303,10 +303,10 @@ def _photos(rows: list[dict[str, Any]]) -> str:
         chosen = [row for row in rows if group(row["values"])]
         if not chosen:
             continue
-        answers = list(chosen[0]["values"])
-        lines += ["| set | people | | " + " | ".join(answers) + " |", "|---|---:|---|" + "---:|" * len(answers)]
+        variants = list(chosen[0]["values"])
+        lines += ["| set | people | | " + " | ".join(variants) + " |", "|---|---:|---|" + "---:|" * len(variants)]
         for row in chosen:
-            cells = [_cell(row["values"][name]) if name in row["values"] else "-" for name in answers]
+            cells = [_cell(row["values"][name]) if name in row["values"] else "-" for name in variants]
             lines.append(f"| {row['set']} | {row['people']} | {row['metric']} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)

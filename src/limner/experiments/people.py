@@ -1,4 +1,4 @@
-"""Who is in the experiments? Synthetic people as EHF shows them: whole, facing the camera, hands and face in sight."""
+"""The people of the experiments: synthetic, as EHF shows them, whole, facing the camera, hands and face in sight."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ INNER_FACE = list(indices_of(FACE68[17:]))
 
 @dataclass(frozen=True)
 class Shown:
-    """One person of the test set: the whole photo and the truth (leading dimension 1), lengths in metres."""
+    """One person of the test set: the whole photo and the target (leading dimension 1), lengths in metres."""
 
     number: int
     photo: UInt8[Tensor, "3 H W"]
@@ -67,9 +67,7 @@ def recentred(batch: SynthBatch, generator: Generator) -> SynthBatch:
     depth = focal * extent / (FILL * side)
     middle = (low + high) / 2
     transl = torch.cat([-middle[:, :2], depth[:, None] - middle[:, 2:]], -1)
-    moved = (transl - batch.params.transl)[:, None]
-    camera = Camera(focal, torch.full((*n, 2), side / 2))
-    keypoints = batch.keypoints + moved
+    people = batch.moved(transl - batch.params.transl, Camera(focal, torch.full((*n, 2), side / 2)))
     scene, style = batch.scene, batch.scene.style
     clear = replace(
         style,
@@ -80,18 +78,9 @@ def recentred(batch: SynthBatch, generator: Generator) -> SynthBatch:
         quality=style.quality.clamp(min=0.9),
     )
     return replace(
-        batch,
-        params=batch.params.replace(transl=transl),
-        vertices=batch.vertices + moved,
-        # pieces that are not worn lie behind the camera and stay there
-        surface=torch.where(batch.surface[..., 2:] > -0.99, batch.surface + moved, batch.surface),
-        joints=batch.joints + moved,
-        keypoints=keypoints,
-        keypoints_px=camera.project(keypoints),
-        boxes=bounds_of(camera.project(batch.vertices + moved)).clamp(0, side),
-        camera=camera,
+        people,
+        boxes=bounds_of(people.camera.project(people.vertices)).clamp(0, side),
         scene=replace(scene, occluder_on=torch.zeros_like(scene.occluder_on), style=clear),
-        companions=None,
     )
 
 

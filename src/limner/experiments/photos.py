@@ -1,4 +1,4 @@
-"""What do attention and refinement bring on real, labelled photos?"""
+"""What attention and refinement bring on real, labelled photos."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,16 +6,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from limner.body.keypoints import indices_of
 from limner.body.params import BodyParams
 from limner.estimator import Estimator
+from limner.evaluate.baselines import Baselines, Prediction, Predictions, baselines_of, body_points
 from limner.evaluate.metrics import Estimate
-from limner.evaluate.photo_sets import POINT_NAMES, PhotoSet, read_photo_sets
+from limner.evaluate.person_errors import (
+    BODY_ERROR,
+    BY_JOINT,
+    FACE_NME,
+    HAND_ERROR,
+    HAND_PA,
+    HAND_PCK,
+    INNER_NME,
+    PCK_TORSO,
+)
+from limner.evaluate.photo_sets import PhotoSet, read_photo_sets
 from limner.evaluate.photos import score_set
-from limner.evaluate.rivals import Answer, Answers, Rivals, estimator_rivals
-from limner.evaluate.tally import BODY_ERROR, BY_JOINT, FACE_NME, HAND_ERROR, HAND_PA, HAND_PCK, INNER_NME, PCK_TORSO
-from limner.experiments import answers as a
 from limner.experiments import flow
+from limner.experiments import variants as a
 from limner.geometry.camera import Camera
 from limner.geometry.warp import Frames
 from limner.io.image import Photo
@@ -27,34 +35,30 @@ METRICS = (
 )  # fmt: skip
 
 
-def variants(estimator: Estimator) -> Callable[[Photo, Tensor], Answers]:
+def variants(estimator: Estimator) -> Callable[[Photo, Tensor], Predictions]:
     """limner, and what it says without attention, without refinement, and without both."""
 
     @torch.no_grad()
-    def person(photo: Photo, boxes: Tensor) -> Answers:
+    def person(photo: Photo, boxes: Tensor) -> Predictions:
         frames = Frames((photo.pixels,))
         first = flow.coarse(estimator, frames, boxes)
         parts = estimator.attend(frames, first, first.refined)
         plain = estimator.attend(frames, first, first.body)
-        said = {
+        prediction = {
             a.LIMNER: estimator.flow.join(first, parts),
             a.NO_ATTENTION: first.refined,
             a.UNREFINED: merge(first.body, plain),
             a.BODY: first.body,
         }
-        return {name: _points(estimator, params, first.camera) for name, params in said.items()}
+        return {name: _points(estimator, params, first.camera) for name, params in prediction.items()}
 
     return person
 
 
-def _points(estimator: Estimator, params: BodyParams, camera: Camera) -> Answer:
-    """The points of POINT_NAMES on a body, in the photo."""
+def _points(estimator: Estimator, params: BodyParams, camera: Camera) -> Prediction:
     model = estimator.body_model
     mesh = model(params)
-    crown = int(model.v_template[:, 1].argmax())
-    index = list(indices_of(POINT_NAMES[:-1]))
-    points = torch.cat([model.keypoints144(mesh, params)[:, index], mesh.vertices[:, crown : crown + 1]], 1)
-    return Answer(camera.project(points))
+    return Prediction(camera.project(body_points(model, mesh.vertices, model.keypoints144(mesh, params))))
 
 
 def chosen_sets(folder: Path, limit: int) -> list[PhotoSet]:
@@ -65,16 +69,16 @@ def chosen_sets(folder: Path, limit: int) -> list[PhotoSet]:
 def score_photos(
     photo_set: PhotoSet, estimator: Estimator, advance: Callable[[int], None] = lambda count: None
 ) -> list[dict[str, object]]:
-    """One record a metric, with the values of every answer."""
-    usual = estimator_rivals(estimator)
-    rivals = Rivals(variants(estimator), usual.hand, usual.face)
+    """One record a metric, with the values of every variant."""
+    usual = baselines_of(estimator)
+    baselines = Baselines(variants(estimator), usual.hand, usual.face)
     rows: list[dict[str, object]] = []
-    for scores in score_set(photo_set, rivals, advance)[0]:
+    for scores in score_set(photo_set, baselines, advance)[0]:
         for metric in METRICS:
             values = {
-                name: _plain(tallies[metric].estimate(scores.groups))
-                for name, tallies in scores.tallies.items()
-                if metric in tallies
+                name: _plain(errors[metric].estimate(scores.groups))
+                for name, errors in scores.errors.items()
+                if metric in errors
             }
             if values:
                 rows.append({"set": scores.name, "people": len(scores.people), "metric": metric, "values": values})

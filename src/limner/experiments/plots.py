@@ -1,14 +1,13 @@
-"""How do the experiments look as pictures? Drawn from the numbers alone."""
+"""Plots of the experiments, drawn from the numbers alone."""
 
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from limner.experiments import answers as a
+from limner.experiments import variants as a
 from limner.experiments.errors import PA_MPJPE
 from limner.experiments.summary import (
     ALL_PA,
@@ -21,7 +20,11 @@ from limner.experiments.summary import (
     WAYS,
     Experiment,
 )
+from limner.extras import extra
 from limner.io.atomic import atomic_write
+
+with extra("evaluate", "Plotting"):
+    import matplotlib.figure
 
 COLORS = ("#1f6f8b", "#e08e45", "#7a9e7e", "#b5547a", "#6b6b6b")
 DPI = 90
@@ -88,11 +91,11 @@ def _bars(one: Experiment, means: Content, metrics: tuple[str, ...]) -> matplotl
     """Means with their intervals; every metric has an axis of its own."""
     figure = matplotlib.figure.Figure(figsize=(8.5, 3.2), layout="constrained")
     for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
-        for row, answer in enumerate(one.answers):
-            if metric not in means[answer]:
+        for row, variant in enumerate(one.variants):
+            if metric not in means[variant]:
                 continue
-            value, below, above = _with_errors([means[answer][metric]])
-            axes.bar([row], value, yerr=[below, above], capsize=2, color=COLORS[row], label=answer)
+            value, below, above = _with_errors([means[variant][metric]])
+            axes.bar([row], value, yerr=[below, above], capsize=2, color=COLORS[row], label=variant)
         axes.set_xticks([])
         axes.set_title(f"{metric}, mm", fontsize=9)
     _legend(figure)
@@ -118,10 +121,12 @@ def _scatter(means: Content) -> matplotlib.figure.Figure:
     """Accuracy over time: the paper's teaser."""
     figure = matplotlib.figure.Figure(figsize=(8.5, 3.4), layout="constrained")
     for axes, metric in zip(figure.subplots(1, 2), (ALL_PA, HANDS_PA), strict=True):
-        for row, (answer, errors) in enumerate(means.items()):
+        for row, (variant, errors) in enumerate(means.items()):
             value, below, above = _with_errors([errors[metric]])
             seconds = errors[a.SECONDS]["value"]
-            axes.errorbar([seconds], value, yerr=[below, above], marker="o", capsize=2, color=COLORS[row], label=answer)
+            axes.errorbar(
+                [seconds], value, yerr=[below, above], marker="o", capsize=2, color=COLORS[row], label=variant
+            )
         axes.set(xlabel="CPU seconds a person", ylabel=f"{metric}, mm", xlim=(0, None), ylim=(0, None))
     _legend(figure)
     return figure

@@ -16,13 +16,13 @@ from limner.body.model import BodyModel
 from limner.errors import DataSetError
 from limner.estimator import Estimator
 from limner.evaluate.resume import fingerprint, folder_fingerprint, stamp, weights_fingerprint
-from limner.experiments.answers import Answers, Group, Questioner
 from limner.experiments.backbones import backbone_times, read_backbones
 from limner.experiments.page import page
 from limner.experiments.people import Shown, shown_people
 from limner.experiments.photos import chosen_sets, score_photos
 from limner.experiments.plots import draw_plots, side_by_side
 from limner.experiments.summary import correlations, summarise
+from limner.experiments.variants import Group, VariantErrors, VariantRunner
 from limner.geometry.box import Squares
 from limner.geometry.warp import crop
 from limner.io.atomic import atomic_write
@@ -81,7 +81,7 @@ class Plan:
         return given if self.tuned is None else (*given, "tuned")
 
     def keys(self, weights: str) -> dict[Group, str]:
-        """By group, what its answers depend on: with the same key they need not be asked for again."""
+        """By group, what its variants depend on: with the same key they need not be asked for again."""
         who = fingerprint(FORM, self.seed, self.photo_px, stamp(self.poses), self.hdri and folder_stamps(self.hdri))
         now = fingerprint(who, weights_fingerprint(weights))
         tuned = fingerprint(who, self.tuned and weights_fingerprint(self.tuned))
@@ -94,7 +94,7 @@ def folder_stamps(folder: Path) -> list[tuple[str, int]]:
 
 
 def run_experiments(out: Path, plan: Plan, weights: str = "limner") -> None:
-    """Everything, into `out`: experiments.json, experiments.md, images/; answers stay in people/ and photos/.
+    """Everything, into `out`: experiments.json, experiments.md, images/; variants stay in people/ and photos/.
 
     What is there already, of the same weights and people, is not asked for again: a run can be stopped at any moment.
     Raises LimnerError for missing data or weights.
@@ -106,7 +106,7 @@ def run_experiments(out: Path, plan: Plan, weights: str = "limner") -> None:
     estimator = Estimator.load(weights)
     tuned = None if plan.tuned is None else Estimator.load(plan.tuned)
     with progress_bar(console, transient=False) as progress:
-        people = ask_everybody(out / "people", Questioner(estimator, tuned), plan, plan.keys(weights), progress)
+        people = ask_everybody(out / "people", VariantRunner(estimator, tuned), plan, plan.keys(weights), progress)
         photos = _photo_rows(out / "photos", estimator, plan, weights, progress)
     content = {
         "what": "ExPose's experiments on limner's data",
@@ -138,9 +138,9 @@ def write_results(out: Path, content: dict[str, Any]) -> None:
 
 
 def ask_everybody(
-    folder: Path, questioner: Questioner, plan: Plan, keys: dict[Group, str], progress: Progress
-) -> list[Answers]:
-    """Everybody's answers; a person is not asked again for a group that is in `folder` under the same key."""
+    folder: Path, runner: VariantRunner, plan: Plan, keys: dict[Group, str], progress: Progress
+) -> list[VariantErrors]:
+    """Everybody's variants; a person is not asked again for a group that is in `folder` under the same key."""
     folder.mkdir(parents=True, exist_ok=True)
     known = [_known(folder / f"person_{number:04d}.json", keys) for number in range(plan.people)]
     wanted = [plan.groups(number) for number in range(plan.people)]
@@ -154,13 +154,13 @@ def ask_everybody(
         for group in dict.fromkeys(group for groups in wanted for group in groups)
     }
     if len(done) < plan.people:
-        synthetic = _synthetic(questioner.model, plan)
+        synthetic = _synthetic(runner.model, plan)
         for person in shown_people(synthetic, plan.people, plan.seed, done):
             file = folder / f"person_{person.number:04d}.json"
             write_image(file.with_suffix(".png"), _thumb(person))
             for group in wanted[person.number]:
                 if group not in known[person.number]:
-                    known[person.number][group] = questioner.ask(person, group)
+                    known[person.number][group] = runner.ask(person, group)
                     _keep(file, known[person.number], keys)
                     progress.advance(tasks[group])
     return [
@@ -169,8 +169,8 @@ def ask_everybody(
     ]
 
 
-def _known(file: Path, keys: dict[Group, str]) -> dict[Group, Answers]:
-    """Groups of answers in a person's file that were given under today's keys."""
+def _known(file: Path, keys: dict[Group, str]) -> dict[Group, VariantErrors]:
+    """Groups of variants in a person's file that were given under today's keys."""
     if not file.exists():
         return {}
     with told_as(DataSetError, file, "Delete it: it is made again."):
@@ -178,8 +178,8 @@ def _known(file: Path, keys: dict[Group, str]) -> dict[Group, Answers]:
         return {group: content[group]["answers"] for group in keys if content.get(group, {}).get("key") == keys[group]}
 
 
-def _keep(file: Path, answers: dict[Group, Answers], keys: dict[Group, str]) -> None:
-    content = {group: {"key": keys[group], "answers": given} for group, given in answers.items()}
+def _keep(file: Path, variants: dict[Group, VariantErrors], keys: dict[Group, str]) -> None:
+    content = {group: {"key": keys[group], "answers": given} for group, given in variants.items()}
     with atomic_write(file) as stream:
         stream.write(json.dumps(content, indent=1).encode())
 

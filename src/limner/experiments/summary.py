@@ -1,4 +1,4 @@
-"""What do the answers add up to? Means and paired differences with intervals, one record an experiment."""
+"""The experiments and their sums: means and paired differences with intervals, one record an experiment."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from limner.evaluate.metrics import Estimate, ratio_of_sums
-from limner.experiments import answers as a
-from limner.experiments.answers import Answers
+from limner.experiments import variants as a
 from limner.experiments.errors import MPJPE, PA_MPJPE
+from limner.experiments.variants import VariantErrors
 
 HANDS_PA, HANDS_LOCAL, HANDS_GLOBAL = "hands PA-V2V", "hands from its joint", "hands from the pelvis"
 FACE_PA, FACE_LOCAL, FACE_GLOBAL = "face PA-V2V", "face from its joint", "face from the pelvis"
@@ -31,13 +31,13 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One question: which answers are compared, on what, and what is expected. `claim`: what the paper says."""
+    """One question: which variants are compared, on what, and what is expected. `claim`: what the paper says."""
 
     key: str
     title: str
     question: str
     claim: str
-    answers: tuple[str, ...]
+    variants: tuple[str, ...]
     metrics: tuple[str, ...]
     expectations: tuple[Expectation, ...]
 
@@ -142,19 +142,19 @@ def mean(values: Sequence[float]) -> Estimate:
     return ratio_of_sums(given, torch.ones_like(given), [str(i) for i in range(len(values))])
 
 
-def summarise(people: Sequence[Answers], experiments: Sequence[Experiment] = EXPERIMENTS) -> dict[str, object]:
-    """By experiment: means of every answer and metric, and the differences that were expected to be negative.
+def summarise(people: Sequence[VariantErrors], experiments: Sequence[Experiment] = EXPERIMENTS) -> dict[str, object]:
+    """By experiment: means of every variant and metric, and the differences that were expected to be negative.
 
-    An experiment is made on the people of whom all its answers are there, so that they can be compared.
+    An experiment is made on the people of whom all its variants are there, so that they can be compared.
     """
     result: dict[str, object] = {}
     for one in experiments:
-        chosen = [person for person in people if set(one.answers) <= set(person)]
+        chosen = [person for person in people if set(one.variants) <= set(person)]
         if not chosen:
             continue
         means = {
-            answer: {metric: _plain(mean([p[answer][metric] for p in chosen])) for metric in one.metrics}
-            for answer in one.answers
+            variant: {metric: _plain(mean([p[variant][metric] for p in chosen])) for metric in one.metrics}
+            for variant in one.variants
         }
         differences = [
             {
@@ -169,16 +169,16 @@ def summarise(people: Sequence[Answers], experiments: Sequence[Experiment] = EXP
     return result
 
 
-def rank_correlation(people: Sequence[Answers], answer: str, first: str, second: str) -> float:
-    """Spearman's correlation over people of two errors of one answer; NaN for less than three people."""
+def rank_correlation(people: Sequence[VariantErrors], variant: str, first: str, second: str) -> float:
+    """Spearman's correlation over people of two errors of one variant; NaN for less than three people."""
     if len(people) < 3:
         return math.nan
-    ranks = [np.argsort(np.argsort([p[answer][metric] for p in people])) for metric in (first, second)]
+    ranks = [np.argsort(np.argsort([p[variant][metric] for p in people])) for metric in (first, second)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-def correlations(people: Sequence[Answers]) -> dict[str, float | None]:
-    """How far the best aligned and the worst aligned error of a part agree on who is wrong (limner's answers)."""
+def correlations(people: Sequence[VariantErrors]) -> dict[str, float | None]:
+    """How far the best aligned and the worst aligned error of a part agree on who is wrong (limner's variants)."""
     found = {
         part: rank_correlation(people, a.LIMNER, f"{part} {WAYS[0]}", f"{part} {WAYS[-1]}")
         for part in ("hands", "face")

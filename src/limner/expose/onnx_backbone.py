@@ -8,11 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.errors import WeightsError
+from limner.extras import extra
 from limner.networks.backbone import Features
 from limner.networks.onnx import onnx_session
-
-CURE = "Install `pip install limner[onnx]`, or use the torch runtime."
 
 
 class _Pooled(nn.Module):
@@ -29,24 +27,23 @@ class _Pooled(nn.Module):
 def onnx_model(backbone: nn.Module, crop_size: int) -> bytes:
     """An ONNX model of a (folded) backbone: `pixels` "B 3 S S" in [0, 1] to `pooled` "B C", any batch size.
 
-    Raises WeightsError where the `onnx` package is missing.
+    Raises LimnerError where the `onnx` package is missing.
     """
+    with extra("onnx", "Writing ONNX"):
+        import onnx  # noqa: F401
     target = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs more packages and is slower
-        try:
-            torch.onnx.export(
-                _Pooled(backbone).eval(),
-                (torch.zeros(1, 3, crop_size, crop_size),),
-                target,  # type: ignore[arg-type]
-                dynamo=False,
-                opset_version=17,
-                input_names=["pixels"],
-                output_names=["pooled"],
-                dynamic_axes={"pixels": {0: "batch"}, "pooled": {0: "batch"}},
-            )
-        except torch.onnx.OnnxExporterError as error:
-            raise WeightsError(f"the network cannot be written as ONNX: {error} {CURE}") from error
+        torch.onnx.export(
+            _Pooled(backbone).eval(),
+            (torch.zeros(1, 3, crop_size, crop_size),),
+            target,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=17,
+            input_names=["pixels"],
+            output_names=["pooled"],
+            dynamic_axes={"pixels": {0: "batch"}, "pooled": {0: "batch"}},
+        )
     return target.getvalue()
 
 

@@ -12,7 +12,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import FINGERS, JOINT, JOINT_NAMES, PARENTS
 from limner.geometry.align import similarity
-from limner.geometry.mesh import face_vectors, vertex_normals
+from limner.geometry.mesh import barycentric_in, closest_on_triangles, face_vectors, vertex_normals
 
 INNER_REGIONS = ("mouth_inside", "sclera", "iris", "pupil", "tongue", "teeth", "lash_line")
 """What lies under the skin, or is modelled differently from body to body."""
@@ -24,6 +24,8 @@ MAX_DISTANCE, SAME_WAY = 0.03, 0.5
 LEAST_MATCHED = 0.5
 """A surface of which less was found again is another kind of thing."""
 NEAREST = 4
+CHUNK = 1000
+"""Points that are looked at together."""
 CORNERS = 24
 """Triangles looked at about a vertex; no mesh of a body has more."""
 
@@ -175,32 +177,28 @@ def _closest(
 ) -> tuple[Int[Tensor, "N 3"], Float[Tensor, "N 3"], Float[Tensor, "N"], Float[Tensor, "N"]]:
     """The closest points on the triangles about the nearest vertices that face the same way: corners, barycentric
     coordinates, distance, and how much they face the same way (cosine)."""
-    import trimesh  # half a second, which those who use limner's own body need not wait
-    from scipy.spatial import cKDTree
-
     vertices, faces = target.v_template.double(), target.faces
     there = vertex_normals(vertices[None], faces)[0]
     # a normal counts as some centimetres: the far side of a finger or an ear is not near
-    tree = cKDTree(torch.cat([vertices, 0.03 * there], 1).numpy())
-    _, nearest = tree.query(torch.cat([points, 0.03 * normals.double()], 1).numpy(), k=NEAREST)
-    around = _triangles_of_vertices(faces.numpy(), len(vertices))[nearest].reshape(len(points), -1)
-    rows, columns = np.nonzero(around >= 0)
-    asked = around[rows, columns]
-    triangles = vertices.numpy()[faces.numpy()[asked]]
-    found = trimesh.triangles.closest_point(triangles, points.numpy()[rows])
-    gap = np.full(around.shape, np.inf)
-    gap[rows, columns] = np.linalg.norm(found - points.numpy()[rows], axis=1)
-    best = gap.argmin(1)
-    flat = np.full(around.shape, -1)
-    flat[rows, columns] = np.arange(len(rows))
-    pick = flat[np.arange(len(points)), best]
-    corners = faces[torch.as_tensor(asked[pick])]
-    with np.errstate(divide="ignore", invalid="ignore"):  # triangles without area: any of their corners will do
-        barycentric = torch.as_tensor(trimesh.triangles.points_to_barycentric(triangles[pick], found[pick]))
-    barycentric = torch.nan_to_num(barycentric, nan=1 / 3).clamp(0, 1)
-    barycentric = barycentric / barycentric.sum(1, keepdim=True).clamp_min(1e-9)
+    places = torch.cat([vertices, 0.03 * there], 1)
+    looked_at = torch.cat([points, 0.03 * normals.double()], 1).split(CHUNK)
+    nearest = torch.cat([torch.cdist(some, places).topk(NEAREST, largest=False).indices for some in looked_at])
+    around = torch.as_tensor(_triangles_of_vertices(faces.numpy(), len(vertices)))[nearest].flatten(1)
+    rows, columns = (around >= 0).nonzero(as_tuple=True)
+    triangles = vertices[faces[around[rows, columns]]]
+    found = closest_on_triangles(points[rows], triangles)
+    gap = torch.full(around.shape, torch.inf, dtype=points.dtype)
+    gap[rows, columns] = (found - points[rows]).norm(dim=-1)
+    distance, best = gap.min(1)
+    place = torch.zeros_like(around)
+    place[rows, columns] = torch.arange(len(rows))
+    pick = place[torch.arange(len(points)), best]
+    corners = faces[around[torch.arange(len(points)), best]]
+    # triangles without area: any of their corners will do
+    shares = torch.nan_to_num(barycentric_in(found[pick], triangles[pick]), nan=1 / 3).clamp(0, 1)
+    shares = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
     facing = (there[corners].mean(1) * normals.double()).sum(-1)
-    return corners, barycentric, torch.as_tensor(gap.min(1)), facing
+    return corners, shares, distance, facing
 
 
 def _triangles_of_vertices(faces: np.ndarray, count: int) -> np.ndarray:

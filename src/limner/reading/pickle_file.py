@@ -177,8 +177,6 @@ class Matrix(Shell):
     form = ""
 
     def made(self, finish: Finish) -> np.ndarray:
-        import scipy.sparse
-
         if not isinstance(self.state, dict):
             raise RefusedError("it holds a sparse matrix without numbers")
         state = {name: finish(self.state[name]) for name in self.state if isinstance(name, str)}
@@ -188,13 +186,19 @@ class Matrix(Shell):
         data = np.asarray(state["data"])
         if self.form == "coo":
             row, column = state["coords"] if "coords" in state else (state["row"], state["col"])
-            matrix = scipy.sparse.coo_matrix((data, (np.asarray(row), np.asarray(column))), shape)
-        else:
-            make = scipy.sparse.csc_matrix if self.form == "csc" else scipy.sparse.csr_matrix
-            matrix = make((data, np.asarray(state["indices"]), np.asarray(state["indptr"])), shape)
-        matrix = matrix.tocsr() if self.form == "coo" else matrix
-        matrix.check_format(full_check=True)  # writing it out trusts the indices
-        return np.asarray(matrix.toarray())
+        else:  # entries of one column (csc) or row (csr) after the other, and where each begins
+            begins, inner = np.asarray(state["indptr"]), np.asarray(state["indices"])
+            counts = np.diff(begins)
+            if begins[0] != 0 or bool((counts < 0).any()) or begins[-1] > len(data):
+                raise RefusedError("the columns of its sparse matrix begin where no entries are")
+            inner, data, outer = inner[: begins[-1]], data[: begins[-1]], np.repeat(np.arange(len(counts)), counts)
+            row, column = (inner, outer) if self.form == "csc" else (outer, inner)
+        places = np.stack([np.asarray(row), np.asarray(column)])
+        if places.size and not ((places >= 0) & (places < np.reshape(shape, (2, 1)))).all():
+            raise RefusedError("its sparse matrix has indices outside of it")
+        dense = np.zeros(shape, data.dtype)
+        np.add.at(dense, tuple(places), data)
+        return dense
 
 
 class CscMatrix(Matrix):

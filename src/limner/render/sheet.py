@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -13,9 +12,8 @@ from torch import Tensor
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.geometry.warp import crop
+from limner.render.lines import Color, draw_lines
 from limner.render.overlay import CLAY, clay, fit, paint, side_view, to_bytes
-
-Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -99,28 +97,20 @@ def draw_regions(
     layout: Layout = LAYOUT,
 ) -> UInt8[Tensor, "3 H W"]:
     """A copy of the image with person boxes (image pixels) and part squares (photo pixels, times scale)."""
-    picture = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-    corners = []
-    for number, box in enumerate(boxes.cpu().numpy()):
+    outlines = []
+    for number, box in enumerate(boxes.cpu()):
         red, green, blue = CLAY[number % len(CLAY)]
         color = (int(255 * red), int(255 * green), int(255 * blue))
-        corners.append((box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2), color))
+        outlines.append((box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2), color))
     for number, (_, squares) in enumerate(parts):
         color = layout.parts[number % len(layout.parts)]
-        corners += [(square * scale, color) for square in squares.corners_px().cpu().numpy()]
-    shadow = picture.copy()
-    for points, _ in corners:
-        _outline(shadow, points, (0, 0, 0), layout.line + 2)
-    picture = cv2.addWeighted(shadow, 0.3, picture, 0.7, 0)
-    for points, color in corners:
-        _outline(picture, points, color, layout.line)
-    return torch.from_numpy(picture).permute(2, 0, 1)
-
-
-def _outline(picture: np.ndarray, corners: np.ndarray, color: Color, thickness: int) -> None:
-    # OpenCV puts (0, 0) at the first pixel's centre; four fractional bits.
-    points = np.round((np.clip(corners, -1e4, 1e5) - 0.5) * 16).astype(np.int32)
-    cv2.polylines(picture, [points], True, color, thickness, cv2.LINE_AA, shift=4)
+        outlines += [(square * scale, color) for square in squares.corners_px().cpu()]
+    corners = torch.stack([corner for corner, _ in outlines]) if outlines else torch.zeros(0, 4, 2)
+    starts, ends = corners.flatten(0, 1), corners.roll(-1, 1).flatten(0, 1)
+    picture = draw_lines(image, starts, ends, layout.line + 2, (0, 0, 0), opacity=0.3)
+    for corner, color in outlines:
+        picture = draw_lines(picture, corner, corner.roll(-1, 0), layout.line, color)
+    return picture
 
 
 def _part_rows(

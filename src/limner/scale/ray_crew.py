@@ -9,14 +9,15 @@ from contextlib import suppress
 from typing import Any
 
 from limner.errors import LimnerError
-from limner.scale.engine import EngineError, Event, Task
+from limner.extras import extra
+from limner.scale.engine import Event, Task
 from limner.threads import use_one_thread
 
 
 class RayCrew:
     """A `limner.scale.engine.Crew` of Ray actors, of one core each; `cores`: of the cluster.
 
-    Joins the cluster that RAY_ADDRESS names, else starts one on this machine. Raises EngineError without Ray.
+    Joins the cluster that RAY_ADDRESS names, else starts one on this machine. Raises LimnerError without Ray.
     """
 
     def __init__(self, task: Task[Any, Any]):
@@ -85,12 +86,7 @@ class _Actor:
 
 
 def _import_ray() -> Any:
-    try:
+    with extra("ray", "--engine ray"):
         import ray
         import ray.exceptions  # noqa: F401
-    except ImportError as error:
-        raise EngineError(
-            "--engine ray needs Ray, which is not installed. Install it with: pip install 'limner[ray]', or leave "
-            "--engine out to work on this machine."
-        ) from error
     return ray

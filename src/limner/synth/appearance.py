@@ -1,11 +1,12 @@
-"""What are people wearing, and what do they look like? Random skin, hair, eyes and clothes as numbers."""
+"""Random skin, hair, eyes and clothes as numbers."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from limner.records import Rows
 from limner.synth.chance import coin, log_uniform, normal, uniform
 from limner.synth.chart import BodyChart
 
@@ -32,7 +33,7 @@ _IRIS = ((52, 33, 22), (74, 48, 30), (98, 70, 44), (104, 108, 72), (92, 118, 130
 
 
 @dataclass(frozen=True)
-class Looks:
+class Looks(Rows):
     """How B people look; colours are linear RGB, lengths metres. G layers in the order of LAYERS, of which the
     first W (WORN) have edges."""
 
@@ -65,12 +66,6 @@ class Looks:
     pattern_size: Float[Tensor, "B G"]
     gloss: Float[Tensor, "B G"]
     offset: Float[Tensor, "B 3"]
-
-    def __len__(self) -> int:
-        return len(self.skin)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Looks":
-        return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def linear_from_srgb(srgb: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

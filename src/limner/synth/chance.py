@@ -1,4 +1,4 @@
-"""How are random numbers drawn? From an explicit generator, on its device, whole batches at a time."""
+"""Random numbers from an explicit generator, on its device, whole batches at a time."""
 
 import torch
 from jaxtyping import Bool, Float, Int

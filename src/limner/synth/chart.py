@@ -1,4 +1,4 @@
-"""What does every spot of the body's surface know about itself? Fields that colours and clothes are painted by."""
+"""What every spot of the body's surface knows of itself: fields that colours and clothes are painted by."""
 
 from dataclasses import dataclass
 

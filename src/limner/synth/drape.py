@@ -1,4 +1,4 @@
-"""What is worn where? Garments and hair laid onto the body's vertices."""
+"""Garments and hair laid onto the body's vertices."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.records import Rows
 from limner.synth.appearance import LAYERS, WORN, Looks
 from limner.synth.chart import FIELD, BodyChart
 from limner.synth.loose import LOOSE, LooseKit
@@ -13,7 +14,7 @@ from limner.synth.noise import noise_at
 
 
 @dataclass(frozen=True)
-class Drape:
+class Drape(Rows):
     """Clothes and hair on the vertices of B people: how deep inside each garment and the hair a vertex is (metres,
     negative outside; "B W G+1", hair last), and how far the cloth or hair on top stands off the skin ("B V").
 
@@ -21,9 +22,6 @@ class Drape:
 
     depth: Float[Tensor, "B W G1"]
     offset: Float[Tensor, "B V"]
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Drape":
-        return Drape(self.depth[index], self.offset[index])
 
 
 def garment_depth(

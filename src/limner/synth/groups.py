@@ -1,4 +1,4 @@
-"""Who else is in the photo, and how far away does its maker stand? Wide photos of several people, or of nobody."""
+"""Wide photos of several people, or of nobody."""
 
 from dataclasses import replace
 
@@ -64,26 +64,24 @@ def _companions(
     batch: SynthBatch, guests: SynthBatch, photo: Tensor, turn: Float[Tensor, "C 3 3"], place: Float[Tensor, "C 3"]
 ) -> Companions:
     """Guests turned about their pelvis, which comes to `place`."""
-    root, to = guests.joints[:, 0], place[:, None]
-    loose = guests.surface[..., 2:] > -0.99  # what they do not have lies behind the camera and stays there
-    keypoints = _turned(guests.keypoints, turn, root) + to
+    root = guests.joints[:, 0]
+
+    def around(points: Float[Tensor, "C N 3"]) -> Float[Tensor, "C N 3"]:
+        return _turned(points, turn, root) + root[:, None]
+
+    worn = guests.surface[..., 2:] > -0.99
     people = replace(
         guests,
-        params=guests.params.replace(
-            transl=guests.params.transl + place - root, global_orient=turn @ guests.params.global_orient
-        ),
+        params=guests.params.replace(global_orient=turn @ guests.params.global_orient),
         camera_from_world=batch.camera_from_world[photo],
-        vertices=_turned(guests.vertices, turn, root) + to,
-        surface=torch.where(loose, _turned(guests.surface, turn, root) + to, guests.surface),
+        vertices=around(guests.vertices),
+        surface=torch.where(worn, around(guests.surface), guests.surface),
         normals=guests.normals @ turn.mT,
-        joints=_turned(guests.joints, turn, root) + to,
-        keypoints=keypoints,
-        keypoints_px=batch.camera[photo].project(keypoints),
-        camera=batch.camera[photo],
+        joints=around(guests.joints),
+        keypoints=around(guests.keypoints),
         scene=batch.scene[photo],
-        companions=None,
     )
-    return Companions(photo, people)
+    return Companions(photo, people.moved(place - root, batch.camera[photo]))
 
 
 def without_people(batch: SynthBatch, empty: Tensor) -> SynthBatch:

@@ -1,4 +1,4 @@
-"""Which shapes do hands take? Everyday shapes, their mixtures and random hands within the limits of the joints."""
+"""Shapes of hands: everyday ones, their mixtures and random hands within the limits of the joints."""
 
 import torch
 from jaxtyping import Float

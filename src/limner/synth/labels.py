@@ -1,4 +1,4 @@
-"""What does a whole photo show of each person in it? Boxes of what is seen, COCO's 17 points, how much is hidden."""
+"""Labels of everybody in a whole photo: boxes of what is seen, COCO's 17 points, how much is hidden."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where does the light come from, and what lies behind people? Panoramas as light, key light and background."""
+"""Light and backgrounds: panoramas as soft light, key light and what lies behind people."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""What hangs loose on people? Skirts, long hair, glasses and things in hands, as small meshes of their own."""
+"""What hangs loose on people: skirts, long hair, glasses and things in hands, as small meshes of their own."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.body.skinning import blend, pose_joints
+from limner.records import Rows
 from limner.synth.chance import coin, log_uniform, uniform
 from limner.synth.chart import FIELD, BodyChart
 
@@ -47,7 +48,7 @@ class LooseKit:
 
 
 @dataclass(frozen=True)
-class LooseChoice:
+class LooseChoice(Rows):
     """What B people have: `on` "B 4" per piece of LOOSE, and its measures (metres, shares)."""
 
     on: Float[Tensor, "B 4"]
@@ -61,9 +62,6 @@ class LooseChoice:
     held_half: Float[Tensor, "B 3"]
     held_power: Float[Tensor, "B"]
     held_right: Float[Tensor, "B"]
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "LooseChoice":
-        return LooseChoice(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def make_kit(body_model: BodyModel, chart: BodyChart) -> LooseKit:

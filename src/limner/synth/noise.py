@@ -1,4 +1,4 @@
-"""What is uneven on skin, hair and cloth? Smooth random numbers at places of a surface."""
+"""What is uneven on skin, hair and cloth: smooth random numbers at places of a surface."""
 
 import torch
 from jaxtyping import Float

@@ -1,7 +1,6 @@
-"""Images of people with exact truth: who is in the virtual photo, and how does any square of it look?"""
+"""Images of people with exact targets: who is in the virtual photo, and how any square of it looks."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -14,6 +13,8 @@ from limner.geometry.box import Squares, bounds_of, squares_around
 from limner.geometry.camera import Camera
 from limner.geometry.mesh import vertex_normals
 from limner.geometry.warp import unit_grid
+from limner.index import Index, rows_of
+from limner.records import Rows
 from limner.render.raster import Fragments, rasterize
 from limner.synth.appearance import Looks, sample_looks
 from limner.synth.chance import coin, normal, uniform
@@ -32,7 +33,7 @@ PARTS = ("left_hand", "right_hand", "face")
 
 
 @dataclass(frozen=True)
-class SynthBatch:
+class SynthBatch(Rows):
     """B people, each in a virtual photo of photo_px x photo_px pixels; positions in camera axes, metres.
 
     params with `transl`; vertices "B V 3" of the naked body, which all labels describe; surface "B W 3" the same
@@ -54,18 +55,31 @@ class SynthBatch:
     looks: Looks
     drape: Drape
     scene: Scene
-    photo_px: int
-    seed: int
-    companions: "Companions | None" = None
+    photo_px: int = field(metadata={"shared": True})
+    seed: int = field(metadata={"shared": True})
+    companions: "Companions | None" = field(default=None, metadata={"shared": True})
 
-    def __len__(self) -> int:
-        return len(self.vertices)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "SynthBatch":
-        kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "companions"}
-        kept = {name: value if isinstance(value, int) else value[index] for name, value in kept.items()}
+    def __getitem__(self, index: Index) -> "SynthBatch":
+        """Some of the people, with the companions in their photos."""
         others = None if self.companions is None else self.companions.of_photos(index, len(self))
-        return SynthBatch(**kept, companions=others)
+        return replace(super().__getitem__(index), companions=others)
+
+    def moved(self, shift: Float[Tensor, "B 3"], camera: Camera) -> "SynthBatch":
+        """The same people alone, so many metres (camera axes) elsewhere before other cameras."""
+        by = shift[:, None]
+        keypoints = self.keypoints + by
+        return replace(
+            self,
+            params=self.params.replace(transl=self.params.transl + shift),
+            vertices=self.vertices + by,
+            # pieces that are not worn lie behind the camera and stay there
+            surface=torch.where(self.surface[..., 2:] > -0.99, self.surface + by, self.surface),
+            joints=self.joints + by,
+            keypoints=keypoints,
+            keypoints_px=camera.project(keypoints),
+            camera=camera,
+            companions=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -75,9 +89,9 @@ class Companions:
     photo: Int[Tensor, "C"]
     people: SynthBatch
 
-    def of_photos(self, index: slice | list[int] | Tensor, count: int) -> "Companions":
+    def of_photos(self, index: Index, count: int) -> "Companions":
         """Those in the photos that an index picks out of `count` ones (each at most once)."""
-        chosen = torch.arange(count, device=self.photo.device)[index]
+        chosen = torch.arange(count, device=self.photo.device)[rows_of(index, count)]
         place = torch.full((count,), -1, device=self.photo.device)
         place[chosen] = torch.arange(len(chosen), device=place.device)
         kept = (place[self.photo] >= 0).nonzero()[:, 0]
@@ -355,21 +369,10 @@ def _companions(batch: SynthBatch, generator: Generator) -> Companions:
     z = root[:, 2] * nearness
     x = root[:, 0] / root[:, 2] * z + aside / batch.camera.focal_px[photo] * z
     y = root[:, 1] + normal(generator, n, 0.05)
-    moved = (torch.stack([x, y, z], -1) - batch.params.transl[guest])[:, None]
     visitors = batch[guest]
-    people = replace(
-        visitors,
-        params=visitors.params.replace(transl=torch.stack([x, y, z], -1)),
-        camera_from_world=batch.camera_from_world[photo],
-        vertices=visitors.vertices + moved,
-        surface=torch.where(visitors.surface[..., 2:] > -0.99, visitors.surface + moved, visitors.surface),
-        joints=visitors.joints + moved,
-        keypoints=visitors.keypoints + moved,
-        keypoints_px=batch.camera[photo].project(visitors.keypoints + moved),
-        camera=batch.camera[photo],
-        scene=batch.scene[photo],
-    )
-    return Companions(photo, people)
+    people = visitors.moved(torch.stack([x, y, z], -1) - visitors.params.transl, batch.camera[photo])
+    world = batch.camera_from_world[photo]
+    return Companions(photo, replace(people, camera_from_world=world, scene=batch.scene[photo]))
 
 
 def _occluder_color(scene: Scene, places: Float[Tensor, "B N 2"], k: int) -> Float[Tensor, "B N 3"]:

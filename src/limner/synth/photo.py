@@ -1,6 +1,6 @@
-"""How does a camera spoil what it sees? Exposure, lens and motion blur, resolution, noise and JPEG blocks."""
+"""What a camera does to what it sees: exposure, lens and motion blur, resolution, noise and JPEG blocks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,11 +8,12 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from limner.geometry.warp import unit_grid
+from limner.records import Rows
 from limner.synth.chance import coin, log_uniform, normal, uniform
 
 
 @dataclass(frozen=True)
-class PhotoStyle:
+class PhotoStyle(Rows):
     """Imperfections of B photos.
 
     exposure "B", white "B 3" colour gains, contrast "B" and saturation "B" (1 is neutral), pixel_px "B" size of a true
@@ -31,12 +32,6 @@ class PhotoStyle:
     noise: Float[Tensor, "B"]
     chroma: Float[Tensor, "B"]
     quality: Float[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.exposure)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "PhotoStyle":
-        return PhotoStyle(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def sample_styles(count: int, person_px: Float[Tensor, "B"], generator: Generator) -> PhotoStyle:

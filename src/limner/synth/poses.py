@@ -1,4 +1,4 @@
-"""How do bodies stand, sit and move? Captured poses, everyday poses, and arms that reach for something."""
+"""Poses of bodies: captured ones, everyday ones, and arms that reach for something."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How must an arm bend so that its wrist is where it should be? Two-bone inverse kinematics."""
+"""Two-bone inverse kinematics: how an arm bends so that its wrist is where it should be."""
 
 import torch
 from jaxtyping import Float

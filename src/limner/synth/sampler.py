@@ -1,4 +1,4 @@
-"""Which people are there? Poses, shapes, hands, faces and views of synthetic people."""
+"""Poses, shapes, hands, faces and views of synthetic people."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS, HAND_JOINTS, JOINT, NUM_HAND, mirrored_name
 from limner.geometry.rotation import mirror_rotation, rotation_about_z, rotation_from_axis_angle
+from limner.records import Rows
 from limner.synth.chance import coin, normal, pick, uniform
 from limner.synth.hands import rotations_from_angles, sample_angles
 from limner.synth.poses import (
@@ -29,17 +30,11 @@ from limner.synth.poses import (
 
 
 @dataclass(frozen=True)
-class SampledPeople:
+class SampledPeople(Rows):
     """People in front of a camera, and which way is up for it: camera_from_world "B 3 3" (the world is y-up)."""
 
     params: BodyParams
     camera_from_world: Float[Tensor, "B 3 3"]
-
-    def __len__(self) -> int:
-        return len(self.params)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "SampledPeople":
-        return SampledPeople(self.params[index], self.camera_from_world[index])
 
 
 class PersonSampler:

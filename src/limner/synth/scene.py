@@ -1,6 +1,6 @@
-"""Where do people stand, who takes the photo, and what is around them? Camera, light, background and occluders."""
+"""Surroundings of people: camera, light, background and occluders."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample, normalize
 
 from limner.geometry.camera import Camera
+from limner.records import Rows
 from limner.synth.chance import coin, log_uniform, normal, uniform
 from limner.synth.light import Panoramas, harmonics
 from limner.synth.photo import PhotoStyle, sample_styles
@@ -18,7 +19,7 @@ _OCCLUDERS = 2
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(Rows):
     """Surroundings of B people, in the virtual photo.
 
     panorama "B" which one; pano_from_camera "B 3 3"; ambient "B" strength of its soft light; key_direction "B 2 3"
@@ -44,12 +45,6 @@ class Scene:
     occluder_power: Float[Tensor, "B 2"]
     occluder_color: Float[Tensor, "B 2 2 3"]
     style: PhotoStyle
-
-    def __len__(self) -> int:
-        return len(self.panorama)
-
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Scene":
-        return Scene(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def place_people(

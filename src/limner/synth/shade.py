@@ -1,4 +1,4 @@
-"""How bright is each spot of a person? Soft light, key lights with shadows, crevices and highlights."""
+"""The light on each spot of a person: soft light, key lights with shadows, crevices and highlights."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from limner.records import Rows
 from limner.render.raster import Fragments, rasterize
 from limner.synth.chart import light_frames
 from limner.synth.scene import Scene
@@ -89,16 +90,13 @@ def _box_mean(images: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B
 
 
 @dataclass(frozen=True)
-class ShadowMaps:
+class ShadowMaps(Rows):
     """What a distant light sees of B people: depth "B M M" along its rays, and how camera-frame places get there."""
 
     frames: Float[Tensor, "B 3 3"]
     middle: Float[Tensor, "B 2"]
     half: Float[Tensor, "B 1"]
     depth: Float[Tensor, "B M M"]
-
-    def __getitem__(self, index: slice) -> "ShadowMaps":
-        return ShadowMaps(self.frames[index], self.middle[index], self.half[index], self.depth[index])
 
     def reach(self, sample: Int[Tensor, "N"], position: Float[Tensor, "3 N"]) -> Float[Tensor, "N"]:
         """Share of the light that arrives at places of the given people; shadows have soft edges."""

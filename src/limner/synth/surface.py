@@ -1,4 +1,4 @@
-"""Which colour, gloss and relief does a spot of a dressed person have?"""
+"""Colour, gloss and relief of each spot of a dressed person."""
 
 from dataclasses import dataclass
 

@@ -13,6 +13,7 @@ from limner.data.crop_shards import CropPictures, crops_path, shards_with_crops
 from limner.data.evidence import Evidence, read_shards
 from limner.data.held_out import split_shards
 from limner.errors import LimnerError
+from limner.extras import extra
 from limner.networks.backbone import Features
 from limner.networks.blaze.backbones import NUM_POSE_POINTS
 from limner.networks.weights import NetSpec, Part, PartNet, build_net, write_net
@@ -22,7 +23,7 @@ from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.regressors import Start, evaluate_regressor, mean_vector, simulated_start
 from limner.train.relative import RelativeAdamW
 from limner.train.rendered import rendered_target, well_seen
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 from limner.train.target import Examples
 
 Init = Literal["scratch", "tuned", "frozen"]
@@ -32,17 +33,15 @@ KEYPOINT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
-class BackboneOptions:
+class BackboneOptions(StepOptions):
     """Numbers of one run; `relative_rate`: of a tuned backbone (`RelativeAdamW`)."""
 
     steps: int = 2000
-    batch_size: int = 32
     learning_rate: float = 5e-4
-    relative_rate: float = 2e-3
     weight_decay: float = 1e-4
-    seed: int = 0
     log_every: int = 100
     save_every: int = 100
+    relative_rate: float = 2e-3
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
 
 
@@ -96,10 +95,8 @@ def train_backbone(
     """
     if init == "frozen" and spec.backbone != "blaze":
         raise LimnerError(f"a frozen {spec.backbone} backbone knows nothing: frozen goes with the backbone blaze.")
-    try:
+    with extra("train", "Training a backbone"):
         from accelerate import Accelerator
-    except ImportError as error:
-        raise LimnerError("training a backbone needs accelerate: pip install 'limner[train]'.") from error
     accelerator = Accelerator(mixed_precision=options.mixed_precision)
     folder.mkdir(parents=True, exist_ok=True)
     part = spec.part

@@ -75,14 +75,10 @@ def fit_attachment(model: BodyModel, evidence: Evidence, steps: int = 8) -> Fitt
         slope = slope * (camera.focal_px[:, None] / points[..., 2] / side)[..., None, None]
         length = residual.norm(dim=-1)
         weight = sure / (1 + (length / 0.02).square())
-        error = _weighted_median(length, sure)
+        error = torch.where(sure, length, torch.nan).nanmedian(0).values
         normal = torch.einsum("nkia,nk,nkib->kab", slope, weight, slope) + 1e-3 * torch.eye(3)
         offset = offset - torch.linalg.solve(normal, torch.einsum("nkia,nk,nki->ka", slope, weight, residual))
     return FittedAttachment(index, offset, error)
-
-
-def _weighted_median(values: Float[Tensor, "N K"], use: Tensor) -> Float[Tensor, "K"]:
-    return torch.where(use, values, torch.nan).nanmedian(0).values
 
 
 @torch.no_grad()

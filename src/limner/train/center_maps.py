@@ -52,7 +52,7 @@ class MapTargets:
 class CenterWeights:
     """What each part of the loss counts; lengths are in cells.
 
-    missed: how much more than a wrong find counts a person who is not found: BlazePose still looks at every find.
+    missed: how much more than a wrong detection counts a person who is not found: BlazePose still looks at each.
     """
 
     center: float = 1.0

@@ -22,27 +22,22 @@ from limner.reading.told import told_as
 from limner.records import Rows
 from limner.train.calibrate import FittedAttachment, attached_points, fit_attachment
 from limner.train.relative import RelativeAdamW
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 
 CHUNK = 32  # crops the frozen part sees at once
 HIPS = slice(23, 25)
 
 
 @dataclass(frozen=True)
-class DepthOptions:
+class DepthOptions(StepOptions):
     """Numbers of one run.
 
     learning_rate: relative (`RelativeAdamW`). dropped: share of the feature maps that are blanked at each step.
     """
 
     steps: int = 4000
-    batch_size: int = 32
     learning_rate: float = 2e-3
-    weight_decay: float = 0.0
     dropped: float = 0.02
-    seed: int = 0
-    log_every: int = 250
-    save_every: int = 250
 
 
 @dataclass(frozen=True)

@@ -23,37 +23,32 @@ from limner.train.center_maps import CenterWeights, center_loss, targets_of
 from limner.train.checkpoint import append_row, read_log
 from limner.train.detector_photos import CutOptions, KeptPhoto, draw_batch, keep_photo
 from limner.train.relative import RelativeAdamW
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 
 HEADS = ("center", "size", "offset", "heat", "points")
 DECODER = ("reduce", "lateral", "merge")
 MOST_SEEN = 48  # photos looked at whenever people are counted: 0.3 s each
-LEAST_SCORE, NEARLY_BEST = 0.1, 0.005  # finds that are counted when scores are levelled; share of F1 that is noise
+LEAST_SCORE, NEARLY_BEST = 0.1, 0.005  # detections that are counted when scores are levelled; share of F1 that is noise
 CLEAR_HEAT = 0.7  # mean heat of the clearest points of somebody who is about as clear as the threshold asks
 LICENCE = "Apache-2.0, Copyright Google LLC; changed by training on the photos named, whose licences may go with it"
 
 
 @dataclass(frozen=True)
-class DetectorOptions:
+class DetectorOptions(StepOptions):
     """Numbers of one run.
 
     size: pixels a side of what the network sees in a step. learning_rate: relative (`RelativeAdamW`). backbone: train
     it as well. held_out: share of the photos (of their groups) that is never trained on. sizes_px, threshold: longer
-    sides and least score at which held-out people are looked for, as the person finder does.
+    sides and least score at which held-out people are looked for, as the detector does.
     """
 
-    steps: int = 1000
     batch_size: int = 8
+    save_every: int = 50
     size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
     backbone: bool = False
     held_out: float = 0.15
     sizes_px: tuple[int, ...] = (COARSE_PX, FINE_PX)
     threshold: float = 0.35
-    seed: int = 0
-    log_every: int = 250
-    save_every: int = 50
     cut: CutOptions = CutOptions()
     weights: CenterWeights = CenterWeights()
 
@@ -161,15 +156,15 @@ def read_split(
 @torch.no_grad()
 def judged(movenet: MoveNet, photos: Sequence[KeptPhoto], options: DetectorOptions) -> dict[str, float]:
     """MoveNet alone on held-out photos, before BlazePose has its say: percent of the people found (IoU 0.5), of the
-    finds that are people, and error of the points of people found in longer sides of their box."""
+    detections that are people, and error of the points of people found in longer sides of their box."""
     movenet.eval()
-    hits = people = finds = 0
+    hits = people = detections = 0
     errors = []
     for photo in _some(photos):
         found = find_people(movenet, photo, options)
         pairs = matched(found, photo.labels)
         hits, people = hits + len(pairs), people + len(photo.labels.boxes)
-        finds += len(pairs) + len(wrong_finds(found, photo.labels, [row for row, _ in pairs]))
+        detections += len(pairs) + len(wrong_detections(found, photo.labels, [row for row, _ in pairs]))
         for row, true in pairs:
             box, known = photo.labels.boxes[true], photo.labels.labelled[true]
             off = (found.points_px[row] - photo.labels.points_px[true]).norm(dim=-1)[known]
@@ -177,16 +172,16 @@ def judged(movenet: MoveNet, photos: Sequence[KeptPhoto], options: DetectorOptio
     error = torch.cat(errors) if errors else torch.zeros(0)
     return {
         "held_out_found": 100 * hits / max(1, people),
-        "held_out_right": 100 * hits / max(1, finds),
+        "held_out_right": 100 * hits / max(1, detections),
         "held_out_points": 100 * float(error.mean()) if len(error) else 100.0,
     }
 
 
 @torch.no_grad()
 def level_scores(movenet: MoveNet, photos: Sequence[KeptPhoto], options: DetectorOptions) -> float:
-    """Shift the centres' logits so that the finder's threshold is a good one for these photos; returns the shift.
+    """Shift the centres' logits so that the detector's threshold is a good one for these photos; returns the shift.
 
-    Training on hard photos makes the network careful: it ranks finds better, but all scores sink (measured: people
+    Training on hard photos makes the network careful: it ranks detections better, but all scores sink (measured: people
     found at a threshold of 0.35 fell from 79 to 73 %, at the same precision they rose). Good is where F1 is largest.
     """
     movenet.eval()
@@ -195,7 +190,7 @@ def level_scores(movenet: MoveNet, photos: Sequence[KeptPhoto], options: Detecto
         found = find_people(movenet, photo, replace(options, threshold=LEAST_SCORE))
         hits = [row for row, _ in matched(found, photo.labels)]
         right.append(found.scores[hits])
-        wrong.append(found.scores[wrong_finds(found, photo.labels, hits)])
+        wrong.append(found.scores[wrong_detections(found, photo.labels, hits)])
         people += len(photo.labels.boxes)
     levels = torch.arange(LEAST_SCORE, 0.8, 0.01)
     reached, mistakes = ((torch.cat(scores) >= levels[:, None]).sum(1) for scores in (right, wrong))
@@ -225,7 +220,7 @@ def find_people(movenet: MoveNet, photo: KeptPhoto, options: DetectorOptions) ->
 
 
 def matched(found: Candidates, labels: LabelledPhoto, least_iou: float = 0.5) -> list[tuple[int, int]]:
-    """Which find is which person, greedily, best finds first."""
+    """Which detection is which person, greedily, best detections first."""
     overlap = iou(found.boxes, labels.boxes)
     pairs = []
     for row in range(len(found) if len(labels.boxes) else 0):
@@ -236,8 +231,8 @@ def matched(found: Candidates, labels: LabelledPhoto, least_iou: float = 0.5) ->
     return pairs
 
 
-def wrong_finds(found: Candidates, labels: LabelledPhoto, hits: list[int]) -> list[int]:
-    """Which finds are of nobody: those mostly inside a region that does not count are not held against anyone."""
+def wrong_detections(found: Candidates, labels: LabelledPhoto, hits: list[int]) -> list[int]:
+    """Which detections are of nobody: those mostly inside a region that does not count are not held against anyone."""
     rows = [row for row in range(len(found)) if row not in hits]
     others = found.boxes[rows]
     if not len(labels.ignored):

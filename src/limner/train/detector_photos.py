@@ -1,13 +1,14 @@
 """Labelled photos as what MoveNet learns from: kept small, cut at random, turned, mirrored, recoloured."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Generator, Tensor
 
 from limner.body.skeleton import mirrored_name
@@ -48,14 +49,12 @@ class CutOptions:
 class KeptPhoto:
     """One photo as a JPEG of at most KEPT_PX, with labels in its pixels."""
 
-    code: np.ndarray
+    code: bytes
     labels: LabelledPhoto
 
     def pixels(self) -> UInt8[Tensor, "3 H W"]:
         """The picture, RGB."""
-        bgr = cv2.imdecode(self.code, cv2.IMREAD_COLOR)
-        assert bgr is not None  # it was a JPEG when it was written
-        return torch.from_numpy(bgr[..., ::-1].transpose(2, 0, 1).copy())
+        return torch.from_numpy(np.array(Image.open(io.BytesIO(self.code)))).permute(2, 0, 1).contiguous()
 
 
 def keep_photo(photo: LabelledPhoto, most_px: int = KEPT_PX) -> KeptPhoto:
@@ -68,17 +67,14 @@ def keep_photo(photo: LabelledPhoto, most_px: int = KEPT_PX) -> KeptPhoto:
             f"{photo.size_px}: label it as it is, or remove its EXIF mark."
         )
     scale = min(1.0, most_px / max(width, height))
-    image = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()[..., ::-1])
-    if scale < 1:
-        image = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done
-    by = torch.tensor([image.shape[1] / width, image.shape[0] / height])
-    size = (image.shape[1], image.shape[0])
+    size = (round(width * scale), round(height * scale))
+    kept, file = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0))), io.BytesIO()
+    kept.resize(size, Image.Resampling.BOX).save(file, "JPEG", quality=QUALITY)
+    by = torch.tensor([size[0] / width, size[1] / height])
     limits = torch.tensor([*size, *size])
     boxes, ignored = ((boxes * by.repeat(2)).clamp_min(0).minimum(limits) for boxes in (photo.boxes, photo.ignored))
     labels = replace(photo, size_px=size, boxes=boxes, points_px=photo.points_px * by, ignored=ignored)
-    return KeptPhoto(code.reshape(-1), labels)
+    return KeptPhoto(file.getvalue(), labels)
 
 
 def draw_batch(

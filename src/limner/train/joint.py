@@ -10,45 +10,44 @@ from torch import Generator, Tensor, nn
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import BODY_JOINTS
+from limner.cached import CachedPeople, face_from_head, predicted, shown_hand
 from limner.networks.weights import PARTS, NetSpec, Networks, Part, PartNet, write_net
 from limner.pipeline.predicted import PredictedPoints
 from limner.records import Rows
 from limner.train.checkpoint import append_row
 from limner.train.losses import PART_WEIGHTS, part_loss
 from limner.train.rendered import keypoints_of, rendered_target, well_seen
-from limner.train.replay import HarvestedPeople, face_from_head, predicted, shown_hand
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 from limner.train.target import Target
 
 NUM_BODY = len(BODY_JOINTS)
 
 
 @dataclass(frozen=True)
-class JointOptions:
+class JointOptions(StepOptions):
     """Numbers of one run. The rate is small: three trained networks get used to each other."""
 
     steps: int = 300
     batch_size: int = 96
     learning_rate: float = 2e-5
     weight_decay: float = 1e-4
-    merged_weight: float = 30.0
-    seed: int = 0
     log_every: int = 50
     save_every: int = 100
+    merged_weight: float = 30.0
 
 
 @dataclass(frozen=True)
 class JointSet(Rows):
-    """People of whom body, hand and face were harvested, the target of each crop, and all 144 keypoints (metres)."""
+    """People of whom body, hand and face were rendered, the target of each crop, and all 144 keypoints (metres)."""
 
-    people: HarvestedPeople
+    people: CachedPeople
     target: dict[Part, Target]
     shown: dict[Part, Bool[Tensor, "N"]]
     keypoints: Float[Tensor, "N 144 3"]
 
 
 @torch.no_grad()
-def joint_set(people: HarvestedPeople, model: BodyModel) -> JointSet:
+def joint_set(people: CachedPeople, model: BodyModel) -> JointSet:
     """Everything the losses need, computed once; people whose body is not seen are left out."""
     people = people[(people.body.presence > 0.5).nonzero()[:, 0]]
     target: dict[Part, Target] = {}
@@ -83,8 +82,8 @@ def joint_loss(model: BodyModel, merged: BodyParams, batch: JointSet) -> tuple[F
 def train_joint(
     loaded: dict[Part, tuple[NetSpec, PartNet]],
     model: BodyModel,
-    training: HarvestedPeople,
-    held_out: HarvestedPeople,
+    training: CachedPeople,
+    held_out: CachedPeople,
     folder: Path,
     options: JointOptions,
     progress: Progress | None = None,

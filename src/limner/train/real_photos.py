@@ -51,7 +51,7 @@ class Real2D(Rows):
 
 
 @torch.no_grad()
-def observe_real(folder: Path, net: PartNet[BodyEstimate], cache: Path, limit: int | None = None) -> Real2D:
+def observe_real(folder: Path, net: PartNet[BodyEstimate], cache: Path) -> Real2D:
     """Crops of `annotations.npz` and `crops_*.zip` as the body network's backbone sees them; kept in `cache`.
 
     Labels with doubtful proportions, or of people that the backbone does not see, are left out. Raises LimnerError if
@@ -66,7 +66,7 @@ def observe_real(folder: Path, net: PartNet[BodyEstimate], cache: Path, limit: i
             if len(lengths) != 1 or table["coco17"].shape[1:] != (17, 2):
                 raise RefusedError(f"its columns have the lengths {sorted(lengths)}")
         good = (table["limb_ratio"] < DOUBTFUL_LIMBS) & ((table["coco_vis17"] > 0).sum(1) >= FEWEST_JOINTS)
-        rows = np.nonzero(good)[0][:limit]
+        rows = np.nonzero(good)[0]
         with ExitStack() as stack:
             shards = sorted(set(table["shard"][rows].tolist()))
             archives = {k: stack.enter_context(_crops(folder / f"crops_{k}.zip")) for k in shards}

@@ -8,7 +8,6 @@ import torch
 from torch import Generator, Tensor
 
 from limner.body.model import BodyModel
-from limner.data.evidence import Evidence
 from limner.data.held_out import read_evidence
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_6d
 from limner.networks.blaze.backbones import NUM_FACE_POINTS
@@ -17,12 +16,12 @@ from limner.networks.weights import CAMERA_SCALE, DEPTH_FILE, NetSpec, Part, Par
 from limner.pipeline.predicted import PredictedPoints
 from limner.records import join
 from limner.synth.sampler import PersonSampler
-from limner.train.calibrate import FittedAttachment, fit_attachment, fit_face_vertices, nowhere
+from limner.train.calibrate import fit_attachment, fit_face_vertices, nowhere
 from limner.train.losses import LossWeights, part_loss, point_error_mm
-from limner.train.real_photos import Real2D, observe_real, real_loss
+from limner.train.real_photos import observe_real, real_loss
 from limner.train.rendered import rendered_set
 from limner.train.simulate import Simulator
-from limner.train.steps import Progress, train_steps
+from limner.train.steps import Progress, StepOptions, train_steps
 from limner.train.target import Examples, Target
 
 START_NOISE_DEG: dict[Part, float] = {"body": 0.0, "hand": 25.0, "face": 12.0}
@@ -33,18 +32,16 @@ Start = Callable[[Target, Generator], Tensor]
 
 
 @dataclass(frozen=True)
-class RegressorOptions:
+class RegressorOptions(StepOptions):
     """Numbers of one training run; `real_*`: real crops with 2D labels at each step, where there are any."""
 
     steps: int = 20_000
     batch_size: int = 384
-    pool_size: int = 32_768
-    rendered_share: float = 0.25
-    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
-    seed: int = 0
     log_every: int = 200
     save_every: int = 500
+    pool_size: int = 32_768
+    rendered_share: float = 0.25
     loss: LossWeights = LossWeights()
     real_size: int = 64
     real_weight: float = 5.0
@@ -88,21 +85,22 @@ def simulated_start(layout: ParamLayout, part: Part, mean: Tensor) -> Start:
     return start
 
 
-def train_part(
-    recipe: Recipe,
-    body_model: BodyModel,
-    folder: Path,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
-) -> dict[str, float]:
-    """Calibrate, simulate, train: writes {part}.safetensors to `folder` and returns the held-out errors."""
-    part, spec = recipe.part, recipe.spec
+def train_part(recipe: Recipe, model: BodyModel, folder: Path, progress: Progress | None = None) -> dict[str, float]:
+    """Calibrate, simulate, train: {part}.safetensors, {part}_log.csv and a checkpoint to resume from in `folder`.
+
+    Started again with the same folder it goes on where it stopped. On a CPU the same seed gives the same weights.
+    Returns the held-out errors.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part, spec, options, layout = recipe.part, recipe.spec, recipe.options, recipe.spec.layout()
     training, held_out = read_evidence(recipe.evidence, part)
-    attachment, face_vertices = _calibration(body_model, recipe, training)
-    sampler = PersonSampler(body_model, recipe.poses)
-    simulator = Simulator(part, body_model, sampler, training, attachment, face_vertices, recipe.options.pool_size)
-    layout = spec.layout()
+    attachment = fit_attachment(model, training) if part == "body" else nowhere()
+    no_face = torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
+    face_vertices = fit_face_vertices(model, training) if part == "face" else no_face
+    sampler = PersonSampler(model, recipe.poses)
+    simulator = Simulator(part, model, sampler, training, attachment, face_vertices, options.pool_size)
     mean = mean_vector(layout, part, simulator.draw(4096, torch.Generator().manual_seed(99)).target)
-    torch.manual_seed(recipe.options.seed)  # the first weights
+    torch.manual_seed(options.seed)  # the first weights
     depth = recipe.evidence / DEPTH_FILE
     net = build_net(spec, mean, depth if depth.exists() else None)
     statistics = simulator.draw(4096, torch.Generator().manual_seed(98)).pooled
@@ -113,53 +111,11 @@ def train_part(
     real = None
     if recipe.real is not None and part == "body":
         real = observe_real(recipe.real, net, folder / "real_2d.safetensors")
-    return train_regressor(
-        net,
-        spec,
-        simulator,
-        rendered_set(part, body_model, training),
-        rendered_set(part, body_model, held_out),
-        PredictedPoints(part, body_model, layout),
-        simulated_start(layout, part, mean),
-        folder,
-        recipe.options,
-        progress,
-        real,
-    )
-
-
-def _calibration(model: BodyModel, recipe: Recipe, training: Evidence) -> tuple[FittedAttachment, Tensor]:
-    """What the part needs: where BlazePose's points, or the face mesh's points, lie on our body."""
-    if recipe.part == "body":
-        return fit_attachment(model, training), torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
-    if recipe.part == "face":
-        return nowhere(), fit_face_vertices(model, training)
-    return nowhere(), torch.zeros(NUM_FACE_POINTS, dtype=torch.int64)
-
-
-def train_regressor(
-    net: PartNet,
-    spec: NetSpec,
-    simulator: Simulator,
-    rendered: Examples,
-    held_out: Examples,
-    points: PredictedPoints,
-    start: Start,
-    folder: Path,
-    options: RegressorOptions,
-    progress: Progress | None = None,
-    real: Real2D | None = None,
-) -> dict[str, float]:
-    """Train `net.regressor` on frozen evidence; writes weights, a checkpoint to resume from, and log.csv to `folder`.
-
-    Started again with the same folder it goes on where it stopped. On a CPU the same seed gives the same weights.
-    Returns the held-out errors.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+    rendered, held = rendered_set(part, model, training), rendered_set(part, model, held_out)
+    points, start = PredictedPoints(part, model, layout), simulated_start(layout, part, mean)
     optimiser = torch.optim.AdamW(
         net.regressor.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    layout = spec.layout()
 
     def loss_of(generator: Generator) -> tuple[Tensor, dict[str, float]]:
         drawn = _batch(simulator, rendered, options, generator)
@@ -172,12 +128,12 @@ def train_regressor(
         return loss, terms
 
     def judge() -> dict[str, float]:
-        return evaluate_regressor(net, layout, held_out, points, start)
+        return evaluate_regressor(net, layout, held, points, start)
 
     def write() -> None:
         write_net(folder, spec, net)
 
-    train_steps(net.regressor, optimiser, options, loss_of, judge, write, folder, spec.part, progress)
+    train_steps(net.regressor, optimiser, options, loss_of, judge, write, folder, part, progress)
     return judge()
 
 

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-import matplotlib.figure
 import torch
 from rich.console import Console
 from rich.text import Text
 
 from limner.body.model import BodyModel
+from limner.cached import read_people
 from limner.errors import shown
+from limner.extras import extra
 from limner.io.atomic import atomic_write
 from limner.networks.weights import (
     DEPTH_FILE,
@@ -33,19 +34,29 @@ from limner.train.backbones import BackboneOptions, Init, train_backbone
 from limner.train.checkpoint import read_log
 from limner.train.depth import DepthOptions, train_depth
 from limner.train.detector import DetectorOptions, train_detector
-from limner.train.harvest import harvest, look_again
 from limner.train.joint import JointOptions, train_joint
 from limner.train.losses import PART_WEIGHTS
+from limner.train.orders import Preset, Rendering, Training
 from limner.train.regressors import Recipe, RegressorOptions, train_part
+from limner.train.render_crops import observe_again, render_crops
 from limner.train.render_photos import render_photos
-from limner.train.replay import read_people
+from limner.train.steps import StepOptions
 
-Preset = Literal["limner", "smoke"]
+with extra("train", "Training"):
+    import matplotlib.figure
 
 HIDDEN: dict[Part, tuple[int, ...]] = {"body": (768, 768), "hand": (512, 512), "face": (512, 512)}
-POOL: dict[Part, int] = {"body": 65_536, "hand": 32_768, "face": 8_192}
 HEAD_BETAS = 40
 """The embedded body's shape numbers, those of the head included."""
+SIZES: dict[Part, tuple[int, int]] = {"body": (9000, 65_536), "hand": (3000, 32_768), "face": (1500, 8_192)}
+"""Steps, and people in the pool."""
+REGRESSOR_OPTIONS: dict[Part, dict[Preset, RegressorOptions]] = {
+    part: {
+        "limner": RegressorOptions(steps, 256, pool_size=people, loss=PART_WEIGHTS[part]),
+        "smoke": RegressorOptions(60, 128, pool_size=1024, log_every=60, save_every=60, loss=PART_WEIGHTS[part]),
+    }
+    for part, (steps, people) in SIZES.items()
+}
 BACKBONE_OPTIONS: dict[Preset, BackboneOptions] = {
     "limner": BackboneOptions(),
     "smoke": BackboneOptions(20, batch_size=8, log_every=20, save_every=20),
@@ -63,34 +74,26 @@ DETECTOR_OPTIONS: dict[Preset, DetectorOptions] = {
     "smoke": DetectorOptions(30, batch_size=4, size=128, sizes_px=(256,), log_every=30, save_every=30),
 }
 PART_LOSSES = ("loss", "rotation", "points3d", "points2d")
-STEPS: dict[Preset, dict[Part, int]] = {
-    "limner": {"body": 9000, "hand": 3000, "face": 1500},
-    "smoke": {"body": 60, "hand": 60, "face": 40},
-}
+
+
+def hidden_of(part: Part, preset: Preset) -> tuple[int, ...]:
+    """Widths of a regressor's hidden layers."""
+    return HIDDEN[part] if preset == "limner" else (128, 128)
 
 
 def spec_of(part: Part, preset: Preset, depth: Path | None = None) -> NetSpec:
     """The network of a preset; `depth`: the branch that its evidence was seen with."""
-    hidden = HIDDEN[part] if preset == "limner" else (128, 128)
     num_betas = HEAD_BETAS if part == "face" else 10
-    return replace(frozen_spec(part, depth), hidden=hidden, dropout=0.0, num_betas=num_betas)
+    return replace(frozen_spec(part, depth), hidden=hidden_of(part, preset), dropout=0.0, num_betas=num_betas)
 
 
-def options_of(part: Part, preset: Preset, seed: int) -> RegressorOptions:
-    """The numbers of a preset's run."""
-    steps = STEPS[preset][part]
-    loss = PART_WEIGHTS[part]
-    if preset == "smoke":
-        return RegressorOptions(steps, 128, pool_size=1024, log_every=steps, save_every=steps, seed=seed, loss=loss)
-    return RegressorOptions(steps, 256, pool_size=POOL[part], seed=seed, loss=loss)
+Options = TypeVar("Options", bound=StepOptions)
 
 
-Options = TypeVar("Options", BackboneOptions, DepthOptions, JointOptions, DetectorOptions)
-
-
-def _of_run(options: Options, steps: int | None, seed: int) -> Options:
-    """A preset with the numbers of one run."""
-    return replace(options, steps=steps or options.steps, seed=seed)
+def _of_run(presets: dict[Preset, Options], training: Training) -> Options:
+    """The numbers of one run."""
+    options = presets[training.preset]
+    return replace(options, steps=training.steps or options.steps, seed=training.seed)
 
 
 def _parts(part: str) -> tuple[Part, ...]:
@@ -105,40 +108,33 @@ def _counted(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def run_crops(
-    out: Path,
-    shards: int,
-    seed: int,
-    poses: Path | None,
-    hdri: Path | None,
-    part: str,
-    pictures: bool,
-    depth: Path | None,
-) -> None:
+def run_crops(given: Rendering, part: str, pictures: bool, depth: Path | None) -> None:
     """Render crops of synthetic people and write what the frozen backbones see; resumes."""
-    depth = _keep(depth, out, DEPTH_FILE)
+    depth = _keep(depth, given.out, DEPTH_FILE)
     with _counted("rendering shards") as report:
-        synthetic = _synthetic(poses, hdri)
-        harvest(synthetic, out, shards, seed, _parts(part), crops=pictures, depth=depth, progress=report)
+        parts, synthetic = _parts(part), _synthetic(given)
+        render_crops(
+            synthetic, given.out, given.shards, given.seed, parts, crops=pictures, depth=depth, progress=report
+        )
 
 
-def run_photos(out: Path, shards: int, seed: int, poses: Path | None, hdri: Path | None) -> None:
+def run_photos(given: Rendering) -> None:
     """Render whole photos with labelled people; resumes."""
     with _counted("rendering photos") as report:
-        render_photos(_synthetic(poses, hdri), out, shards, seed, progress=report)
+        render_photos(_synthetic(given), given.out, given.shards, given.seed, progress=report)
 
 
 def run_again(source: Path, out: Path, part: str, depth: Path | None) -> None:
     """Write what today's backbones see in the kept crops of another folder; resumes."""
     depth = _keep(depth, out, DEPTH_FILE)
     with _counted("looking again") as report:
-        look_again(source, out, _parts(part), depth, report)
+        observe_again(source, out, _parts(part), depth, report)
 
 
-def _synthetic(poses: Path | None, hdri: Path | None) -> SyntheticPeople:
+def _synthetic(given: Rendering) -> SyntheticPeople:
     model = BodyModel.load()
-    panoramas = None if hdri is None else read_panoramas(hdri, torch.device("cpu"))
-    return SyntheticPeople(model, PersonSampler(model, poses), panoramas)
+    panoramas = None if given.hdri is None else read_panoramas(given.hdri, torch.device("cpu"))
+    return SyntheticPeople(model, PersonSampler(model, given.poses), panoramas)
 
 
 def _keep(file: Path | None, out: Path, name: str) -> Path | None:
@@ -150,56 +146,51 @@ def _keep(file: Path | None, out: Path, name: str) -> Path | None:
     return out / name
 
 
-def run_regressors(
-    part: str, evidence: Path, out: Path, poses: Path | None, preset: Preset, seed: int, real_2d: Path | None
-) -> None:
+def run_regressors(part: str, evidence: Path, poses: Path | None, real_2d: Path | None, training: Training) -> None:
     """Train the regressor of one part or of all; writes weights, log and loss plot to `out`; resumes."""
-    model = BodyModel.load()
+    model, out = BodyModel.load(), training.out
     depth = _keep(evidence / DEPTH_FILE, out, DEPTH_FILE)
     for name in _parts(part):
-        recipe = Recipe(name, evidence, poses, spec_of(name, preset, depth), options_of(name, preset, seed), real_2d)
-        with _steps_of(name, recipe.options.steps) as (report, _):
+        options = _of_run(REGRESSOR_OPTIONS[name], training)
+        recipe = Recipe(name, evidence, poses, spec_of(name, training.preset, depth), options, real_2d)
+        with _steps_of(name, options.steps) as (report, _):
             errors = train_part(recipe, model, out, report)
         show_result(name, errors, out, PART_LOSSES, "held_out_mm")
 
 
-def run_backbone(
-    part: Part, backbone: str, init: Init, evidence: Path, out: Path, steps: int | None, preset: Preset, seed: int
-) -> None:
+def run_backbone(part: Part, backbone: str, init: Init, evidence: Path, training: Training) -> None:
     """Train a backbone with its regressor on kept crops, from scratch or on from its weights; resumes."""
-    spec = NetSpec(part, backbone, hidden=HIDDEN[part] if preset == "limner" else (128, 128), dropout=0.0)
-    options = _of_run(BACKBONE_OPTIONS[preset], steps, seed)
+    spec = NetSpec(part, backbone, hidden=hidden_of(part, training.preset), dropout=0.0)
+    options = _of_run(BACKBONE_OPTIONS, training)
     with _steps_of(f"{part}, {backbone}", options.steps) as (report, _):
-        errors = train_backbone(spec, init, evidence, BodyModel.load(), out, options, report)
-    show_result(part, errors, out, PART_LOSSES)
+        errors = train_backbone(spec, init, evidence, BodyModel.load(), training.out, options, report)
+    show_result(part, errors, training.out, PART_LOSSES)
 
 
-def run_depth(evidence: Path, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
+def run_depth(evidence: Path, training: Training) -> None:
     """Train the depth branch on kept crops; resumes."""
-    options = _of_run(DEPTH_OPTIONS[preset], steps, seed)
+    options = _of_run(DEPTH_OPTIONS, training)
     with _steps_of("depth", options.steps) as (report, _):
-        errors = train_depth(BodyModel.load(), evidence, out, options, report)
-    show_result("depth", errors, out, ("loss",), "held_out_mm")
+        errors = train_depth(BodyModel.load(), evidence, training.out, options, report)
+    show_result("depth", errors, training.out, ("loss",), "held_out_mm")
 
 
-def run_detector(
-    photos: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int, backbone: bool
-) -> None:
+def run_detector(photos: Path, weights: str, backbone: bool, training: Training) -> None:
     """Train the detector on labelled photos; resumes."""
-    options = replace(_of_run(DETECTOR_OPTIONS[preset], steps, seed), backbone=backbone)
+    options = replace(_of_run(DETECTOR_OPTIONS, training), backbone=backbone)
     with _steps_of("detector", options.steps) as (report, console):
 
         def complain(text: str) -> None:
             console.print(Text.assemble(("left out ", "red"), shown(text)), soft_wrap=True)
 
-        result = train_detector(photos, out, options, movenet_path(weights), report, complain)
+        result = train_detector(photos, training.out, options, movenet_path(weights), report, complain)
     parts = ("loss", "center", "heat", "size", "offset", "points")
-    show_result("detector", result, out, parts, "held_out_found", "held-out people found (%)")
+    show_result("detector", result, training.out, parts, "held_out_found", "held-out people found (%)")
 
 
-def run_joint(evidence: Path, weights: str, out: Path, steps: int | None, preset: Preset, seed: int) -> None:
+def run_joint(evidence: Path, weights: str, training: Training) -> None:
     """Fine-tune the regressors of all three networks together; resumes."""
-    options = _of_run(JOINT_OPTIONS[preset], steps, seed)
+    options, out = _of_run(JOINT_OPTIONS, training), training.out
     paths = weights_paths(weights)
     loaded = {part: load_net(path) for part, path in paths.items()}
     _keep(paths["body"].with_name(DEPTH_FILE), out, DEPTH_FILE)

@@ -23,8 +23,8 @@ from limner.networks.weights import Part
 from limner.pipeline.parts import part_points
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, attached_points
-from limner.train.harvest import JITTER, jittered, true_squares
 from limner.train.pose_pool import PosePool
+from limner.train.render_crops import JITTER, jittered, true_squares
 from limner.train.target import Examples, part_target
 
 NEIGHBOURS = 0.02

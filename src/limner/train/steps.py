@@ -1,8 +1,9 @@
 """The steps of every training: a seed for each, a bounded step downhill, a log, and a state to go on from."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor, nn
@@ -19,18 +20,17 @@ Progress = Callable[[int, dict[str, float]], None]
 """Hears the number of steps done and the row of the log."""
 
 
-@runtime_checkable
-class StepOptions(Protocol):
-    """The numbers of a run that its steps need."""
+@dataclass(frozen=True)
+class StepOptions:
+    """Numbers that every run has."""
 
-    @property
-    def steps(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def log_every(self) -> int: ...
-    @property
-    def save_every(self) -> int: ...
+    steps: int = 1000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    seed: int = 0
+    log_every: int = 250
+    save_every: int = 250
 
 
 def train_steps(

@@ -60,76 +60,29 @@ def part_target(
     `keypoints`: of these people in camera axes, `transl` included.
     """
     in_crop = camera_from_crop(squares, camera).mT
-    if part == "body":
-        return _body(params, keypoints, in_crop, camera, squares, visible)
+    both = {"betas": params.betas, "expression": params.expression}
+
+    def target(names: tuple[str, ...], root: str, rotations: dict[str, Tensor], numbers: dict[str, Tensor]) -> Target:
+        rows = list(indices_of(names))
+        points, origin = keypoints[:, rows], keypoints[:, list(indices_of((root,)))]
+        points2d = squares.unit_from_photo(camera.project(points))
+        return Target(rotations, numbers, (points - origin) @ in_crop.mT, points2d, visible[:, rows])
+
+    def turned(joint: str) -> Tensor:
+        return (in_crop @ absolute_rotation(params.full_pose(), chain_to_root(joint)))[:, None]
+
+    def hand(side: str) -> Target:
+        rotations = {"wrist_pose": turned(f"{side}_wrist"), "hand_pose": getattr(params, f"{side}_hand_pose")}
+        return target(hand21(side), f"{side}_wrist", rotations, {"betas": params.betas})
+
+    if part == "hand":
+        return choose(mirrored, _mirrored(hand("left")), hand("right"))
+    jaw = params.jaw_pose[:, None]
     if part == "face":
-        return _face(params, keypoints, in_crop, camera, squares, visible)
-    right = _hand(params, "right", keypoints, in_crop, camera, squares, visible)
-    left = _mirrored(_hand(params, "left", keypoints, in_crop, camera, squares, visible))
-    return choose(mirrored, left, right)
-
-
-def _points(
-    names: tuple[str, ...], root: Tensor, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares
-) -> tuple[Tensor, Tensor]:
-    chosen = keypoints[:, list(indices_of(names))]
-    return (chosen - root[:, None]) @ in_crop.mT, squares.unit_from_photo(camera.project(chosen))
-
-
-def _body(
-    params: BodyParams, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares, visible: Tensor
-) -> Target:
-    points3d, points2d = _points(BODY_POINTS, keypoints[:, 0], keypoints, in_crop, camera, squares)
-    return Target(
-        rotations={
-            "global_orient": (in_crop @ params.global_orient)[:, None],
-            "body_pose": params.body_pose,
-            "left_hand_pose": params.left_hand_pose,
-            "right_hand_pose": params.right_hand_pose,
-            "jaw_pose": params.jaw_pose[:, None],
-        },
-        numbers={"betas": params.betas, "expression": params.expression},
-        points3d=points3d,
-        points2d=points2d,
-        visible=visible[:, list(indices_of(BODY_POINTS))],
-    )
-
-
-def _hand(
-    params: BodyParams,
-    side: str,
-    keypoints: Tensor,
-    in_crop: Tensor,
-    camera: Camera,
-    squares: Squares,
-    visible: Tensor,
-) -> Target:
-    names = hand21(side)
-    root = keypoints[:, indices_of(names)[0]]
-    points3d, points2d = _points(names, root, keypoints, in_crop, camera, squares)
-    wrist = in_crop @ absolute_rotation(params.full_pose(), chain_to_root(f"{side}_wrist"))
-    return Target(
-        rotations={"wrist_pose": wrist[:, None], "hand_pose": getattr(params, f"{side}_hand_pose")},
-        numbers={"betas": params.betas},
-        points3d=points3d,
-        points2d=points2d,
-        visible=visible[:, list(indices_of(names))],
-    )
-
-
-def _face(
-    params: BodyParams, keypoints: Tensor, in_crop: Tensor, camera: Camera, squares: Squares, visible: Tensor
-) -> Target:
-    root = keypoints[:, list(indices_of(("head",)))][:, 0]
-    points3d, points2d = _points(FACE_POINTS, root, keypoints, in_crop, camera, squares)
-    head = in_crop @ absolute_rotation(params.full_pose(), chain_to_root("head"))
-    return Target(
-        rotations={"neck_pose": head[:, None], "jaw_pose": params.jaw_pose[:, None]},
-        numbers={"betas": params.betas, "expression": params.expression},
-        points3d=points3d,
-        points2d=points2d,
-        visible=visible[:, list(indices_of(FACE_POINTS))],
-    )
+        return target(FACE_POINTS, "head", {"neck_pose": turned("head"), "jaw_pose": jaw}, both)
+    fingers = {"left_hand_pose": params.left_hand_pose, "right_hand_pose": params.right_hand_pose}
+    body = {"global_orient": turned("pelvis"), "body_pose": params.body_pose, **fingers, "jaw_pose": jaw}
+    return target(BODY_POINTS, "pelvis", body, both)
 
 
 def _mirrored(target: Target) -> Target:

@@ -20,10 +20,10 @@ def test_valid_people_of_the_tables(tmp_path: Path):
     first, second = tables
     assert first.name == "ag_validationset_a_00_00000#0" and second.image == "ag_validationset_b_00_00001"
     assert first.photo.parent.name == "validation" and second.photo.parent.name == "large"
-    assert tables.truth(first).joints_px.tolist() == [[100.0, 100.0]] * 3  # a third as large
-    truth = tables.truth(second)
-    assert truth.joints_px.tolist() == [[900.0, 900.0]] * 3
-    assert truth.vertices.tolist() == [[3.5] * 3] * 2 and truth.joints.tolist() == [[3.0] * 3] * 3
+    assert tables.target(first).joints_px.tolist() == [[100.0, 100.0]] * 3  # a third as large
+    target = tables.target(second)
+    assert target.joints_px.tolist() == [[900.0, 900.0]] * 3
+    assert target.vertices.tolist() == [[3.5] * 3] * 2 and target.joints.tolist() == [[3.0] * 3] * 3
 
 
 def test_half_a_download(tmp_path: Path):

@@ -8,15 +8,10 @@ import pytest
 from limner.data.sources import (
     agora,
     agora_frames,
-    coco_wholebody,
     curated_fits,
     ehf,
-    ffhq_fits,
     freihand,
-    h36m,
-    humandata,
     now,
-    spin_smplx,
     stirling,
     threedpw,
 )
@@ -32,11 +27,6 @@ READERS: list[tuple[Layout, Callable[[Path], Iterable[object]]]] = [
     (agora.LAYOUT, agora.read_agora),
     (agora_frames.LAYOUT, agora_frames.AgoraTables),
     (curated_fits.LAYOUT, lambda folder: curated_fits.read_curated_fits(folder, "val")),
-    (spin_smplx.LAYOUT, lambda folder: spin_smplx.read_spin_smplx(folder, "coco")),
-    (ffhq_fits.LAYOUT, ffhq_fits.read_ffhq_fits),
-    (h36m.LAYOUT, lambda folder: h36m.read_h36m(folder, 9)),
-    (coco_wholebody.LAYOUT, lambda folder: coco_wholebody.read_coco_wholebody(folder, "val")),
-    (humandata.LAYOUT, lambda folder: humandata.read_humandata(folder / "FILE.npz", folder)),
 ]
 
 

@@ -24,8 +24,7 @@ def test_joints_are_in_the_camera_and_invalid_frames_are_left_out(tmp_path: Path
     ]
     last = people[-1]
     assert np.allclose(last.joints, JOINTS[1, 2] @ cameras[2, :3, :3].T + cameras[2, :3, 3], atol=1e-5)
-    assert last.joint_names == SMPL_JOINTS and last.gender == "female" and last.photo.exists()
-    assert last.K is not None and float(last.K[0, 2]) == 540
+    assert last.joint_names == SMPL_JOINTS and last.photo.exists()
     assert 1 < (last.box[2] - last.box[0]) < 1.2 * 8 + 0.1
 
 

@@ -17,12 +17,12 @@ def test_scans_in_any_axes_face_the_camera(tmp_path: Path):
     write_now(tmp_path, scan.numpy(), faces.numpy(), points.numpy())
     benchmark = now_benchmark(tmp_path)
     assert [case.group for case in benchmark.cases] == ["FaMoS_180424_03335_TA"] * 2
-    truth = benchmark.cases[0].truth()
-    assert truth.landmarks is not None and truth.vertices is not None
-    right, left, mouth = truth.landmarks[0], truth.landmarks[3], truth.landmarks[5:].mean(0)
+    target = benchmark.cases[0].target()
+    assert target.landmarks is not None and target.vertices is not None
+    right, left, mouth = target.landmarks[0], target.landmarks[3], target.landmarks[5:].mean(0)
     assert torch.allclose(left - right, torch.tensor([0.09, 0, 0]), atol=1e-5)
     assert mouth[1] > left[1] and abs(float(mouth[2] - left[2])) < 1e-5
-    assert torch.allclose(torch.cdist(truth.vertices, truth.landmarks), torch.cdist(vertices, LANDMARKS), atol=1e-5)
+    assert torch.allclose(torch.cdist(target.vertices, target.landmarks), torch.cdist(vertices, LANDMARKS), atol=1e-5)
     rotation = facing_the_camera(points)
     assert torch.allclose(rotation @ rotation.mT, torch.eye(3), atol=1e-5) and torch.linalg.det(rotation) > 0
 

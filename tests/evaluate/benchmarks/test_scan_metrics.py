@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from limner.evaluate.answer import Answer, NotComparable, shifted
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
 from limner.evaluate.benchmarks.scan_metrics import (
     BodyScanError,
@@ -15,6 +14,7 @@ from limner.evaluate.benchmarks.scan_metrics import (
     face_region,
     refine_onto,
 )
+from limner.evaluate.person_points import NotComparable, PersonPoints, shifted
 from limner.geometry.rotation import rotation_about_z
 
 LANDMARKS = torch.tensor(
@@ -35,9 +35,9 @@ def bowl(n: int = 25, half: float = 0.08) -> tuple[torch.Tensor, torch.Tensor]:
     return vertices, faces
 
 
-def face() -> Answer:
+def face() -> PersonPoints:
     vertices, faces = bowl()
-    return Answer(vertices=vertices, faces=faces, landmarks=LANDMARKS)
+    return PersonPoints(vertices=vertices, faces=faces, landmarks=LANDMARKS)
 
 
 def test_the_region_is_the_challenges_ball():
@@ -51,14 +51,14 @@ def test_a_plane_off_by_two_millimetres_scores_two():
     # a flat face scanned; a flat mesh 2 mm behind it whose landmarks were wrongly picked on the scan's plane
     vertices, faces = bowl(9, 0.2)
     flat = vertices * torch.tensor([1.0, 1, 0])
-    true = Answer(vertices=flat, faces=faces, landmarks=LANDMARKS)
-    said = replace(true, vertices=flat + torch.tensor([0.0, 0, -0.002]))
-    scores = FaceScanError("s", 1.2, refined=False)(said, true)
+    true = PersonPoints(vertices=flat, faces=faces, landmarks=LANDMARKS)
+    prediction = replace(true, vertices=flat + torch.tensor([0.0, 0, -0.002]))
+    scores = FaceScanError("s", 1.2, refined=False)(prediction, true)
     assert scores.values["s median, mm"] == pytest.approx(2, abs=1e-4)
     assert scores.values["s RMSE, mm"] == pytest.approx(2, abs=1e-4)
     assert scores.values["s std, mm"] == pytest.approx(0, abs=1e-4)
     assert scores.distances_mm is not None and len(scores.distances_mm) == len(face_region(flat, LANDMARKS, 1.2))
-    refined = FaceScanError("s", 1.2, refined=True)(said, true)
+    refined = FaceScanError("s", 1.2, refined=True)(prediction, true)
     assert refined.values["s mean, mm"] < 1e-3
 
 
@@ -95,7 +95,7 @@ def test_points_are_carried_along():
 def test_a_body_scan_by_hand():
     vertices, faces = bowl(9)
     scan = vertices[faces].mean(1) + torch.tensor([0.0, 0, 0.005])
-    flat = replace(Answer(vertices=vertices, faces=faces), vertices=vertices * torch.tensor([1.0, 1, 0]))
+    flat = replace(PersonPoints(vertices=vertices, faces=faces), vertices=vertices * torch.tensor([1.0, 1, 0]))
     true = replace(flat, scan=scan * torch.tensor([1.0, 1, 0]) + torch.tensor([0.0, 0, 0.005]))
     metric = BodyScanError("P2S", len(vertices))
     assert metric(shifted(flat, 300.0), true).values == {

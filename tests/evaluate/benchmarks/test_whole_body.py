@@ -8,8 +8,8 @@ import torch
 
 from limner.body.keypoints import LSP12
 from limner.body.skeleton import JOINT_NAMES
-from limner.evaluate.answer import Answer, NotComparable
 from limner.evaluate.benchmarks.whole_body import joint14_metrics, named_joint_metrics, v2v_metrics
+from limner.evaluate.person_points import NotComparable, PersonPoints
 from limner.evaluate.topology import find_smplx_files
 from tests.evaluate.tiny_smplx import HEAD, LEFT, RIGHT, VERTICES, posed, smplx_and_files
 
@@ -31,8 +31,12 @@ def test_every_metric_passes_its_check_and_counts_its_own_vertices(tmp_path: Pat
         """Which PA errors see these vertices."""
         noise = torch.zeros(VERTICES, 3)
         noise[vertices] = torch.randn(len(vertices), 3, generator=torch.Generator().manual_seed(0)) * 0.05
-        said = replace(true, vertices=true.mesh() + noise)
-        return {name for name, metric in metrics.items() if "PA-V2V" in name and metric(said, true).values[name] > 1e-3}
+        prediction = replace(true, vertices=true.mesh() + noise)
+        return {
+            name
+            for name, metric in metrics.items()
+            if "PA-V2V" in name and metric(prediction, true).values[name] > 1e-3
+        }
 
     both = {"PA-V2V all, mm", "PA-V2V hands, mm"}
     assert touched(LEFT.tolist()) == both | {"PA-V2V left hand, mm"}
@@ -45,21 +49,23 @@ def test_hands_are_scored_from_their_own_wrist(tmp_path: Path):
     model, files = smplx_and_files(tmp_path)
     true = posed(model, 1)[0]
     metric = next(m for m in v2v_metrics(files, VERTICES) if m.names == ("V2V left hand, mm",))
-    said = replace(true, vertices=true.mesh().clone())
-    said.mesh()[LEFT] += torch.tensor([0.02, 0.0, 0.0])
+    prediction = replace(true, vertices=true.mesh().clone())
+    prediction.mesh()[LEFT] += torch.tensor([0.02, 0.0, 0.0])
     wrist = files.joint_regressor[JOINT_NAMES.index("left_wrist"), LEFT].sum() * 0.02
-    assert metric(said, true).values["V2V left hand, mm"] == pytest.approx(1000 * abs(0.02 - float(wrist)), abs=1e-2)
+    assert metric(prediction, true).values["V2V left hand, mm"] == pytest.approx(
+        1000 * abs(0.02 - float(wrist)), abs=1e-2
+    )
 
 
 def test_named_joints_need_no_mesh(tmp_path: Path):
     _, files = smplx_and_files(tmp_path)
     joints = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
-    true = Answer(joints=joints, joint_names=LSP12)
+    true = PersonPoints(joints=joints, joint_names=LSP12)
     bent = joints.clone()
     bent[LSP12.index("left_knee")] += torch.tensor([0.12, 0, 0])
-    said = Answer(joints=bent.flip(0), joint_names=LSP12[::-1])
+    prediction = PersonPoints(joints=bent.flip(0), joint_names=LSP12[::-1])
     mpjpe, _ = named_joint_metrics(files)
-    assert mpjpe(said, true).values["MPJPE of 12 named joints, mm"] == pytest.approx(120 / 12, abs=1e-3)
+    assert mpjpe(prediction, true).values["MPJPE of 12 named joints, mm"] == pytest.approx(120 / 12, abs=1e-3)
     for metric in named_joint_metrics(files):
         metric.check(true)
 
@@ -67,7 +73,7 @@ def test_named_joints_need_no_mesh(tmp_path: Path):
 def test_without_files_the_reason_names_them():
     files = find_smplx_files([])
     assert "SMPLX_NEUTRAL.npz" in files.missing and len(files.missing) == 4
-    true = Answer(vertices=torch.randn(9, 3))
+    true = PersonPoints(vertices=torch.randn(9, 3))
     reasons = set()
     for metric in (*v2v_metrics(files, 9), *joint14_metrics(files), *named_joint_metrics(files)):
         try:

@@ -1,9 +1,8 @@
-"""How is AGORA read, in the parsed form that Moon et al. hand out, and how is a submission to its server written?"""
+"""AGORA in the parsed form that Moon et al. hand out, and submissions to its server."""
 
-import io
 import pickle
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limner.body.axis_angle import params_from_pose_vectors
+from limner.body.axis_angle import COUNTS, add_mean_hands, axis_angle_from_params, params_from_pose_vectors
 from limner.body.params import BodyParams
 from limner.data.sources.layout import Layout
-from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.atomic import atomic_write
 
 LAYOUT = Layout(
@@ -53,8 +51,8 @@ class AgoraPerson:
 
     def params(self, hand_means: Float[Tensor, "2 45"]) -> BodyParams:
         """Whole rotations; `hand_means` come from the SMPL-X file."""
-        pose = torch.cat([self.pose[:25], self.pose[25:] + hand_means.reshape(30, 3)])
-        return params_from_pose_vectors(pose[None], self.betas[None], self.expression[None], self.transl[None])
+        pose = add_mean_hands(self.pose[None], hand_means)
+        return params_from_pose_vectors(pose, self.betas[None], self.expression[None], self.transl[None])
 
 
 def read_agora(folder: Path, split: Split = "validation") -> Iterator[AgoraPerson]:
@@ -84,16 +82,9 @@ def read_agora(folder: Path, split: Split = "validation") -> Iterator[AgoraPerso
             )
 
 
-POSE_KEYS = {
-    "global_orient": 1, "body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1,
-    "left_hand_pose": 15, "right_hand_pose": 15,
-}  # fmt: skip
-
-
 def _pose(smplx: dict[str, Any]) -> Float[Tensor, "55 3"]:
     parts = [
-        _flat(smplx, key).reshape(count, 3) if key in smplx else torch.zeros(count, 3)
-        for key, count in POSE_KEYS.items()
+        _flat(smplx, key).reshape(count, 3) if key in smplx else torch.zeros(count, 3) for key, count in COUNTS.items()
     ]
     return torch.cat(parts)
 
@@ -138,50 +129,30 @@ class Submitted:
     joints_px: Float[Tensor, "24 2"]
 
 
-def write_submission(path: Path, people: list[Submitted], hand_means: Float[Tensor, "2 45"]) -> None:
-    """predictions.zip for AGORA's server: predictions/IMAGE_personId_N.pkl, a dict of arrays a person.
+def write_submission_files(folder: Path, people: list[Submitted], hand_means: Float[Tensor, "2 45"]) -> None:
+    """IMAGE_personId_N.pkl, a dict of arrays, for everybody in some photos: long runs write them as they go.
 
     Layout: AGORA's docs/prediction_format.md (parameters uploaded; axis-angle, fingers as offsets from the mean hand,
-    as the server's SMPL-X layer adds it). The 24 joints only match people to the truth; limner writes the first 24 of
+    as the server's SMPL-X layer adds it). The 24 joints only match people to the target; limner writes the first 24 of
     SMPL-X. Raises OutputError.
     """
-    _zip(path, _named_files(people, hand_means))
-
-
-def write_submission_files(folder: Path, people: list[Submitted], hand_means: Float[Tensor, "2 45"]) -> None:
-    """The files of a submission, for everybody in some photos: long runs write them as they go. Raises OutputError."""
-    for name, content in _named_files(people, hand_means):
-        with atomic_write(folder / name) as file:
-            file.write(content)
-
-
-def zip_submission(path: Path, folder: Path) -> None:
-    """predictions.zip of all files that `write_submission_files` has put into a folder. Raises OutputError."""
-    _zip(path, ((file.name, file.read_bytes()) for file in sorted(folder.glob("*_personId_*.pkl"))))
-
-
-def _named_files(people: list[Submitted], hand_means: Tensor) -> Iterator[tuple[str, bytes]]:
     numbers: dict[str, int] = {}
     for person in people:
         number = numbers.get(person.image, 0)
         numbers[person.image] = number + 1
-        content = io.BytesIO()
-        pickle.dump(_submission(person, hand_means), content, protocol=2)
-        yield f"{person.image}_personId_{number}.pkl", content.getvalue()
+        rows = axis_angle_from_params(person.params)
+        for side, mean in zip(("left_hand_pose", "right_hand_pose"), hand_means, strict=True):
+            rows[side] = rows[side] - mean
+        content = {"joints": person.joints_px.numpy(), "params": {key: row.numpy() for key, row in rows.items()}}
+        with atomic_write(folder / f"{person.image}_personId_{number}.pkl") as file:
+            pickle.dump(content, file, protocol=2)
 
 
-def _zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+def zip_submission(path: Path, folder: Path) -> None:
+    """predictions.zip for AGORA's server: all files that `write_submission_files` has put into a folder.
+
+    Raises OutputError.
+    """
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files:
-            archive.writestr(f"predictions/{name}", content)
-
-
-def _submission(person: Submitted, hand_means: Tensor) -> dict[str, Any]:
-    vectors = rotation_to_axis_angle(person.params.full_pose())[0]
-    vectors = torch.cat([vectors[:25], vectors[25:] - hand_means.reshape(30, 3)])
-    rows, start = {}, 0
-    for key, count in POSE_KEYS.items():
-        rows[key] = vectors[start : start + count].reshape(1, -1).numpy()
-        start += count
-    rows |= {key: getattr(person.params, key).numpy() for key in ("transl", "expression", "betas")}
-    return {"joints": person.joints_px.numpy(), "params": rows}
+        for one in sorted(folder.glob("*_personId_*.pkl")):
+            archive.writestr(f"predictions/{one.name}", one.read_bytes())

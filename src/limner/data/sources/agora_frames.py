@@ -1,4 +1,4 @@
-"""How is AGORA's own ground truth read: pandas tables with SMPL-X joints and vertices in camera axes?"""
+"""AGORA's own ground truth: pandas tables with SMPL-X joints and vertices in camera axes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ COLUMNS = ("imgPath", "gt_joints_2d", "gt_joints_3d", "gt_verts")
 
 
 @dataclass(frozen=True)
-class AgoraTruth:
+class AgoraTarget:
     """One person in one photo: SMPL-X vertices and joints in camera axes, metres; joints in pixels of `photo`."""
 
     vertices: Float[Tensor, "V 3"]
@@ -36,7 +36,7 @@ class AgoraTruth:
 
 @dataclass(frozen=True)
 class FramePerson:
-    """Where one person's truth lies: the table's file, the row, and the place in the row's lists."""
+    """Where one person's target lies: the table's file, the row, and the place in the row's lists."""
 
     name: str
     image: str
@@ -72,8 +72,8 @@ class AgoraTables:
                         image = Path(str(name)).stem
                         yield FramePerson(f"{image}#{place}", image, photo, file, row, place)
 
-    def truth(self, person: FramePerson) -> AgoraTruth:
-        """The truth of one person; people in the order of iteration are read fastest."""
+    def target(self, person: FramePerson) -> AgoraTarget:
+        """The target of one person; people in the order of iteration are read fastest."""
         table = self._table(person.file)
 
         def points(column: str) -> Tensor:
@@ -81,14 +81,12 @@ class AgoraTables:
 
         scale = SMALL_WIDTH / FULL_WIDTH if person.photo.stem.endswith("_1280x720") else 1.0
         with LAYOUT.reading(person.file):
-            return AgoraTruth(points("gt_verts"), points("gt_joints_3d"), points("gt_joints_2d")[:, :2] * scale)
+            return AgoraTarget(points("gt_verts"), points("gt_joints_3d"), points("gt_joints_2d")[:, :2] * scale)
 
     def _table(self, file: Path) -> Table:
         if self._last is None or self._last[0] != file:
             table = read_frame(file)
-            lacking = [name for name in COLUMNS if name not in table]
-            if lacking:
-                raise LAYOUT.unreadable(file, f"it lacks {', '.join(lacking)}: is it the table without vertices?")
+            LAYOUT.need_keys(file, table, *COLUMNS)
             self._last = file, table
         return self._last[1]
 

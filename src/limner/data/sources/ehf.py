@@ -1,4 +1,4 @@
-"""How is EHF read as its authors hand it out? 100 photos of one person with SMPL-X registrations and scans."""
+"""EHF as its authors hand it out: 100 photos of one person with SMPL-X registrations and scans."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How is a pickled pandas table read without pandas, and without running what is pickled in it?
+"""Pickled pandas tables, read without pandas and without running what is pickled in them.
 
 Plain records take the place of pandas' classes (pandas 1.0 to 3.1); besides them, numbers, texts and containers are
 taken as in `limner.data.sources.pickled`, and any other class is refused.

@@ -1,6 +1,6 @@
-"""Is a public data set where it should be, and if not: where does one get it, and what should it look like?"""
+"""Layouts of public data sets: is one where it should be, and if not: where to get it, and how should it look."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,12 @@ class Layout:
         if not found:
             raise self.error(folder, f"nothing in it is called {pattern}")
         return found
+
+    def need_keys(self, file: Path, content: Container[str], *names: str) -> None:
+        """Raise unless a file's content has all of these."""
+        lacking = [name for name in names if name not in content]
+        if lacking:
+            raise self.unreadable(file, f"it lacks {', '.join(lacking)}")
 
     def unreadable(self, file: Path, why: object) -> DataSetError:
         """An error for one file that is damaged, cut off, or holds something else."""

@@ -1,4 +1,4 @@
-"""How are the meshes and scans of public data sets read, vertices in the file's order?"""
+"""Meshes and scans of public data sets, vertices in the file's order."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limner.errors import DataSetError
+from limner.extras import extra
 from limner.reading.told import check_regular, told_as
 
 
@@ -16,12 +17,12 @@ def read_mesh(file: Path) -> tuple[Float[Tensor, "V 3"], Int64[Tensor, "F 3"]]:
 
     Texture seams do not multiply vertices. Raises DataSetError for a missing, damaged or cut-off file.
     """
-    import trimesh  # as slow to import as all else together, and only scans need it
-
     with told_as(DataSetError, file, "It is no readable mesh, or cut off. Copy it again."):
         check_regular(file)
         if file.suffix.lower() == ".obj":
             return _read_obj(file)
+        with extra("evaluate", "Reading meshes other than OBJ"):
+            import trimesh
         mesh = trimesh.load(file, process=False)
         vertices = torch.as_tensor(np.array(getattr(mesh, "vertices", []))).float().reshape(-1, 3)
         faces = np.array(getattr(mesh, "faces", []), np.int64).reshape(-1, 3)

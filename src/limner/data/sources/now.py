@@ -1,4 +1,4 @@
-"""How is the NoW benchmark read? Phone photos of 100 people with a neutral scan of each head."""
+"""The NoW benchmark: phone photos of 100 people with a neutral scan of each head."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How are pickled arrays of public data sets read without running what is pickled in them?
+"""Pickled arrays of public data sets, read without running what is pickled in them.
 
 Numbers, strings and containers are taken; any other class is refused (`limner.reading.pickle_file.NumbersOnly`).
 """

@@ -1,4 +1,4 @@
-"""How is Stirling/ESRC 3D read, as the FG 2018 challenge uses it? 2000 photos of 135 people with neutral scans."""
+"""Stirling/ESRC 3D as the FG 2018 challenge uses it: 2000 photos of 135 people with neutral scans."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How is 3DPW read: the published sequence files, or ExPose's own npz of them?"""
+"""3DPW: the published sequence files, or ExPose's own npz of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limner.data.sources.fits import box_of_points
 from limner.data.sources.layout import Layout
 from limner.data.sources.pickled import read_npz, read_pickle
+from limner.geometry.box import box_of_points
 
 LAYOUT = Layout(
     "3DPW",
@@ -40,19 +40,15 @@ SMPL_JOINTS = (
 
 @dataclass(frozen=True)
 class Person3DPW:
-    """One person in one photo. joints "J 3" camera axes, metres, by `joint_names`; K of the photo; box from the 2D
-    points. pose "72" axis-angle and betas "10" are SMPL's, world axes; vertices_file: SMPL-X vertices or None."""
+    """One person in one photo: joints "J 3" in camera axes, metres, by `joint_names`; box from the 2D points;
+    vertices_file: SMPL-X vertices or None."""
 
     name: str
     sequence: str
     photo: Path
     box: Float[Tensor, "4"]
-    K: Float[Tensor, "3 3"] | None
     joints: Float[Tensor, "J 3"]
     joint_names: tuple[str, ...]
-    pose: Float[Tensor, "72"] | None = None
-    betas: Float[Tensor, "10"] | None = None
-    gender: str = "neutral"
     vertices_file: Path | None = None
 
 
@@ -69,11 +65,7 @@ def read_threedpw(folder: Path, split: Split = "test") -> Iterator[Person3DPW]:
     for file in LAYOUT.some(folder / "sequenceFiles" / split, "*.pkl"):
         content = read_pickle(file)
         with LAYOUT.reading(file):
-            lacking = {"jointPositions", "cam_poses", "campose_valid", "poses2d", "cam_intrinsics", "poses"} - set(
-                content
-            )
-            if lacking:
-                raise LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
+            LAYOUT.need_keys(file, content, "jointPositions", "cam_poses", "campose_valid", "poses2d")
             photos = folder / "imageFiles" / str(content.get("sequence", file.stem))
             if not photos.is_dir():
                 raise LAYOUT.error(folder, f"sequence {file.name} has no photos in {photos.relative_to(folder)}")
@@ -82,7 +74,6 @@ def read_threedpw(folder: Path, split: Split = "test") -> Iterator[Person3DPW]:
 
 def _people(content: dict[str, Any], sequence: str, photos: Path) -> Iterator[Person3DPW]:
     world_to_camera = np.asarray(content["cam_poses"], np.float64)
-    K = torch.as_tensor(np.asarray(content["cam_intrinsics"], np.float32))
     for person, positions in enumerate(content["jointPositions"]):
         joints = np.asarray(positions, np.float64).reshape(len(positions), 24, 3)
         for frame in np.flatnonzero(np.asarray(content["campose_valid"][person])):
@@ -93,12 +84,8 @@ def _people(content: dict[str, Any], sequence: str, photos: Path) -> Iterator[Pe
                 sequence=sequence,
                 photo=photos / f"image_{frame:05d}.jpg",
                 box=box_of_points(points[:, :2], points[:, 2]),
-                K=K,
                 joints=torch.as_tensor(joints[frame] @ turn.T + shift).float(),
                 joint_names=SMPL_JOINTS,
-                pose=torch.as_tensor(np.asarray(content["poses"][person][frame], np.float32)),
-                betas=torch.as_tensor(np.asarray(content["betas"][person][:10], np.float32)),
-                gender={"m": "male", "f": "female"}.get(str(content["genders"][person]), "neutral"),
             )
 
 
@@ -106,21 +93,17 @@ def _read_expose(folder: Path, split: Split) -> Iterator[Person3DPW]:
     """ExPose's private layout (expose-facts, section 12): the first 14 joints are LSP's, `j14_names`."""
     file = folder / f"3dpw_{split}.npz"
     arrays = read_npz(file)
-    lacking = {"img_paths", "joints3d", "keypoints2d"} - arrays.keys()
-    if lacking:
-        raise EXPOSE_LAYOUT.unreadable(file, f"it lacks {', '.join(sorted(lacking))}")
+    EXPOSE_LAYOUT.need_keys(file, arrays, "img_paths", "joints3d", "keypoints2d")
     with EXPOSE_LAYOUT.reading(file):
         points = torch.as_tensor(np.asarray(arrays["keypoints2d"], np.float32))
         joints = torch.as_tensor(np.asarray(arrays["joints3d"], np.float32))[:, :14]
         for row, name in enumerate(str(path) for path in arrays["img_paths"]):
             vertices = folder / "smplx_vertices" / split / f"{row:06d}.npy"
-            photo = folder / name
             yield Person3DPW(
                 name=f"{Path(name).with_suffix('')}#{int(arrays['pid'][row]) if 'pid' in arrays else 0}",
                 sequence=Path(name).parent.name,
-                photo=photo,
+                photo=folder / name,
                 box=box_of_points(points[row, :, :2], points[row, :, 2]),
-                K=None,
                 joints=joints[row],
                 joint_names=J14_NAMES,
                 vertices_file=vertices if vertices.exists() else None,

@@ -1,4 +1,4 @@
-"""How is AGORA scored? Crowds: predictions are matched to people, errors divided by how well people were found."""
+"""AGORA's protocol: predictions are matched to a photo's people, errors divided by how well people were found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ from limner.data.sources.agora import PARSED, AgoraPerson, read_agora
 from limner.data.sources.agora_frames import LAYOUT as FRAMES_LAYOUT
 from limner.data.sources.agora_frames import AgoraTables, FramePerson
 from limner.errors import DataSetError
-from limner.evaluate.answer import Answer
-from limner.evaluate.benchmarks.point_metrics import Metric, PointError, Points, Scores, expect
+from limner.evaluate.benchmarks.point_metrics import MeanError, Metric, PointError, Points
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint_of, part_of, v2v_metrics
+from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.topology import MODEL_FILES, WHERE, SmplxFiles
 
 SOURCE = (
@@ -30,7 +30,7 @@ SOURCE = (
     "overlap) may differ, and only it can score the test split."
 )
 ROOTS = {"body": "pelvis", "left hand": "left_wrist", "right hand": "right_wrist", "face": "neck"}
-"""Parts, and the joint at which each is brought together with the truth's."""
+"""Parts, and the joint at which each is brought together with the target's."""
 BODY_JOINTS = JOINT_NAMES[:22]
 LEFT_FINGERS, RIGHT_FINGERS = JOINT_NAMES[25:40], JOINT_NAMES[40:55]
 MATCHED_JOINTS = 24
@@ -72,14 +72,15 @@ def agora_metrics(files: SmplxFiles, count: int) -> tuple[Metric, ...]:
     """AGORA's own errors of vertices and of joints, and the errors after Procrustes that other tables have."""
 
     def joints(*names: str) -> Points:
-        return lambda answer: files.joints(answer, names)
+        return lambda prediction: files.joints(prediction, names)
 
-    def face(answer: Answer) -> Tensor:
-        return answer.named(FACE68[17:]).double()
+    def face(prediction: PersonPoints) -> Tensor:
+        return prediction.named(FACE68[17:]).double()
 
     def errors(what: str, points: dict[str, Points]) -> tuple[Metric, ...]:
         parts = tuple(PointError(f"{what} {p}, mm", points[p], "root", joint_of(files, ROOTS[p])) for p in ROOTS)
-        return WholeError(f"{what} all, mm", parts[0], parts[1:]), *parts
+        # hands and face have more joints than the body, so AGORA takes a third of their sum
+        return MeanError(f"{what} all, mm", parts[1:], base=parts[0]), *parts
 
     vertices = {part: part_of(files, count, part.replace(" ", "_").replace("face", "head")) for part in ROOTS}
     points = {
@@ -92,31 +93,6 @@ def agora_metrics(files: SmplxFiles, count: int) -> tuple[Metric, ...]:
     return (*errors("MVE", vertices), *errors("MPJPE", points), *aligned)
 
 
-@dataclass(frozen=True)
-class WholeError:
-    """AGORA's error of the whole person: body + (left hand + right hand + face) / 3, because hands and face have more
-    joints than the body."""
-
-    name: str
-    body: PointError
-    parts: tuple[PointError, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its one row."""
-        return (self.name,)
-
-    def __call__(self, said: Answer, true: Answer) -> Scores:
-        of_parts = sum(part.value(said, true) for part in self.parts) / len(self.parts)
-        return Scores({self.name: self.body.value(said, true) + of_parts})
-
-    def check(self, true: Answer) -> None:
-        """As its parts; and the truth scores 0."""
-        for part in (self.body, *self.parts):
-            part.check(true)
-        expect(self.name, "the truth itself", self(true, true).values[self.name], 0.0)
-
-
 def _parsed_cases(folder: Path, files: SmplxFiles, model: BodyModel | None) -> tuple[tuple[Case, ...], int]:
     """Everybody of the parsed form, and the number of SMPL-X's vertices."""
     if model is None or files.vertex_count is None:
@@ -124,7 +100,11 @@ def _parsed_cases(folder: Path, files: SmplxFiles, model: BodyModel | None) -> t
             f"the truth of {PARSED} is SMPL-X parameters: give --body-model {MODEL_FILES[0]} "
             f"({WHERE[MODEL_FILES[0]]}), or put AGORA's own tables (validation_*_withjv.pkl) there instead."
         )
-    return tuple(_case(person, model) for person in read_agora(folder)), files.vertex_count
+    cases = tuple(
+        Case(person.name, person.image, "person", person.photo, partial(_target, person, model), person.box)
+        for person in read_agora(folder)
+    )
+    return cases, files.vertex_count
 
 
 def _table_cases(folder: Path) -> tuple[tuple[Case, ...], int]:
@@ -134,35 +114,30 @@ def _table_cases(folder: Path) -> tuple[tuple[Case, ...], int]:
     if not people:
         raise FRAMES_LAYOUT.error(folder, "nobody in the tables is valid")
     cases = tuple(
-        Case(person.name, person.image, "person", person.photo, partial(_table_truth, tables, person))
+        Case(person.name, person.image, "person", person.photo, partial(_table_target, tables, person))
         for person in people
     )
-    return cases, len(tables.truth(people[0]).vertices)
+    return cases, len(tables.target(people[0]).vertices)
 
 
-def _table_truth(tables: AgoraTables, person: FramePerson) -> Answer:
+def _table_target(tables: AgoraTables, person: FramePerson) -> PersonPoints:
     """As it lies in the table; joints are SMPL-X's 127."""
-    truth = tables.truth(person)
-    return Answer(
-        vertices=truth.vertices,
-        joints=truth.joints,
-        joint_names=KEYPOINT_NAMES[: len(truth.joints)],
-        points_px=truth.joints_px[:MATCHED_JOINTS],
+    target = tables.target(person)
+    return PersonPoints(
+        vertices=target.vertices,
+        joints=target.joints,
+        joint_names=KEYPOINT_NAMES[: len(target.joints)],
+        points_px=target.joints_px[:MATCHED_JOINTS],
     )
-
-
-def _case(person: AgoraPerson, model: BodyModel) -> Case:
-    truth = partial(_truth, person, model)
-    return Case(person.name, person.image, "person", person.photo, truth, person.box)
 
 
 @torch.no_grad()
-def _truth(person: AgoraPerson, model: BodyModel) -> Answer:
+def _target(person: AgoraPerson, model: BodyModel) -> PersonPoints:
     params = person.params(model.hand_means)
     mesh = model(params)
     joints = mesh.joints[0]
     pixels = joints[:MATCHED_JOINTS] @ person.K.mT
-    return Answer(
+    return PersonPoints(
         vertices=mesh.vertices[0],
         faces=model.faces,
         joints=model.keypoints144(mesh, params)[0],
@@ -171,15 +146,17 @@ def _truth(person: AgoraPerson, model: BodyModel) -> Answer:
     )
 
 
-def match_people(said: Sequence[Float[Tensor, "24 2"]], true: Sequence[Float[Tensor, "24 2"]]) -> list[tuple[int, int]]:
+def match_people(
+    predictions: Sequence[Float[Tensor, "24 2"]], targets: Sequence[Float[Tensor, "24 2"]]
+) -> list[tuple[int, int]]:
     """Pairs (prediction, person) of one photo by their joints in pixels: nearest pairs first, each used once.
 
     A pair farther apart (mean over joints) than NEAR_ENOUGH times the diagonal of the person's joints is none.
     """
     pairs = []
-    for j, target in enumerate(true):
+    for j, target in enumerate(targets):
         diagonal = float((target.amax(0) - target.amin(0)).norm())
-        for i, points in enumerate(said):
+        for i, points in enumerate(predictions):
             apart = float((points - target).norm(dim=-1).mean())
             if apart <= NEAR_ENOUGH * diagonal:
                 pairs.append((apart, i, j))

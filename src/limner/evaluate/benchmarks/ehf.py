@@ -1,17 +1,18 @@
-"""How is EHF scored? 100 frames, against SMPL-X registrations and, where they are there, the scans."""
+"""EHF's protocol: 100 frames, against SMPL-X registrations and, where they are there, the scans."""
 
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from limner.data.sources.ehf import CENTER_PX, FOCAL_PX, EhfFrame, read_ehf
-from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.scan_metrics import BodyScanError
 from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint14_metrics, named_joint_metrics, v2v_metrics
+from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.topology import SmplxFiles
-from limner.geometry.box import bounds_of
+from limner.geometry.box import box_of_points
 from limner.geometry.camera import Camera
 
 SOURCE = (
@@ -26,7 +27,13 @@ def ehf_benchmark(folder: Path, files: SmplxFiles, complete: bool = True) -> Ben
     """EHF with everything that the files allow. Raises DataSetError for missing or half data."""
     frames = read_ehf(folder, complete)
     vertex_count = len(frames[0].registration()[0])
-    cases = tuple(_case(frame) for frame in frames)
+    camera = Camera(torch.tensor([FOCAL_PX]), torch.tensor([CENTER_PX]))
+
+    def box(frame: EhfFrame) -> Tensor:
+        """The target's box in the photo, as other systems take it from the target or OpenPose."""
+        return box_of_points(camera.project(frame.registration()[0][None])[0], margin=BOX_ROOM)
+
+    cases = tuple(Case(f.name, f.name, "person", f.photo, partial(_target, f), box(f)) for f in frames)
     metrics = (
         *v2v_metrics(files, vertex_count),
         *joint14_metrics(files),
@@ -37,26 +44,7 @@ def ehf_benchmark(folder: Path, files: SmplxFiles, complete: bool = True) -> Ben
     return Benchmark("EHF", cases, metrics, SOURCE, notes)
 
 
-def _case(frame: EhfFrame) -> Case:
-    return Case(
-        name=frame.name,
-        group=frame.name,
-        kind="person",
-        photo=frame.photo,
-        truth=partial(_truth, frame),
-        box=_box(frame),
-    )
-
-
-def _truth(frame: EhfFrame) -> Answer:
+def _target(frame: EhfFrame) -> PersonPoints:
     vertices, faces = frame.registration()
     scan = frame.scan()
-    return Answer(vertices=vertices, faces=faces, scan=None if scan is None else scan[0])
-
-
-def _box(frame: EhfFrame) -> torch.Tensor:
-    """The truth's box in the photo, as other systems take it from the truth or OpenPose."""
-    camera = Camera(torch.tensor([FOCAL_PX]), torch.tensor([CENTER_PX]))
-    box = bounds_of(camera.project(frame.registration()[0][None]))[0]
-    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * BOX_ROOM
-    return torch.cat([middle - half, middle + half])
+    return PersonPoints(vertices=vertices, faces=faces, scan=None if scan is None else scan[0])

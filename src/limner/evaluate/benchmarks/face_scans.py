@@ -1,4 +1,4 @@
-"""How are faces scored against scans? NoW (validation) and Stirling/ESRC (the FG 2018 challenge)."""
+"""The protocols of faces against scans: NoW (validation) and Stirling/ESRC (the FG 2018 challenge)."""
 
 from functools import partial
 from pathlib import Path
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from limner.data.sources.now import FacePhoto, read_now
 from limner.data.sources.stirling import Quality, read_stirling
-from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.scan_metrics import FaceScanError
+from limner.evaluate.person_points import PersonPoints
 
 NOW_SOURCE = (
     "NoW: Sanyal et al., CVPR 2019 (RingNet). Similarity by seven landmarks, then by the scan-to-mesh distances; "
@@ -44,14 +44,14 @@ def stirling_benchmark(folder: Path, quality: Quality) -> Benchmark:
 
 
 def _case(photo: FacePhoto) -> Case:
-    return Case(photo.name, photo.subject, "head", photo.photo, partial(_truth, photo))
+    return Case(photo.name, photo.subject, "head", photo.photo, partial(_target, photo))
 
 
-def _truth(photo: FacePhoto) -> Answer:
+def _target(photo: FacePhoto) -> PersonPoints:
     vertices, faces = photo.scan()
     landmarks = photo.landmarks()
     camera_from_scan = facing_the_camera(landmarks)
-    return Answer(
+    return PersonPoints(
         vertices=vertices @ camera_from_scan.mT / 1000,
         faces=faces,
         landmarks=landmarks @ camera_from_scan.mT / 1000,

@@ -1,4 +1,4 @@
-"""How is FreiHAND scored? 3960 right hands: Procrustes-aligned joints and vertices, F-scores, areas under curves."""
+"""FreiHAND's protocol: 3960 right hands; Procrustes-aligned joints and vertices, F-scores, areas under curves."""
 
 from functools import partial
 from pathlib import Path
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from limner.body.keypoints import hand21
 from limner.data.sources.freihand import HandPhoto, read_freihand
-from limner.evaluate.answer import Answer, NotComparable
 from limner.evaluate.benchmarks.point_metrics import AreaUnderPck, FScore, PointError
 from limner.evaluate.benchmarks.record import Benchmark, Case
+from limner.evaluate.person_points import NotComparable, PersonPoints
 from limner.evaluate.topology import SmplxFiles
 
 SOURCE = (
@@ -23,11 +23,11 @@ MANO_VERTICES = 778
 def freihand_benchmark(folder: Path, files: SmplxFiles) -> Benchmark:
     """FreiHAND's evaluation split. Raises DataSetError for missing or half data."""
 
-    def joints(answer: Answer) -> Tensor:
-        return answer.named(JOINTS)
+    def joints(prediction: PersonPoints) -> Tensor:
+        return prediction.named(JOINTS)
 
-    def surface(answer: Answer) -> Tensor:
-        return mano_vertices(answer, files)
+    def surface(prediction: PersonPoints) -> Tensor:
+        return mano_vertices(prediction, files)
 
     metrics = (
         PointError("PA-MPJPE, mm", joints, "similarity"),
@@ -36,16 +36,16 @@ def freihand_benchmark(folder: Path, files: SmplxFiles) -> Benchmark:
         FScore("F@15 mm", surface, 15.0),
         AreaUnderPck("AUC joints", joints),
         AreaUnderPck("AUC vertices", surface),
-        PointError("MPJPE from the wrist, mm", joints, "root", lambda answer: answer.named(JOINTS[:1])),
+        PointError("MPJPE from the wrist, mm", joints, "root", lambda prediction: prediction.named(JOINTS[:1])),
     )
-    cases = tuple(map(_case, read_freihand(folder, "evaluation")))
+    cases = tuple(map(_case, read_freihand(folder)))
     notes = ("limner: the hand network alone, on the whole photo", "intervals: over photos")
     return Benchmark("FreiHAND evaluation", cases, metrics, SOURCE, notes)
 
 
-def mano_vertices(answer: Answer, files: SmplxFiles) -> Tensor:
+def mano_vertices(prediction: PersonPoints, files: SmplxFiles) -> Tensor:
     """A right hand with MANO's vertices: such a mesh itself, or cut out of SMPL-X's. Raises NotComparable."""
-    mesh = answer.mesh()
+    mesh = prediction.mesh()
     if len(mesh) == MANO_VERTICES:
         return mesh
     if files.vertex_count != len(mesh):
@@ -54,5 +54,5 @@ def mano_vertices(answer: Answer, files: SmplxFiles) -> Tensor:
 
 
 def _case(hand: HandPhoto) -> Case:
-    truth = partial(Answer, vertices=hand.vertices, joints=hand.joints, joint_names=JOINTS)
-    return Case(hand.name, hand.name, "right_hand", hand.photo, truth)
+    target = partial(PersonPoints, vertices=hand.vertices, joints=hand.joints, joint_names=JOINTS)
+    return Case(hand.name, hand.name, "right_hand", hand.photo, target)

@@ -1,4 +1,4 @@
-"""How far is a mesh from a scan? Point-to-surface distances (P2S) after the published alignments.
+"""Distances of a mesh from a scan: point to surface (P2S) after the published alignments.
 
 Scans have other vertices than any model, so meshes of every topology can be scored where landmarks align them.
 """
@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from limner.evaluate.answer import Answer, NotComparable, grown, shifted, stack, turned
 from limner.evaluate.benchmarks.point_metrics import GROWTH, SHIFT_MM, TURN_RAD, Scores, expect
+from limner.evaluate.person_points import NotComparable, PersonPoints, grown, shifted, stack, turned
 from limner.evaluate.surface import closest_on_mesh, distance_to_mesh
 from limner.geometry.align import procrustes, similarity
 from limner.geometry.rotation import rotation_about_z, rotation_from_axis_angle
@@ -36,27 +36,19 @@ class BodyScanError:
         """Mean and median."""
         return (f"{self.title} mean, mm", f"{self.title} median, mm")
 
-    def __call__(self, said: Answer, true: Answer) -> Scores:
-        if true.scan is None:
-            raise NotComparable("the data set has no scans")
-        if true.faces is None:
-            raise NotComparable("the truth has no triangles")
-        registered = stack(true.mesh(self.vertex_count))
-        mesh = procrustes(stack(said.mesh(self.vertex_count)), registered)[0]
-        distances = 1000 * distance_to_mesh(true.scan.double(), mesh, true.faces)
-        return Scores(
-            dict(zip(self.names, (float(distances.mean()), float(np.median(distances.numpy()))), strict=True))
-        )
+    def __call__(self, prediction: PersonPoints, target: PersonPoints) -> Scores:
+        scan, faces = _scan_and_faces(target)
+        registered = stack(target.mesh(self.vertex_count))
+        mesh = procrustes(stack(prediction.mesh(self.vertex_count)), registered)[0]
+        distances = 1000 * distance_to_mesh(scan.double(), mesh, faces)
+        return Scores(dict(zip(self.names, (float(distances.mean()), float(np.median(distances))), strict=True)))
 
-    def check(self, true: Answer) -> None:
-        """With its own vertices as the scan, the truth scores 0, wherever it stands and however large it is."""
-        if true.scan is None:
-            raise NotComparable("the data set has no scans")
-        if true.faces is None:
-            raise NotComparable("the truth has no triangles")
-        own = replace(true, scan=true.mesh(self.vertex_count)[true.faces.unique()])  # what the surface consists of
-        for what, said in (("the truth itself", own), ("the truth aside and grown", _elsewhere(own))):
-            for name, value in self(said, own).values.items():
+    def check(self, target: PersonPoints) -> None:
+        """With its own vertices as the scan, the target scores 0, wherever it stands and however large it is."""
+        _, faces = _scan_and_faces(target)
+        own = replace(target, scan=target.mesh(self.vertex_count)[faces.unique()])  # what the surface consists of
+        for what, prediction in (("the truth itself", own), ("the truth aside and grown", _elsewhere(own))):
+            for name, value in self(prediction, own).values.items():
                 expect(name, what, value, 0.0)
         check_distance(self.title)
 
@@ -80,30 +72,36 @@ class FaceScanError:
         """Four statistics."""
         return tuple(f"{self.title} {what}, mm" for what in ("median", "mean", "std", "RMSE"))
 
-    def __call__(self, said: Answer, true: Answer) -> Scores:
-        if said.landmarks is None or true.landmarks is None:
+    def __call__(self, prediction: PersonPoints, target: PersonPoints) -> Scores:
+        if prediction.landmarks is None or target.landmarks is None:
             raise NotComparable("needs the seven landmarks")
-        if said.faces is None:
+        if prediction.faces is None:
             raise NotComparable("the mesh has no triangles")
-        target = true.landmarks.double()
-        face = face_region(true.mesh().double(), target, self.radius)
-        mesh = carried(said.mesh().double(), said.landmarks.double(), target)
+        onto = target.landmarks.double()
+        face = face_region(target.mesh().double(), onto, self.radius)
+        mesh = carried(prediction.mesh().double(), prediction.landmarks.double(), onto)
         if self.refined:
-            mesh = refine_onto(face, mesh, said.faces)
-        distances = 1000 * distance_to_mesh(face, mesh, said.faces)
+            mesh = refine_onto(face, mesh, prediction.faces)
+        distances = 1000 * distance_to_mesh(face, mesh, prediction.faces)
         statistics = (np.median(distances.numpy()), distances.mean(), distances.std(), distances.square().mean().sqrt())
         return Scores(dict(zip(self.names, map(float, statistics), strict=True)), distances)
 
-    def check(self, true: Answer) -> None:
+    def check(self, target: PersonPoints) -> None:
         """The scan as prediction scores 0, moved, turned and grown too."""
-        for what, said in (("the truth itself", true), ("the truth aside and grown", _elsewhere(true))):
-            for name, value in self(said, true).values.items():
+        for what, prediction in (("the truth itself", target), ("the truth aside and grown", _elsewhere(target))):
+            for name, value in self(prediction, target).values.items():
                 expect(name, what, value, 0.0)
         check_distance(self.title)
 
 
-def _elsewhere(answer: Answer) -> Answer:
-    return turned(grown(shifted(answer, SHIFT_MM), GROWTH), rotation_about_z(torch.tensor(TURN_RAD)))
+def _scan_and_faces(target: PersonPoints) -> tuple[Float[Tensor, "S 3"], Int64[Tensor, "F 3"]]:
+    if target.scan is None or target.faces is None:
+        raise NotComparable("the data set has no scans" if target.scan is None else "the truth has no triangles")
+    return target.scan, target.faces
+
+
+def _elsewhere(prediction: PersonPoints) -> PersonPoints:
+    return turned(grown(shifted(prediction, SHIFT_MM), GROWTH), rotation_about_z(torch.tensor(TURN_RAD)))
 
 
 def check_distance(metric: str) -> None:
@@ -125,10 +123,10 @@ def face_region(scan: Float[Tensor, "N 3"], landmarks: Float[Tensor, "7 3"], rad
 
 
 def carried(
-    points: Float[Tensor, "V 3"], source: Float[Tensor, "N 3"], target: Float[Tensor, "N 3"]
+    points: Float[Tensor, "V 3"], source: Float[Tensor, "N 3"], onto: Float[Tensor, "N 3"]
 ) -> Float[Tensor, "V 3"]:
     """`points` moved by the similarity that brings `source` nearest to `target`."""
-    scale, rotation, translation = similarity(source[None], target[None])
+    scale, rotation, translation = similarity(source[None], onto[None])
     return scale * points @ rotation[0].mT + translation
 
 

@@ -1,4 +1,4 @@
-"""How is 3DPW scored? 14 joints against the published 3D joints, frame by frame."""
+"""3DPW's protocol: 14 joints against the published 3D joints, frame by frame."""
 
 from functools import partial
 from pathlib import Path
@@ -7,10 +7,10 @@ import torch
 
 from limner.data.sources.pickled import read_npy
 from limner.data.sources.threedpw import J14_NAMES, Person3DPW, read_threedpw
-from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.point_metrics import PointError
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import joint14_metrics, named_joint_metrics, part_of
+from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.topology import SmplxFiles
 
 SOURCE = "3DPW: von Marcard et al., ECCV 2018; MPJPE and PA-MPJPE as ExPose, ECCV 2020."
@@ -31,22 +31,12 @@ def threedpw_benchmark(folder: Path, files: SmplxFiles) -> Benchmark:
     if first is not None:
         everything = part_of(files, len(read_npy(first)), "all")
         metrics.append(PointError("PA-V2V all, mm", everything, "similarity"))
-    return Benchmark("3DPW test", tuple(map(_case, people)), tuple(metrics), SOURCE, NOTES)
+    cases = tuple(Case(p.name, p.sequence, "person", p.photo, partial(_target, p), p.box) for p in people)
+    return Benchmark("3DPW test", cases, tuple(metrics), SOURCE, NOTES)
 
 
-def _case(person: Person3DPW) -> Case:
-    return Case(
-        name=person.name,
-        group=person.sequence,
-        kind="person",
-        photo=person.photo,
-        truth=partial(_truth, person),
-        box=person.box,
-    )
-
-
-def _truth(person: Person3DPW) -> Answer:
+def _target(person: Person3DPW) -> PersonPoints:
     vertices = None
     if person.vertices_file is not None:
         vertices = torch.as_tensor(read_npy(person.vertices_file)).float()
-    return Answer(vertices=vertices, joints=person.joints, joint_names=person.joint_names)
+    return PersonPoints(vertices=vertices, joints=person.joints, joint_names=person.joint_names)

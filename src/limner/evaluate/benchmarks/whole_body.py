@@ -1,4 +1,4 @@
-"""Which errors do ExPose and its successors report of whole bodies? V2V of the parts, MPJPE of 14 joints.
+"""The errors that ExPose and its successors report of whole bodies: V2V of the parts, MPJPE of 14 joints.
 
 Source: ExPose (Choutas et al., ECCV 2020, section 4) and the protocol that its successors share, of Hand4Whole's
 data/EHF/EHF.py (facts: expose 15, peers E). Everything is a mean over points, then over people, in mm.
@@ -7,8 +7,8 @@ data/EHF/EHF.py (facts: expose 15, peers E). Everything is a mean over points, t
 from torch import Tensor
 
 from limner.body.keypoints import LSP12
-from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.point_metrics import MeanError, Metric, PointError, Points
+from limner.evaluate.person_points import PersonPoints
 from limner.evaluate.topology import SmplxFiles
 
 OWN_BODY = "body = all vertices but MANO's hands and FLAME's head (ExPose's own list of body vertices is not published)"
@@ -17,8 +17,8 @@ OWN_BODY = "body = all vertices but MANO's hands and FLAME's head (ExPose's own 
 def part_of(files: SmplxFiles, vertex_count: int, name: str) -> Points:
     """Picks the vertices of a part of SMPL-X's mesh."""
 
-    def points(answer: Answer) -> Tensor:
-        mesh = answer.mesh(vertex_count)
+    def points(prediction: PersonPoints) -> Tensor:
+        mesh = prediction.mesh(vertex_count)
         return mesh if name == "all" else mesh[files.part(name)]
 
     return points
@@ -26,7 +26,7 @@ def part_of(files: SmplxFiles, vertex_count: int, name: str) -> Points:
 
 def joint_of(files: SmplxFiles, name: str) -> Points:
     """Picks one joint of the skeleton."""
-    return lambda answer: files.joints(answer, (name,))
+    return lambda prediction: files.joints(prediction, (name,))
 
 
 def v2v_metrics(files: SmplxFiles, vertex_count: int) -> tuple[Metric, ...]:
@@ -56,8 +56,8 @@ def v2v_metrics(files: SmplxFiles, vertex_count: int) -> tuple[Metric, ...]:
 def joint14_metrics(files: SmplxFiles) -> tuple[Metric, ...]:
     """LSP's 14 joints, regressed from the vertices; MPJPE with the middle of the hips (LSP's 2 and 3) at the origin."""
 
-    def mid_hip(answer: Answer) -> Tensor:
-        return files.fourteen(answer)[2:4].mean(0, keepdim=True)
+    def mid_hip(prediction: PersonPoints) -> Tensor:
+        return files.fourteen(prediction)[2:4].mean(0, keepdim=True)
 
     return (
         PointError("MPJPE-14, mm", files.fourteen, "root", mid_hip),
@@ -71,11 +71,11 @@ def named_joint_metrics(files: SmplxFiles) -> tuple[Metric, ...]:
     Not the published MPJPE-14, whose points are regressed from SMPL-X's vertices. MPJPE: middle of the hips.
     """
 
-    def limbs(answer: Answer) -> Tensor:
-        return files.joints(answer, LSP12)
+    def limbs(prediction: PersonPoints) -> Tensor:
+        return files.joints(prediction, LSP12)
 
-    def mid_hip(answer: Answer) -> Tensor:
-        return files.joints(answer, ("left_hip", "right_hip")).mean(0, keepdim=True)
+    def mid_hip(prediction: PersonPoints) -> Tensor:
+        return files.joints(prediction, ("left_hip", "right_hip")).mean(0, keepdim=True)
 
     return (
         PointError("MPJPE of 12 named joints, mm", limbs, "root", mid_hip),

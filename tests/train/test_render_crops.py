@@ -1,4 +1,4 @@
-"""Harvested shards can be cut off, keep their pictures, and can be looked at again."""
+"""Rendered shards can be cut off, keep their pictures, and can be looked at again."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from limner.networks.blaze.depth import DepthBranch
 from limner.networks.blaze.pose import BlazePose
 from limner.synth.people import SyntheticPeople
 from limner.synth.sampler import PersonSampler
-from limner.train.harvest import harvest, look_again
+from limner.train.render_crops import observe_again, render_crops
 from limner.train.render_photos import render_photos
 
 
@@ -22,8 +22,8 @@ def people(body):
 
 @pytest.fixture(scope="module")
 def folder(people, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("harvest")
-    harvest(people, folder, 1, seed=3, parts=("body",), batch_size=2, batches_a_shard=2, crops=True)
+    folder = tmp_path_factory.mktemp("rendered")
+    render_crops(people, folder, 1, seed=3, parts=("body",), batch_size=2, batches_a_shard=2, crops=True)
     return folder
 
 
@@ -41,8 +41,8 @@ def test_looking_again_sees_the_same_but_for_the_branch(folder, tmp_path):
     from safetensors.torch import save_file
 
     save_file({k: v.half().contiguous() for k, v in branch.state_dict().items()}, tmp_path / "depth.safetensors")
-    look_again(folder, tmp_path / "same", ("body",))
-    look_again(folder, tmp_path / "moved", ("body",), tmp_path / "depth.safetensors")
+    observe_again(folder, tmp_path / "same", ("body",))
+    observe_again(folder, tmp_path / "moved", ("body",), tmp_path / "depth.safetensors")
     before, same, moved = (
         read_shards([f / "body_00000.safetensors"]) for f in (folder, tmp_path / "same", tmp_path / "moved")
     )

@@ -13,17 +13,18 @@ import torch
 from limner.body.keypoints import KEYPOINT_NAMES, hand21
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
-from limner.data.sources.agora import Submitted, write_submission
-from limner.evaluate.answer import Answer
-from limner.evaluate.answer_files import (
+from limner.data.sources.agora import Submitted, write_submission_files
+from limner.evaluate.benchmarks.record import Case
+from limner.evaluate.person_points import PersonPoints
+from limner.evaluate.prediction_files import (
     Z_UP_TO_CAMERA,
-    AnswerBook,
-    AnswerFileError,
-    FileAnswer,
-    answer_of_params,
+    FilePrediction,
+    PredictionFileError,
+    PredictionFiles,
     keys_of,
     people_of,
-    read_answers,
+    points_of_params,
+    read_predictions,
 )
 from limner.geometry.rotation import rotation_to_axis_angle
 from limner.io.motion_file import Motion, write_params
@@ -43,8 +44,8 @@ def params() -> BodyParams:
 
 
 @pytest.fixture(scope="module")
-def person(model: BodyModel, params: BodyParams) -> Answer:
-    return answer_of_params(model, params)
+def person(model: BodyModel, params: BodyParams) -> PersonPoints:
+    return points_of_params(model, params)
 
 
 def vectors(params: BodyParams) -> dict[str, np.ndarray]:
@@ -58,12 +59,12 @@ def numbers(params: BodyParams) -> dict[str, np.ndarray]:
     return {name: getattr(params, name).numpy() for name in ("betas", "expression", "transl")}
 
 
-def only(found: list[FileAnswer]) -> Answer:
+def only(found: list[FilePrediction]) -> PersonPoints:
     assert len(found) == 1
-    return found[0].answer
+    return found[0].prediction
 
 
-def same(a: Answer, b: Answer, tolerance: float = 1e-4) -> bool:
+def same(a: PersonPoints, b: PersonPoints, tolerance: float = 1e-4) -> bool:
     assert a.vertices is not None and b.vertices is not None
     return torch.allclose(a.vertices, b.vertices, atol=tolerance)
 
@@ -79,7 +80,7 @@ def test_smplerx_npz_has_fingers_relative_to_the_mean_hand(tmp_path: Path, model
     assert same(only(people_of(tmp_path / "00001_0.npz", model)), person)
     np.savez(tmp_path / "flat.npz", **vectors(params), **numbers(params), flat_hand_mean=np.array(True))
     assert same(only(people_of(tmp_path / "flat.npz", model)), person)
-    with pytest.raises(AnswerFileError, match="--body-model"):
+    with pytest.raises(PredictionFileError, match="--body-model"):
         only(people_of(tmp_path / "flat.npz"))
 
 
@@ -119,23 +120,23 @@ def test_expose_npz_adds_its_translation_and_needs_no_model(tmp_path: Path, para
         full_pose=None,
         v_shaped=None,
     )
-    found = read_answers(tmp_path)
+    found = read_predictions(tmp_path)
     assert same(only(found), person) and {"01_img#0", "01_img", "01"} <= set(found[0].keys)
-    assert found[0].answer.joint_names == KEYPOINT_NAMES
-    assert torch.allclose(found[0].answer.named(("neck",)), person.named(("neck",)), atol=1e-5)
+    assert found[0].prediction.joint_names == KEYPOINT_NAMES
+    assert torch.allclose(found[0].prediction.named(("neck",)), person.named(("neck",)), atol=1e-5)
 
 
 def test_multi_hmr_npy_has_everybody(tmp_path: Path, person):
     np.save(tmp_path / "photo.npy", np.stack([person.vertices, person.vertices + 1]))
-    first, second = read_answers(tmp_path)
-    assert same(first.answer, person) and "photo" in first.keys and "photo#1" in second.keys
+    first, second = read_predictions(tmp_path)
+    assert same(first.prediction, person) and "photo" in first.keys and "photo#1" in second.keys
     assert "photo" not in second.keys
 
 
 def test_pixie_predictions(tmp_path: Path, person):
     content = {"vertices": person.vertices.numpy()[None], "transformed_vertices": np.zeros((1, 4, 3))}
     (tmp_path / "01_prediction.pkl").write_bytes(pickle.dumps(content, protocol=2))
-    found = read_answers(tmp_path)
+    found = read_predictions(tmp_path)
     assert same(only(found), person) and "01" in found[0].keys
 
 
@@ -155,9 +156,9 @@ def test_pixie_parameters(tmp_path: Path, model: BodyModel, params, person):
     file = tmp_path / "01_param.pkl"
     file.write_bytes(pickle.dumps(content, protocol=2))
     (found,) = people_of(file, model)
-    assert same(found.answer, answer_of_params(model, standing)) and "01" in found.keys
+    assert same(found.prediction, points_of_params(model, standing)) and "01" in found.keys
     file.write_bytes(pickle.dumps({"global_pose": np.zeros((1, 6)), "partbody_pose": np.zeros((1, 102))}, protocol=2))
-    with pytest.raises(AnswerFileError, match="before its decoder"):
+    with pytest.raises(PredictionFileError, match="before its decoder"):
         only(people_of(file, model))
 
 
@@ -177,19 +178,16 @@ def test_amass_npz_stands_before_a_level_camera(tmp_path: Path, model: BodyModel
     found = people_of(tmp_path / "walk.npz", model)
     assert same(only(found), person) and "walk#0" in found[0].keys
     np.savez(tmp_path / "walk.npz", poses=np.zeros((1, 156)), trans=np.zeros((1, 3)))
-    with pytest.raises(AnswerFileError, match=r"SMPL\+H"):
+    with pytest.raises(PredictionFileError, match=r"SMPL\+H"):
         only(people_of(tmp_path / "walk.npz", model))
 
 
 def test_agora_submissions_come_back(tmp_path: Path, model: BodyModel, params, person):
     points = torch.rand(24, 2) * 100
-    write_submission(tmp_path / "predictions.zip", [Submitted("ag_1", params, points)], model.hand_means)
-    import zipfile
-
-    zipfile.ZipFile(tmp_path / "predictions.zip").extractall(tmp_path)
-    found = read_answers(tmp_path / "predictions", model)
+    write_submission_files(tmp_path / "predictions", [Submitted("ag_1", params, points)], model.hand_means)
+    found = read_predictions(tmp_path / "predictions", model)
     assert same(only(found), person) and "ag_1#0" in found[0].keys
-    assert torch.allclose(found[0].answer.points_px, points)
+    assert torch.allclose(found[0].prediction.points_px, points)
     content = {"verts": person.vertices.numpy(), "allSmplJoints3d": person.joints[:127].numpy(), "joints": points}
     (tmp_path / "ag_2_personId_1.pkl").write_bytes(pickle.dumps({k: np.asarray(v) for k, v in content.items()}))
     found = people_of(tmp_path / "ag_2_personId_1.pkl")
@@ -204,7 +202,7 @@ def test_limners_own_folder(tmp_path: Path, model: BodyModel, params, person):
     write_params(folder / "params.npz", motion)
     (folder / "mesh.obj").write_text("v 0 0 0\n")
     (tmp_path / "out" / "party" / "keypoints.json").write_text("{}")
-    found = read_answers(tmp_path / "out", model)
+    found = read_predictions(tmp_path / "out", model)
     assert same(only(found), person) and "party#1" in found[0].keys
 
 
@@ -217,7 +215,7 @@ def test_limners_own_body_in_new_and_older_files(tmp_path: Path):
     with np.load(tmp_path / "new.npz") as file:
         arrays = {key: file[key] for key in file.files if not key.startswith("limner_")}
     np.savez(tmp_path / "old.npz", **arrays | {"betas": motion.betas.numpy(), "expression": motion.expression.numpy()})
-    expected = answer_of_params(body, own)
+    expected = points_of_params(body, own)
     for name in ("new", "old"):
         assert same(only(people_of(tmp_path / f"{name}.npz")), expected), name
 
@@ -226,18 +224,18 @@ def test_joints_alone(tmp_path: Path):
     (tmp_path / "a.json").write_text(json.dumps({"joints": [[1, 2, 3]], "joint_names": ["neck"]}))
     assert only(people_of(tmp_path / "a.json")).named(("neck",)).tolist() == [[1, 2, 3]]
     np.savez(tmp_path / "b.npz", joints=np.zeros((2, 3)), joint_names=np.array(["neck"]))
-    with pytest.raises(AnswerFileError, match="2 joints have 1"):
+    with pytest.raises(PredictionFileError, match="2 joints have 1"):
         only(people_of(tmp_path / "b.npz"))
 
 
 def test_freihands_own_format(tmp_path: Path):
     joints, vertices = np.random.rand(2, 21, 3), np.random.rand(2, 778, 3)
     (tmp_path / "pred.json").write_text(json.dumps([joints.tolist(), vertices.tolist()]))
-    _, second = read_answers(tmp_path / "pred.json")
-    assert second.keys == ("00000001",) and second.answer.joint_names == hand21("right")
-    assert np.allclose(second.answer.vertices, vertices[1], atol=1e-6)
+    _, second = read_predictions(tmp_path / "pred.json")
+    assert second.keys == ("00000001",) and second.prediction.joint_names == hand21("right")
+    assert np.allclose(second.prediction.vertices, vertices[1], atol=1e-6)
     (tmp_path / "pred.json").write_text("[[1], [1, 2]]")
-    with pytest.raises(AnswerFileError, match="two lists of equal length"):
+    with pytest.raises(PredictionFileError, match="two lists of equal length"):
         people_of(tmp_path / "pred.json")
 
 
@@ -246,34 +244,37 @@ def test_meshes_with_the_seven_landmarks_beside_them(tmp_path: Path):
     folder.mkdir(parents=True)
     (folder / "IMG_1.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     np.save(folder / "IMG_1.npy", np.ones((7, 3)))
-    found = read_answers(tmp_path)
+    found = read_predictions(tmp_path)
     assert len(found) == 1 and "subject/selfie/IMG_1" in found[0].keys
-    assert found[0].answer.landmarks is not None and found[0].answer.faces is not None
+    assert found[0].prediction.landmarks is not None and found[0].prediction.faces is not None
 
 
 def test_what_is_no_prediction_is_named(tmp_path: Path):
-    with pytest.raises(AnswerFileError, match="does not exist"):
-        read_answers(tmp_path / "no.npz")
-    with pytest.raises(AnswerFileError, match="no predictions in it"):
-        read_answers(tmp_path)
+    with pytest.raises(PredictionFileError, match="does not exist"):
+        read_predictions(tmp_path / "no.npz")
+    with pytest.raises(PredictionFileError, match="no predictions in it"):
+        read_predictions(tmp_path)
     (tmp_path / "a.json").write_text('{"cats": 3}')
-    with pytest.raises(AnswerFileError, match=r"its keys \(cats\) are no system's"):
-        only(read_answers(tmp_path))
+    with pytest.raises(PredictionFileError, match=r"its keys \(cats\) are no system's"):
+        only(read_predictions(tmp_path))
     np.savez(tmp_path / "pca.npz", global_orient=np.zeros(3), left_hand_pose=np.zeros(12))
-    with pytest.raises(AnswerFileError, match="PCA"):
+    with pytest.raises(PredictionFileError, match="PCA"):
         only(people_of(tmp_path / "pca.npz", BodyModel.load()))
 
 
 def test_the_book_finds_the_most_exact_name_and_refuses_to_guess():
-    blank = Answer()
-    answers = [
-        FileAnswer(keys_of(Path(f"a/{name}.npz")), partial(replace, blank, joint_names=(str(k),)), Path(name))
+    blank = PersonPoints()
+    predictions = [
+        FilePrediction(keys_of(Path(f"a/{name}.npz")), partial(replace, blank, joint_names=(str(k),)), Path(name))
         for k, name in enumerate(("yard_00/image_00001_0", "yard_00/image_00001_1", "barn_00/image_00001_0"))
     ]
-    book = AnswerBook(answers)
-    found = book.find("yard_00/image_00001#1", "image_00001#1")
+    files = PredictionFiles(predictions)
+
+    def asked(name: str) -> PersonPoints | None:
+        return files.prediction(Case(name, "", "person", Path(name.split("#")[0]), PersonPoints))
+
+    found = asked("yard_00/image_00001#1")
     assert found is not None and found.joint_names == ("1",)
-    assert book.find("yard_00/image_00007#0", "image_00007#0") is None
-    with pytest.raises(AnswerFileError, match="several predictions could be image_00001#0"):
-        book.find("image_00001#0")
-    assert len(book.of_photo("yard_00/image_00001")) == 2
+    assert asked("yard_00/image_00007#0") is None
+    with pytest.raises(PredictionFileError, match="several predictions could be image_00001#0"):
+        asked("image_00001#0")

@@ -1,8 +1,7 @@
-"""Who is compared on photos, and what does each one answer? limner, its stages, and one that looks at nothing."""
+"""Predictions that are compared on photos: limner's, its stages', and those of a mean pose that looks at nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,6 +24,7 @@ from limner.networks.weights import Networks
 from limner.pipeline.parts_alone import faces_in_boxes, hands_in_boxes
 from limner.pipeline.people import People
 from limner.pipeline.predicted import PredictedPoints
+from limner.records import Rows
 
 LIMNER, UNREFINED, BACKBONE, MEAN = "limner", "not refined", "backbone's points", "mean pose"
 BOX_ROOM = 1.2
@@ -32,68 +32,61 @@ BOX_ROOM = 1.2
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Points "P K 2" in photo pixels, NaN where the rival says nothing; hands also in 3D, camera axes, metres."""
+class Prediction(Rows):
+    """Points "P K 2" in photo pixels, NaN where the column says nothing; hands also in 3D, camera axes, metres."""
 
     points_px: Float[Tensor, "P K 2"]
     points3d: Float[Tensor, "P K 3"] | None = None
 
 
-Answers = dict[str, Answer]
-"""By the rival's name, in the order of the table's columns."""
-
-
-@runtime_checkable
-class PhotoEstimator(Protocol):
-    """What the protocol needs of `limner.estimator.Estimator`."""
-
-    body_model: BodyModel
-
-    def __call__(self, photo: Photo, boxes: Float[Tensor, "P 4"]) -> People: ...
+Predictions = dict[str, Prediction]
+"""By the column's name, in the order of the table's columns."""
 
 
 @dataclass(frozen=True)
-class Rivals:
+class Baselines:
     """What answers for each kind of box; hands are told which are left ones and the camera."""
 
-    person: Callable[[Photo, Tensor], Answers]
-    hand: Callable[[Photo, Tensor, Tensor, Camera], Answers]
-    face: Callable[[Photo, Tensor], Answers]
+    person: Callable[[Photo, Tensor], Predictions]
+    hand: Callable[[Photo, Tensor, Tensor, Camera], Predictions]
+    face: Callable[[Photo, Tensor], Predictions]
 
 
-def estimator_rivals(estimator: Estimator) -> Rivals:
+def baselines_of(estimator: Estimator) -> Baselines:
     """limner as it is and without refinement, its frozen backbones alone, and the mean pose fitted into the box."""
     nets = estimator.networks
     plain = Estimator(nets, estimator.detector, estimator.body_model, refined=False)
     model = estimator.body_model
 
-    def person(photo: Photo, boxes: Tensor) -> Answers:
-        answers = {LIMNER: whole_body(estimator, photo, boxes), UNREFINED: whole_body(plain, photo, boxes)}
+    def person(photo: Photo, boxes: Tensor) -> Predictions:
+        predictions = {
+            name: points_of_people(model, system(photo, boxes))
+            for name, system in ((LIMNER, estimator), (UNREFINED, plain))
+        }
         seen = backbone_body(estimator, photo, boxes)
-        return answers | ({} if seen is None else {BACKBONE: seen}) | {MEAN: mean_body(nets.body, model, boxes)}
+        return predictions | ({} if seen is None else {BACKBONE: seen}) | {MEAN: mean_body(nets.body, model, boxes)}
 
-    def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Answers:
-        return hand_answers(nets, model, photo, boxes, left, camera)
+    def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Predictions:
+        return predict_hands(nets, model, photo, boxes, left, camera)
 
-    return Rivals(person, hand, lambda photo, boxes: face_answers(nets, model, photo, boxes))
+    return Baselines(person, hand, lambda photo, boxes: predict_faces(nets, model, photo, boxes))
+
+
+def body_points(
+    model: BodyModel, vertices: Float[Tensor, "P V D"], keypoints: Float[Tensor, "P 144 D"]
+) -> Float[Tensor, "P 135 D"]:
+    """The points of POINT_NAMES on bodies, in space or in the photo."""
+    crown = int(model.v_template[:, 1].argmax())
+    return torch.cat([keypoints[:, list(indices_of(POINT_NAMES[:-1]))], vertices[:, crown : crown + 1]], 1)
+
+
+def points_of_people(model: BodyModel, people: People) -> Prediction:
+    """The projected bodies of an estimator as the points of POINT_NAMES."""
+    return Prediction(body_points(model, people.camera.project(people.vertices), people.keypoints_px))
 
 
 @torch.no_grad()
-def whole_body(estimator: PhotoEstimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer:
-    """The projected body of an estimator as the points of POINT_NAMES."""
-    people = estimator(photo, boxes)
-    crown = int(estimator.body_model.v_template[:, 1].argmax())
-    head_top = people.camera.project(people.vertices[:, crown : crown + 1])
-    return _points_of(people.keypoints_px, head_top)
-
-
-def _points_of(keypoints144_px: Tensor, head_top_px: Tensor) -> Answer:
-    index = list(indices_of(POINT_NAMES[:-1]))
-    return Answer(torch.cat([keypoints144_px[:, index], head_top_px], 1))
-
-
-@torch.no_grad()
-def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answer | None:
+def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Prediction | None:
     """BlazePose's own points, in the crops that limner cuts; None for another backbone."""
     frames = Frames((photo.pixels,))
     px = estimator.observe_bodies(frames, estimator.detect(frames, [boxes])).points_px
@@ -107,17 +100,16 @@ def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"
         at[f"{side}_big_toe"] = at[f"{side}_foot_index"]
     nothing = torch.full((len(boxes), 2), torch.nan)
     only = {"left_index", "right_index", "left_pinky", "right_pinky", "left_thumb", "right_thumb"}  # knuckles, not tips
-    return Answer(torch.stack([at[n] if n in at and n not in only else nothing for n in POINT_NAMES], 1))
+    return Prediction(torch.stack([at[n] if n in at and n not in only else nothing for n in POINT_NAMES], 1))
 
 
 @torch.no_grad()
-def mean_body(net: PartNet[BodyEstimate], model: BodyModel, boxes: Float[Tensor, "P 4"]) -> Answer:
+def mean_body(net: PartNet[BodyEstimate], model: BodyModel, boxes: Float[Tensor, "P 4"]) -> Prediction:
     """The mean pose of the training data, upright and facing the camera, drawn into each box."""
     params, _ = decode_body(net.layout, net.regressor.mean[None])
     mesh = model(params)
-    crown = int(model.v_template[:, 1].argmax())
-    points = _points_of(model.keypoints144(mesh, params)[..., :2], mesh.vertices[:, crown : crown + 1, :2]).points_px
-    return Answer(_into_boxes(points, boxes))
+    points = body_points(model, mesh.vertices, model.keypoints144(mesh, params))
+    return Prediction(_into_boxes(points[..., :2], boxes))
 
 
 def _into_boxes(points: Float[Tensor, "1 K 2"], boxes: Float[Tensor, "P 4"]) -> Float[Tensor, "P K 2"]:
@@ -130,22 +122,24 @@ def _into_boxes(points: Float[Tensor, "1 K 2"], boxes: Float[Tensor, "P 4"]) -> 
 
 
 @torch.no_grad()
-def hand_answers(
+def predict_hands(
     nets: Networks,
     model: BodyModel,
     photo: Photo,
     boxes: Float[Tensor, "P 4"],
     left: Bool[Tensor, "P"],
     camera: Camera,
-) -> Answers:
+) -> Predictions:
     """The hand network alone: the regressed hand, the backbone's points, and the mean hand, palm to the camera."""
     alone = hands_in_boxes(nets.hand, model, Frames((photo.pixels,)), boxes, left)
     to_camera = camera_from_crop(alone.seen.squares, camera)
     unit = alone.estimate.camera.project(alone.points)
-    answers = {LIMNER: Answer(alone.seen.crops.photo_from_unit(unit), _unmirrored(alone.points, left) @ to_camera.mT)}
+    predictions = {
+        LIMNER: Prediction(alone.seen.crops.photo_from_unit(unit), _unmirrored(alone.points, left) @ to_camera.mT)
+    }
     if alone.seen.points_px is not None:
         points3d = alone.seen.features.points3d
-        answers[BACKBONE] = Answer(
+        predictions[BACKBONE] = Prediction(
             alone.seen.points_px,
             None if points3d is None else _unmirrored(points3d, left) @ to_camera.mT,
         )
@@ -153,8 +147,8 @@ def hand_answers(
     squares = squares_around(boxes, 1.0)
     upright = Squares(squares.center_px, squares.size_px, torch.zeros(len(boxes)))
     in_boxes = torch.cat([_into_boxes(mean[i : i + 1, :, :2], boxes[i : i + 1]) for i in range(len(boxes))])
-    answers[MEAN] = Answer(in_boxes, mean @ camera_from_crop(upright, camera).mT)
-    return answers
+    predictions[MEAN] = Prediction(in_boxes, mean @ camera_from_crop(upright, camera).mT)
+    return predictions
 
 
 def _unmirrored(points: Tensor, left: Tensor) -> Tensor:
@@ -174,13 +168,13 @@ def mean_hand(nets: Networks, model: BodyModel) -> Float[Tensor, "1 21 3"]:
 
 
 @torch.no_grad()
-def face_answers(nets: Networks, model: BodyModel, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Answers:
+def predict_faces(nets: Networks, model: BodyModel, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Predictions:
     """The face network alone: the regressed head, the backbone's landmarks, and the mean face seen from the front."""
     alone = faces_in_boxes(nets.face, model, Frames((photo.pixels,)), boxes)
-    answers = {LIMNER: Answer(alone.seen.crops.photo_from_unit(alone.estimate.camera.project(alone.points)))}
+    predictions = {LIMNER: Prediction(alone.seen.crops.photo_from_unit(alone.estimate.camera.project(alone.points)))}
     if alone.seen.points_px is not None:
-        answers[BACKBONE] = Answer(alone.seen.points_px)
+        predictions[BACKBONE] = Prediction(alone.seen.points_px)
     params: BodyParams = model.rest()
     points = model.keypoints144(model(params), params)[:, list(indices_of(FACE68)), :2]
-    answers[MEAN] = Answer(_into_boxes(points, boxes))
-    return answers
+    predictions[MEAN] = Prediction(_into_boxes(points, boxes))
+    return predictions

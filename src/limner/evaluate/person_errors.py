@@ -1,4 +1,4 @@
-"""What does each rival score on one person? Tallies whose sums over people are the numbers in the tables."""
+"""Per-person errors of predictions on photos; their sums over people are the numbers in the tables."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ FINGER_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
 
 
 @dataclass(frozen=True)
-class Tally:
+class PersonErrors:
     """One metric of P people: on a set its value is sum(numerator) / sum(denominator). A denominator of 0: no score."""
 
     numerator: Float[Tensor, "P"]
@@ -40,94 +40,94 @@ class Tally:
         return metrics.ratio_of_sums(self.numerator, self.denominator, groups)
 
 
-Tallies = dict[str, Tally]
+MetricErrors = dict[str, PersonErrors]
 
 
-def share_of(hits: Bool[Tensor, "P K"], counted: Bool[Tensor, "P K"]) -> Tally:
+def share_of(hits: Bool[Tensor, "P K"], counted: Bool[Tensor, "P K"]) -> PersonErrors:
     """Right points in per cent of those that count."""
-    return Tally(100.0 * (hits & counted).sum(-1), counted.sum(-1).float())
+    return PersonErrors(100.0 * (hits & counted).sum(-1), counted.sum(-1).float())
 
 
-def mean_of(values: Float[Tensor, "P"]) -> Tally:
+def mean_of(values: Float[Tensor, "P"]) -> PersonErrors:
     """The mean over people; NaN is no score."""
     known = ~values.isnan()
-    return Tally(torch.where(known, values, 0.0), known.float())
+    return PersonErrors(torch.where(known, values, 0.0), known.float())
 
 
-def body_tallies(
+def body_errors(
     prediction: Float[Tensor, "P 135 2"],
     target: Float[Tensor, "P 135 2"],
     labelled: Bool[Tensor, "P 135"],
     boxes: Float[Tensor, "P 4"],
-) -> Tallies:
+) -> MetricErrors:
     """All metrics of people with a box about the whole person: body, and hands, face and feet where labelled.
 
-    Parts of which the prediction says nothing (all NaN) get no tally.
+    Parts of which the prediction says nothing (all NaN) get no errors.
     """
-    body, truth, valid = prediction[:, BODY], target[:, BODY], labelled[:, BODY]
-    torso, diagonal = metrics.torso_length(truth, valid), metrics.box_diagonal(boxes)
+    body, goal, valid = prediction[:, BODY], target[:, BODY], labelled[:, BODY]
+    torso, diagonal = metrics.torso_length(goal, valid), metrics.box_diagonal(boxes)
     scored = valid & ~torso.isnan()[:, None]
-    hits = metrics.pck_hits(body, truth, torso, 0.2)
-    tallies = {
+    hits = metrics.pck_hits(body, goal, torso, 0.2)
+    errors = {
         PCK_TORSO: share_of(hits, scored),
-        PCK_DIAGONAL: share_of(metrics.pck_hits(body, truth, diagonal, 0.05), valid),
-        BODY_ERROR: mean_of(100 * metrics.mean_error(body, truth, valid) / diagonal),
+        PCK_DIAGONAL: share_of(metrics.pck_hits(body, goal, diagonal, 0.05), valid),
+        BODY_ERROR: mean_of(100 * metrics.mean_error(body, goal, valid) / diagonal),
     }
-    tallies |= _flips(body, truth, valid, torso)
+    errors |= _flips(body, goal, valid, torso)
     if bool(labelled[:, EXTRA].any()):
         fourteen = torch.tensor([*LIMBS, *range(EXTRA.start, EXTRA.stop)])
         hits14 = metrics.pck_hits(prediction[:, fourteen], target[:, fourteen], torso, 0.2)
-        tallies[PCK_TORSO_14] = share_of(hits14, labelled[:, fourteen] & ~torso.isnan()[:, None])
-    tallies |= {BY_JOINT + name: tally for name, tally in joint_tallies(hits, scored).items()}
-    return tallies | _small_parts(prediction, target, labelled, torso)
+        errors[PCK_TORSO_14] = share_of(hits14, labelled[:, fourteen] & ~torso.isnan()[:, None])
+    errors |= {BY_JOINT + name: one for name, one in errors_by_joint(hits, scored).items()}
+    return errors | _small_parts(prediction, target, labelled, torso)
 
 
-def joint_tallies(hits: Bool[Tensor, "P 17"], scored: Bool[Tensor, "P 17"]) -> Tallies:
+def errors_by_joint(hits: Bool[Tensor, "P 17"], scored: Bool[Tensor, "P 17"]) -> MetricErrors:
     """PCK by kind of joint: points of the face, shoulders, ..., ankles."""
-    tallies = {}
+    errors = {}
     for group in JOINT_GROUPS:
         index = [i for i, name in enumerate(COCO17) if name.endswith(group) or (group == "face" and i < 5)]
-        tallies[group] = share_of(hits[:, index], scored[:, index])
-    return tallies
+        errors[group] = share_of(hits[:, index], scored[:, index])
+    return errors
 
 
-def _flips(body: Tensor, truth: Tensor, valid: Tensor, torso: Tensor) -> Tallies:
-    flips = metrics.flipped(body, truth, valid, torso)
-    arms = metrics.flipped(body, truth, valid, torso, metrics.ARMS)
-    legs = metrics.flipped(body, truth, valid, torso, metrics.LEGS)
+def _flips(body: Tensor, target: Tensor, valid: Tensor, torso: Tensor) -> MetricErrors:
+    flips = metrics.flipped(body, target, valid, torso)
+    arms = metrics.flipped(body, target, valid, torso, metrics.ARMS)
+    legs = metrics.flipped(body, target, valid, torso, metrics.LEGS)
     limbs = torch.zeros_like(valid)
     limbs[:, list(LIMBS)] = True
     scored = (valid & limbs).any(-1).float()
     return {
-        FLIPS: Tally(100 * flips * scored, scored),
-        LIMB_FLIPS: Tally(100 * ((arms | legs) & ~flips) * scored, scored),
+        FLIPS: PersonErrors(100 * flips * scored, scored),
+        LIMB_FLIPS: PersonErrors(100 * ((arms | legs) & ~flips) * scored, scored),
     }
 
 
-def _small_parts(prediction: Tensor, target: Tensor, labelled: Tensor, torso: Tensor) -> Tallies:
+def _small_parts(prediction: Tensor, target: Tensor, labelled: Tensor, torso: Tensor) -> MetricErrors:
     """Hands, face and feet of whole people, where they are labelled and the prediction has them."""
-    tallies: Tallies = {}
+    errors: MetricErrors = {}
 
     def present(part: slice) -> bool:
         return bool(labelled[:, part].any()) and not bool(prediction[:, part].isnan().all())
 
     for side, part in (("left", LEFT_HAND), ("right", RIGHT_HAND)):
         if present(part):
-            of_hand = hand_tallies(prediction[:, part], target[:, part], labelled[:, part])
-            tallies |= {f"{side} hand: {name}": tally for name, tally in of_hand.items()}
+            of_hand = hand_errors(prediction[:, part], target[:, part], labelled[:, part])
+            errors |= {f"{side} hand: {name}": one for name, one in of_hand.items()}
     if present(FACE):
-        of_face = face_tallies(prediction[:, FACE], target[:, FACE], labelled[:, FACE])
-        tallies |= {f"face: {name}": tally for name, tally in of_face.items()}
+        of_face = face_errors(prediction[:, FACE], target[:, FACE], labelled[:, FACE])
+        errors |= {f"face: {name}": one for name, one in of_face.items()}
     if present(FEET):
         hits = metrics.pck_hits(prediction[:, FEET], target[:, FEET], torso, 0.2)
         known = ~prediction[:, FEET].isnan().any(-1) & ~torso.isnan()[:, None]
-        tallies[FEET_PCK] = share_of(hits, labelled[:, FEET] & known)
-    return tallies
+        errors[FEET_PCK] = share_of(hits, labelled[:, FEET] & known)
+    return errors
 
 
-def hand_tallies(
+def hand_errors(
     prediction: Float[Tensor, "P 21 2"], target: Float[Tensor, "P 21 2"], labelled: Bool[Tensor, "P 21"]
-) -> Tallies:
+) -> MetricErrors:
     """2D metrics of hands. The hand box is the tight box about the labelled points."""
     high = torch.where(labelled[..., None], target, -torch.inf)
     low = torch.where(labelled[..., None], target, torch.inf)
@@ -140,8 +140,8 @@ def hand_tallies(
     }
 
 
-def hand3d_tallies(prediction: Float[Tensor, "P 21 3"], target: Float[Tensor, "P 21 3"]) -> Tallies:
-    """3D metrics of hands (metres in, millimetres out); the scale is aligned because the truth's is approximate."""
+def hand_errors_3d(prediction: Float[Tensor, "P 21 3"], target: Float[Tensor, "P 21 3"]) -> MetricErrors:
+    """3D metrics of hands (metres in, millimetres out); the scale is aligned because the target's is approximate."""
     scaled = metrics.scaled_to(prediction, target, FINGER_BONES)
     return {
         HAND_MPJPE: mean_of(1000 * metrics.mpjpe(scaled, target)),
@@ -149,9 +149,9 @@ def hand3d_tallies(prediction: Float[Tensor, "P 21 3"], target: Float[Tensor, "P
     }
 
 
-def face_tallies(
+def face_errors(
     prediction: Float[Tensor, "P 68 2"], target: Float[Tensor, "P 68 2"], labelled: Bool[Tensor, "P 68"]
-) -> Tallies:
+) -> MetricErrors:
     """Landmark errors of faces of which all 68 points are labelled; others have no score."""
     whole = labelled.all(-1)
     error = torch.where(whole, metrics.nme(prediction, target), torch.nan)
@@ -160,5 +160,5 @@ def face_tallies(
     return {
         FACE_NME: mean_of(100 * error),
         INNER_NME: mean_of(100 * torch.where(whole, inner, torch.nan)),
-        FACE_FAILURES: Tally(100.0 * (whole & (error > 0.1)), whole.float()),
+        FACE_FAILURES: PersonErrors(100.0 * (whole & (error > 0.1)), whole.float()),
     }

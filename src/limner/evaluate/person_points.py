@@ -1,4 +1,4 @@
-"""What does a system, or the truth, say of one person? Points without a word on how they were found."""
+"""The points of one person, predicted or true, without a word on how they were found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ class NotComparable(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class PersonPoints:
     """One person, camera axes (x right, y down, z into the scene), metres; what is not known is None or empty.
 
     vertices   mesh, and its triangles `faces`
     joints     points with a name each: the body's joints ("left_wrist"), LSP's 14 regressed ones ("j14_neck"), ...
     landmarks  the 7 points of NoW and Stirling, in the order of `limner.data.sources.now.LANDMARKS`
-    scan       a scan of the person (truth only)
+    scan       a scan of the person (target only)
     points_px  joints in photo pixels, by which people of a crowd are matched
     """
 
@@ -32,7 +32,7 @@ class Answer:
     scan: Float[Tensor, "S 3"] | None = None
     points_px: Float[Tensor, "K 2"] | None = None
 
-    def moved(self, move: Callable[[Tensor], Tensor]) -> "Answer":
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "PersonPoints":
         """All points in space put through a function."""
         changes: dict[str, Any] = {
             name: move(points)
@@ -65,19 +65,19 @@ class Answer:
         return self.vertices
 
 
-def shifted(answer: Answer, millimetres: float) -> Answer:
+def shifted(prediction: PersonPoints, millimetres: float) -> PersonPoints:
     """The same person, so far to the right."""
-    return answer.moved(lambda points: points + points.new_tensor([millimetres / 1000, 0.0, 0.0]))
+    return prediction.moved(lambda points: points + points.new_tensor([millimetres / 1000, 0.0, 0.0]))
 
 
-def grown(answer: Answer, factor: float) -> Answer:
+def grown(prediction: PersonPoints, factor: float) -> PersonPoints:
     """The same person, all coordinates times a factor."""
-    return answer.moved(lambda points: points * factor)
+    return prediction.moved(lambda points: points * factor)
 
 
-def turned(answer: Answer, rotation: Float[Tensor, "3 3"]) -> Answer:
+def turned(prediction: PersonPoints, rotation: Float[Tensor, "3 3"]) -> PersonPoints:
     """The same person, turned about the origin."""
-    return answer.moved(lambda points: points @ rotation.mT.to(points))
+    return prediction.moved(lambda points: points @ rotation.mT.to(points))
 
 
 def stack(points: Tensor) -> Float[Tensor, "1 N 3"]:

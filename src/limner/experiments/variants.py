@@ -1,4 +1,4 @@
-"""What does each variant of the flow say of one person, how wrong is it, and how long does it take?"""
+"""Variants of the flow asked about one person: how wrong each is, and how long it takes."""
 
 import time
 from typing import Literal
@@ -9,7 +9,7 @@ from limner.body.params import BodyParams
 from limner.curate.observe import seen_points
 from limner.estimator import Estimator
 from limner.experiments import flow
-from limner.experiments.errors import Truth, errors_of, truth_of
+from limner.experiments.errors import Target, errors_of, target_of
 from limner.experiments.people import Shown
 from limner.fit.fitter import Fitter
 from limner.fit.records import FitTargets
@@ -29,19 +29,19 @@ REDUCTIONS = (8, 4, 2)
 SECONDS = "seconds"
 
 Group = Literal["flow", "sizes", "fits", "tuned"]
-"""Answers that are asked for together: stages and merging; photo sizes; optimisation; weights fine-tuned together."""
+"""Variants that are asked for together: stages and merging; photo sizes; optimisation; weights fine-tuned together."""
 
-Answers = dict[str, dict[str, float]]
-"""Errors by answer and metric; `seconds` where time was taken."""
+VariantErrors = dict[str, dict[str, float]]
+"""Errors by variant and metric; `seconds` where time was taken."""
 
 
 def of_size(px: int) -> str:
-    """Name of the answer about a photo of that side."""
+    """Name of the variant about a photo of that side."""
     return f"photo of {px} px"
 
 
-class Questioner:
-    """Asks every variant about one person after the other, one group of answers at a time."""
+class VariantRunner:
+    """Asks every variant about one person after the other, one group of variants at a time."""
 
     def __init__(self, estimator: Estimator, tuned: Estimator | None = None):
         """`tuned`: the same flow with weights from after end-to-end fine-tuning, for the group of that name."""
@@ -50,20 +50,20 @@ class Questioner:
         self._last: tuple[Shown, People, float] | None = None
 
     @torch.no_grad()
-    def ask(self, person: Shown, group: Group) -> Answers:
-        """One group of answers about one person."""
-        truth = truth_of(self.model, person.params, person.camera)
+    def ask(self, person: Shown, group: Group) -> VariantErrors:
+        """One group of variants about one person."""
+        target = target_of(self.model, person.params, person.camera)
         match group:
             case "flow":
                 people, seconds = self._regressed(person)
-                whole = {LIMNER: self._scored(people.params, people.camera, truth) | {SECONDS: seconds}}
-                return whole | self._variants(person, truth)
+                whole = {LIMNER: self._scored(people.params, people.camera, target) | {SECONDS: seconds}}
+                return whole | self._variants(person, target)
             case "sizes":
-                return self._sizes(person, truth)
+                return self._sizes(person, target)
             case "fits":
-                return self._fits(person, truth)
+                return self._fits(person, target)
             case "tuned":
-                return self._tuned(person, truth)
+                return self._tuned(person, target)
 
     def _regressed(self, person: Shown) -> tuple[People, float]:
         """limner's people and the CPU seconds they took; the last person's are kept."""
@@ -73,10 +73,10 @@ class Questioner:
             self._last = person, people, time.process_time() - started
         return self._last[1:]
 
-    def _scored(self, params: BodyParams, camera: Camera, truth: Truth) -> dict[str, float]:
-        return errors_of(self.model, params, camera, truth)
+    def _scored(self, params: BodyParams, camera: Camera, target: Target) -> dict[str, float]:
+        return errors_of(self.model, params, camera, target)
 
-    def _variants(self, person: Shown, truth: Truth) -> Answers:
+    def _variants(self, person: Shown, target: Target) -> VariantErrors:
         """Stages left out, parts cut from other pixels, parts merged in other ways."""
         net, frames = self.estimator, Frames((person.photo,))
         first = flow.coarse(net, frames, person.box)
@@ -84,7 +84,7 @@ class Questioner:
         parts = net.attend(frames, first, first.body)
         small = net.attend(small_frames, first, first.body)
         refined_small = net.attend(small_frames, first, first.refined)
-        said = {
+        prediction = {
             NO_ATTENTION: first.refined,
             BODY: first.body,
             UNREFINED: merge(first.body, parts),
@@ -93,18 +93,18 @@ class Questioner:
             FINGERS: flow.fingers_only(first.body, parts),
             PASTED: flow.pasted(first.body, parts),
         }
-        return {name: self._scored(params, first.camera, truth) for name, params in said.items()}
+        return {name: self._scored(params, first.camera, target) for name, params in prediction.items()}
 
-    def _sizes(self, person: Shown, truth: Truth) -> Answers:
+    def _sizes(self, person: Shown, target: Target) -> VariantErrors:
         """The whole flow on smaller photos of the same person, in the large photo's pixels."""
-        answers = {}
+        variants = {}
         for factor in REDUCTIONS:
             people = self.estimator(flow.reduced(person.photo, factor), person.box / factor)
             camera = Camera(people.camera.focal_px * factor, people.camera.center_px * factor)
-            answers[of_size(person.photo.shape[-1] // factor)] = self._scored(people.params, camera, truth)
-        return answers
+            variants[of_size(person.photo.shape[-1] // factor)] = self._scored(people.params, camera, target)
+        return variants
 
-    def _tuned(self, person: Shown, truth: Truth) -> Answers:
+    def _tuned(self, person: Shown, target: Target) -> VariantErrors:
         """The whole flow, and the networks alone, with the fine-tuned weights."""
         net = self.tuned
         assert net is not None
@@ -112,16 +112,16 @@ class Questioner:
         first = flow.coarse(net, frames, person.box)
         parts = net.attend(frames, first, first.refined)
         plain = net.attend(frames, first, first.body)
-        said = {TUNED: net.flow.join(first, parts), TUNED_UNREFINED: merge(first.body, plain)}
-        return {name: self._scored(params, first.camera, truth) for name, params in said.items()}
+        prediction = {TUNED: net.flow.join(first, parts), TUNED_UNREFINED: merge(first.body, plain)}
+        return {name: self._scored(params, first.camera, target) for name, params in prediction.items()}
 
-    def _fits(self, person: Shown, truth: Truth) -> Answers:
+    def _fits(self, person: Shown, target: Target) -> VariantErrors:
         """Optimisation onto the networks' 2D points and onto the true ones, with the camera that limner assumes."""
         people, regression_s = self._regressed(person)
         px, confidence = seen_points(self.estimator, people)
         seen = FitTargets(px, confidence, people.camera, people.boxes)
         true = FitTargets(person.keypoints_px, torch.ones_like(confidence), people.camera, people.boxes)
-        answers = {}
+        variants = {}
         for name, targets, start in (
             (FIT_MEAN, seen, None),
             (FIT_START, seen, people.params),
@@ -132,5 +132,5 @@ class Questioner:
             fits = self.fitter(targets, start=start)
             # an optimiser needs 2D points from somewhere: the networks' time is part of all four
             seconds = regression_s + time.process_time() - started
-            answers[name] = self._scored(fits.params, people.camera, truth) | {SECONDS: seconds}
-        return answers
+            variants[name] = self._scored(fits.params, people.camera, target) | {SECONDS: seconds}
+        return variants

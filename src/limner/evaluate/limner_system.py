@@ -1,6 +1,5 @@
-"""What does limner answer on the photos of a benchmark?"""
+"""limner, or the official ExPose network, as a system under test on the photos of a benchmark."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,14 +8,13 @@ from torch import Tensor
 
 from limner.body.keypoints import FACE68, KEYPOINT_NAMES, hand21, indices_of
 from limner.body.model import BodyModel
-from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT
 from limner.data.sources.agora import FULL_WIDTH, Submitted
 from limner.errors import WeightsError
 from limner.estimator import Estimator
-from limner.evaluate.answer import Answer
 from limner.evaluate.benchmarks.agora import MATCHED_JOINTS
 from limner.evaluate.benchmarks.record import Case
+from limner.evaluate.person_points import PersonPoints
 from limner.expose.estimator import OfficialEstimator
 from limner.geometry.box import Squares
 from limner.geometry.camera import camera_from_crop, photo_camera
@@ -31,28 +29,19 @@ FACE_ROOM = 1.4
 """Boxes given to the face network have this much room taken off again (`parts_alone.FIRST_MARGIN`)."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One person that limner found in a photo of a crowd: the answer, its parameters, and the photo's width."""
-
-    answer: Answer
-    params: BodyParams
-    photo_width: int
-
-
-class OwnAnswers:
+class LimnerSystem:
     """limner, or the official ExPose network, as a system under test; it is not told the focal length.
 
-    seen: everybody of the crowds so far, by the photo's group: what a submission to AGORA's server is made of.
+    submitted: everybody of the crowds so far, by the photo's group, in the form that AGORA's server takes.
     """
 
     def __init__(self, estimator: Estimator | OfficialEstimator):
         self.estimator = estimator
-        self.seen: dict[str, list[Seen]] = {}
+        self.submitted: dict[str, list[Submitted]] = {}
 
     @torch.no_grad()
-    def answer(self, case: Case) -> Answer | None:
-        """The answer for one case; None when nobody is seen. Raises LimnerError for photos that cannot be read."""
+    def prediction(self, case: Case) -> PersonPoints | None:
+        """The prediction for one case; None when nobody is seen. Raises LimnerError for photos that cannot be read."""
         photo = read_photo(case.photo)
         match case.kind:
             case "person":
@@ -63,19 +52,19 @@ class OwnAnswers:
                 return self._head(photo)
 
     @torch.no_grad()
-    def crowd(self, group: str, photo: Path) -> list[Answer]:
+    def crowd(self, group: str, photo: Path) -> list[PersonPoints]:
         """Everybody that the detector finds in a photo. Raises LimnerError for photos that cannot be read."""
         read = read_photo(photo)
         people = self.estimator(read)
-        everybody = [Seen(_answer(people, i), people.params[i : i + 1], read.width) for i in range(len(people))]
-        self.seen[group] = everybody
-        return [one.answer for one in everybody]
+        joints_px = people.keypoints_px[:, :MATCHED_JOINTS] * (FULL_WIDTH / read.width)
+        self.submitted[group] = [Submitted(group, people.params[i], joints_px[i]) for i in range(len(people))]
+        return [_prediction(people, i) for i in range(len(people))]
 
-    def _person(self, photo: Photo, box: Float[Tensor, "4"] | None) -> Answer | None:
+    def _person(self, photo: Photo, box: Float[Tensor, "4"] | None) -> PersonPoints | None:
         people = self.estimator(photo, None if box is None else box[None])
-        return _answer(people, 0) if len(people) else None
+        return _prediction(people, 0) if len(people) else None
 
-    def _right_hand(self, photo: Photo) -> Answer:
+    def _right_hand(self, photo: Photo) -> PersonPoints:
         """The hand network alone, the whole photo as its box; points from the wrist, camera axes."""
         if isinstance(self.estimator, OfficialEstimator):
             return _official_right_hand(self.estimator, photo)
@@ -85,17 +74,17 @@ class OwnAnswers:
         alone = hands_in_boxes(self.estimator.networks.hand, model, frames, box, torch.tensor([False]))
         camera = photo_camera(photo.width, photo.height, photo.focal_px, 1)
         to_camera = camera_from_crop(alone.seen.squares, camera)[0]
-        said = alone.estimate
-        betas = said.betas if converter is None else converter.betas(said.betas)
-        vertices, faces = hand_mesh(self.estimator.body_model, said.wrist, said.hand_pose, betas)
-        return Answer(
+        prediction = alone.estimate
+        betas = prediction.betas if converter is None else converter.betas(prediction.betas)
+        vertices, faces = hand_mesh(self.estimator.body_model, prediction.wrist, prediction.hand_pose, betas)
+        return PersonPoints(
             vertices=vertices[0] @ to_camera.mT,
             faces=faces,
             joints=alone.points[0] @ to_camera.mT,
             joint_names=hand21("right"),
         )
 
-    def _head(self, photo: Photo) -> Answer | None:
+    def _head(self, photo: Photo) -> PersonPoints | None:
         """The head network's shape with a neutral face: where the estimator sees the best person's face."""
         if isinstance(self.estimator, OfficialEstimator):
             raise WeightsError(
@@ -114,16 +103,16 @@ class OwnAnswers:
 
 
 @torch.no_grad()
-def neutral_head(model: BodyModel, betas: Float[Tensor, "1 S"]) -> Answer:
+def neutral_head(model: BodyModel, betas: Float[Tensor, "1 S"]) -> PersonPoints:
     """The whole body at rest with this shape, and the seven landmarks of its face; metres."""
     params = model.rest().replace(betas=betas)
     mesh = model(params)
     points = model.keypoints144(mesh, params)[0]
     names = tuple(FACE68[i] for i in SEVEN_IBUG)
-    return Answer(vertices=mesh.vertices[0], faces=model.faces, landmarks=points[list(indices_of(names))])
+    return PersonPoints(vertices=mesh.vertices[0], faces=model.faces, landmarks=points[list(indices_of(names))])
 
 
-def _official_right_hand(estimator: OfficialEstimator, photo: Photo) -> Answer:
+def _official_right_hand(estimator: OfficialEstimator, photo: Photo) -> PersonPoints:
     """The official hand network alone, from its mean, the whole photo as its crop; SMPL-X's mean shape."""
     net, model, cropping = estimator.network.hand_net, estimator.body_model, estimator.cropping
     square = Squares(
@@ -138,24 +127,14 @@ def _official_right_hand(estimator: OfficialEstimator, photo: Photo) -> Answer:
     mesh = model(params)
     points = model.keypoints144(mesh, params)[0, list(indices_of(hand21("right")))]
     vertices, faces = hand_mesh(model, wrist[:, 0], fingers, rest.betas)
-    return Answer(vertices=vertices[0], faces=faces, joints=points - points[0], joint_names=hand21("right"))
+    return PersonPoints(vertices=vertices[0], faces=faces, joints=points - points[0], joint_names=hand21("right"))
 
 
-def _answer(people: People, row: int) -> Answer:
-    return Answer(
+def _prediction(people: People, row: int) -> PersonPoints:
+    return PersonPoints(
         vertices=people.vertices[row],
         faces=people.faces,
         joints=people.keypoints[row],
         joint_names=KEYPOINT_NAMES,
         points_px=people.keypoints_px[row, :MATCHED_JOINTS],
     )
-
-
-def submission(seen: dict[str, list[Seen]]) -> list[Submitted]:
-    """Everybody in the form that AGORA's server takes: joints in pixels of its large photos."""
-    return [
-        Submitted(group, one.params, one.answer.points_px * (FULL_WIDTH / one.photo_width))
-        for group, people in seen.items()
-        for one in people
-        if one.answer.points_px is not None
-    ]

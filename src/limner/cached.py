@@ -1,7 +1,7 @@
 """The flow on kept features: the estimator's steps without images.
 
-The crops are the harvested ones (true places, jittered), so this measures networks, merging and refinement, not the
-attention's aim. One hand a person was harvested; the other one stays the body network's.
+The crops are those that were rendered (true places, jittered), so this measures networks, merging and refinement, not
+the attention's aim. One hand a person was rendered; the other one stays the body network's.
 """
 
 from dataclasses import dataclass, replace
@@ -33,8 +33,8 @@ INNER_FACE = list(indices_of(FACE68[17:]))
 
 
 @dataclass(frozen=True)
-class HarvestedPeople(Rows):
-    """Harvested body, hand and face crops; row i of each shows the same person."""
+class CachedPeople(Rows):
+    """Kept features of body, hand and face crops; row i of each shows the same person."""
 
     body: Evidence
     hand: Evidence
@@ -42,7 +42,7 @@ class HarvestedPeople(Rows):
 
 
 @dataclass(frozen=True)
-class Replay:
+class CachedFlow:
     """People in the photo's camera after each stage, and the part networks' own predictions.
 
     body      the body network alone
@@ -68,7 +68,7 @@ class Predicted:
     merged: BodyParams
 
 
-def predicted(networks: Networks, people: HarvestedPeople) -> Predicted:
+def predicted(networks: Networks, people: CachedPeople) -> Predicted:
     """Body, then parts started from it, then all merged; nothing refined."""
     seen = people.body.observations
     estimate = networks.body.predict(seen.features)
@@ -77,8 +77,8 @@ def predicted(networks: Networks, people: HarvestedPeople) -> Predicted:
     return Predicted(estimate, body, parts, merge(body, parts))
 
 
-def parts_of(networks: Networks, people: HarvestedPeople, body: BodyParams) -> Parts:
-    """The parts, started from the body; nobody's hand of the side that was not harvested is trusted."""
+def parts_of(networks: Networks, people: CachedPeople, body: BodyParams) -> Parts:
+    """The parts, started from the body; nobody's hand of the side that was not rendered is trusted."""
     hand = predict_hands(networks.hand, people.hand.observations, body, people.hand.camera)
     left = people.hand.mirrored
     right, mirrored = (replace(hand, trusted=hand.trusted & shown) for shown in (~left, left))
@@ -86,12 +86,12 @@ def parts_of(networks: Networks, people: HarvestedPeople, body: BodyParams) -> P
 
 
 @torch.no_grad()
-def replay(networks: Networks, model: BodyModel, people: HarvestedPeople) -> Replay:
+def run_cached(networks: Networks, model: BodyModel, people: CachedPeople) -> CachedFlow:
     """The flow of `limner.estimator` on kept features, with and without refinement."""
     flow, said = Flow(networks, model), predicted(networks, people)
     coarse = flow.coarse(people.body.observations, people.body.camera)
     limner = flow.join(coarse, parts_of(networks, people, coarse.refined))
-    return Replay(said.body, said.merged, limner, said.parts.right_hand.estimate, said.parts.face.estimate)
+    return CachedFlow(said.body, said.merged, limner, said.parts.right_hand.estimate, said.parts.face.estimate)
 
 
 def mean_people(net: PartNet[BodyEstimate], evidence: Evidence) -> BodyParams:
@@ -101,27 +101,27 @@ def mean_people(net: PartNet[BodyEstimate], evidence: Evidence) -> BodyParams:
     return place(evidence.observations, mean, evidence.camera)
 
 
-def read_people(folder: Path, held_out: bool) -> HarvestedPeople:
+def read_people(folder: Path, held_out: bool) -> CachedPeople:
     """Evidence of all three parts of the same people: those never trained on, or the others.
 
     Raises LimnerError unless rows of the parts show the same people.
     """
     body, hand, face = (read_evidence(folder, part)[held_out] for part in PARTS)
     count = min(len(body), len(hand), len(face))
-    people = HarvestedPeople(body[:count], hand[:count], face[:count])
+    people = CachedPeople(body[:count], hand[:count], face[:count])
     apart = [
         (people.body.params.transl - part.params.transl).norm(dim=-1).amax() for part in (people.hand, people.face)
     ]
     if float(max(apart)) * 1000 > SAME_PERSON_MM:
         raise LimnerError(
-            f"{folder}: rows of body, hand and face evidence do not show the same people. Harvest all parts in one run "
-            "(`limner harvest`), and do not evaluate while it writes."
+            f"{folder}: rows of body, hand and face evidence do not show the same people. Render all parts in one run "
+            "(`limner render crops`), and do not evaluate while it writes."
         )
     return people
 
 
 def shown_hand(points: Float[Tensor, "P 144 3"], left: Bool[Tensor, "P"]) -> Float[Tensor, "P 21 3"]:
-    """The 21 points of each person's harvested hand, relative to its wrist."""
+    """The 21 points of each person's rendered hand, relative to its wrist."""
     hand = select(left, points[:, HAND_POINTS["left"]], points[:, HAND_POINTS["right"]])
     return hand - hand[:, :1]
 

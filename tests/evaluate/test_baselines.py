@@ -9,8 +9,17 @@ from torch import Tensor, nn
 
 from limner.body.keypoints import COCO17
 from limner.body.model import BodyModel
+from limner.evaluate.baselines import (
+    BACKBONE,
+    LIMNER,
+    MEAN,
+    mean_body,
+    mean_hand,
+    points_of_people,
+    predict_faces,
+    predict_hands,
+)
 from limner.evaluate.photo_sets import BODY, EXTRA, LEFT_HAND, POINT_NAMES
-from limner.evaluate.rivals import BACKBONE, LIMNER, MEAN, face_answers, hand_answers, mean_body, mean_hand, whole_body
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.geometry.warp import Frames
@@ -80,21 +89,15 @@ def test_the_mean_hand_shows_its_palm_fingers_up_thumb_on_the_right(body: BodyMo
     assert hand[4, 0] > hand[20, 0]  # thumb to the right of the little finger
 
 
-def test_whole_body_names_its_points(body: BodyModel):
+def test_people_name_its_points(body: BodyModel):
     people = posed_people(body, [(0.0, 0.2, 3.0)])
 
-    class Known:
-        body_model = body
-
-        def __call__(self, photo: Photo, boxes: Tensor):
-            return people
-
-    answer = whole_body(Known(), photo(), BOXES[:1]).points_px[0]
+    prediction = points_of_people(body, people).points_px[0]
     left_index_tip = POINT_NAMES.index("left_index")
     assert left_index_tip == LEFT_HAND.start + 8
     expected = people.camera.project(people.vertices[:, body.vertex_ids[12]][:, None])[0, 0]
-    assert torch.allclose(answer[left_index_tip], expected)
-    assert answer[EXTRA][1][1] < answer[BODY][:, 1].min()  # nothing is higher than the head's top
+    assert torch.allclose(prediction[left_index_tip], expected)
+    assert prediction[EXTRA][1][1] < prediction[BODY][:, 1].min()  # nothing is higher than the head's top
 
 
 def test_left_hands_are_answered_as_mirrored_right_ones(body: BodyModel, networks: Networks):
@@ -103,8 +106,8 @@ def test_left_hands_are_answered_as_mirrored_right_ones(body: BodyModel, network
     boxes = BOXES[:1]
     flipped = torch.tensor([[width - 80.0, 20.0, width - 20.0, 120.0]])
     camera = Camera(torch.tensor([200.0]), torch.tensor([[width / 2, 75.0]]))
-    right = hand_answers(networks, body, photo(), boxes, torch.tensor([False]), camera)
-    left = hand_answers(networks, body, mirrored, flipped, torch.tensor([True]), camera)
+    right = predict_hands(networks, body, photo(), boxes, torch.tensor([False]), camera)
+    left = predict_hands(networks, body, mirrored, flipped, torch.tensor([True]), camera)
     assert list(right) == [LIMNER, BACKBONE, MEAN]
     for name in right:
         expected = right[name].points_px * torch.tensor([-1.0, 1.0]) + torch.tensor([width, 0.0])
@@ -150,9 +153,9 @@ def build_regressor(net) -> nn.Module:
 
 
 def test_an_untrained_face_is_the_mean_face_in_its_crop(body: BodyModel, networks: Networks):
-    answers = face_answers(networks, body, photo(), BOXES)
-    assert list(answers) == [LIMNER, BACKBONE, MEAN]
-    mean = answers[MEAN].points_px
+    predictions = predict_faces(networks, body, photo(), BOXES)
+    assert list(predictions) == [LIMNER, BACKBONE, MEAN]
+    mean = predictions[MEAN].points_px
     assert (mean >= BOXES[:, None, :2]).all() and (mean <= BOXES[:, None, 2:]).all()
     look = faces_in_boxes(networks.face, body, Frames((photo().pixels,)), BOXES)
     # iBUG: the right eye (36) is on the picture's left of the left eye (45), above the chin (8)

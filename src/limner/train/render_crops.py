@@ -62,7 +62,7 @@ def true_squares(part: Part, keypoints_px: Tensor, mirrored: Tensor) -> Squares:
 
 
 @torch.no_grad()
-def harvest(
+def render_crops(
     synthetic: SyntheticPeople,
     folder: Path,
     shards: int,
@@ -81,7 +81,7 @@ def harvest(
     depth branch to look with.
 
     Every shard has its own seed, so that a run that was cut off goes on where it stopped with the same result, and
-    parts harvested in runs of their own show the same people.
+    parts rendered in runs of their own show the same people.
     """
     folder.mkdir(parents=True, exist_ok=True)
     backbones = {part: build_backbone(frozen_spec(part, depth), depth) for part in parts}
@@ -97,8 +97,8 @@ def harvest(
                 batch = synthetic.batch(batch_size, people)
                 visible = synthetic.visible(batch)
                 for part in missing:
-                    look, pixels = _look(part, backbones[part], synthetic, batch, visible, places[part], supersample)
-                    seen[part].append(look)
+                    one, pixels = _observed(part, backbones[part], synthetic, batch, visible, places[part], supersample)
+                    seen[part].append(one)
                     pictures[part].append(pixels)
             for part in missing:
                 if crops:  # first: a shard stands for both
@@ -108,7 +108,7 @@ def harvest(
             progress(shard + 1, shards)
 
 
-def _look(
+def _observed(
     part: Part,
     backbone: Backbone,
     synthetic: SyntheticPeople,
@@ -131,7 +131,7 @@ def _look(
 
 
 @torch.no_grad()
-def look_again(
+def observe_again(
     source: Path,
     folder: Path,
     parts: tuple[Part, ...] = PARTS,
