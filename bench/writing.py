@@ -13,7 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import cv2
 import torch
 
 from limner.estimator import Estimator
@@ -33,7 +32,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
     estimator = Estimator.load()
     kinds = {ALL: tuple(FILES)} | {kind: (kind,) for kind in FILES}
     rows = []
