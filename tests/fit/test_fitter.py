@@ -126,3 +126,13 @@ def test_batches_do_not_matter_and_progress_is_told(body, fitter, scene, alone):
 def test_nobody_is_nobody(fitter, scene):
     none = fitter(scene[1][torch.zeros(0, dtype=torch.int64)])
     assert len(none) == 0 and none.status == ()
+
+
+def test_every_tensor_is_made_where_its_inputs_are(fitter, scene, alone):
+    """What names no device is made on `meta`, where it would break a fit as the CPU would break one on a GPU."""
+    true, targets = scene[0][:1], scene[1][:1]
+    with torch.device("meta"):
+        there = fitter(targets), fitter(targets, true)
+    for fits in there:
+        assert fits.status == ("fitted",) and torch.allclose(fits.params.transl, alone.params.transl[:1], atol=0.1)
+    assert torch.allclose(there[0].params.transl, alone.params.transl[:1], atol=1e-3)
