@@ -18,7 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -152,12 +152,12 @@ def summary(model: BodyModel, said: BodyParams, true: BodyParams) -> dict[str, f
 def twin_check(fitter: Fitter, targets: FitTargets, estimate: BodyParams) -> dict[str, float]:
     """The last stage's objective where the batched solver ends and where a plain twin ends, from the same start."""
     start = fitter.middle.solve(targets, estimate).state
-    sigma = measured_sigma(fitter.whole.layer, targets, fitter.whole.solve(targets, start).state)
-    ours = fitter.final.solve(targets, start, sigma).objective
+    seen = replace(targets, sigma=measured_sigma(fitter.whole.layer, targets, fitter.whole.solve(targets, start).state))
+    ours = fitter.final.solve(seen, start).objective
     twins = []
     for k in range(len(targets)):
         row = torch.tensor([k])
-        problem = fitter.final.problem(targets[row], sigma[row])
+        problem = fitter.final.problem(seen[row])
         twins.append(plain_descent(problem, start[row]))
     theirs = torch.tensor(twins)
     worse = ours > theirs + (TWIN_TOLERANCE * theirs.abs()).clamp_min(1.0)

@@ -93,10 +93,9 @@ def measure_memory(folder: Path, count: int, source: list[Path]) -> dict[str, ob
         done = outcomes.read_bytes().count(b"\n") if outcomes.exists() else 0
         workers = [resident_mb(pid) for pid in children(process.pid)]
         if len(rows) < 9 and done >= (len(rows) + 1) * count // 10:
-            rows.append(
-                {"photos": done, "started_mb": round(resident_mb(process.pid)), "workers_mb": round(sum(workers))}
-            )
-            print(f"{done:6d} photos: {rows[-1]['started_mb']:5d} MB, workers {rows[-1]['workers_mb']:5d} MB")
+            own, theirs = round(resident_mb(process.pid)), round(sum(workers))
+            rows.append({"photos": done, "started_mb": own, "workers_mb": theirs})
+            print(f"{done:6d} photos: {own:5d} MB, workers {theirs:5d} MB")
     assert process.returncode == 0
     return {"count": count, "workers": 2, "rows": rows}
 

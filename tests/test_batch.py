@@ -31,6 +31,7 @@ from limner.io.keypoint_file import read_keypoints
 from limner.io.motion_file import read_params
 from limner.pipeline import results
 from limner.pipeline.people import People, nobody
+from limner.pipeline.result_names import FILES
 from limner.scale.photos import How
 
 RESUME = How(resume=True)
@@ -38,8 +39,8 @@ PHOTOS = Path(results.__file__).parents[1] / "assets" / "photos"
 Run = Callable[..., int]
 
 
-def estimated(photos: Sequence[Path], out: Path, weights: str = "limner", body_model=None, **rest) -> int:
-    return estimate_photos(photos, PeopleRecipe(weights, body_model), PeopleWriter(out), **rest)
+def estimated(photos: Sequence[Path], out: Path, weights="limner", body_model=None, files=tuple(FILES), **rest) -> int:
+    return estimate_photos(photos, PeopleRecipe(weights, body_model), PeopleWriter(out, files=files), **rest)
 
 
 @pytest.fixture
@@ -328,6 +329,11 @@ def test_a_run_goes_on_where_it_was(finder: FindsNobody, tmp_path: Path, capsys)
     assert estimated([photos], out, how=RESUME, focal_px=900.0) == 1 and len(finder.looked) == 5
     finder.looked.clear()
     assert estimated([photos], out) == 1 and len(finder.looked) == 5  # only when asked for
+    finder.looked.clear()
+    assert estimated([photos], out, how=RESUME, files=["keypoints"]) == 1 and len(finder.looked) == 5  # fewer files
+    assert {path.name for path in (out / "b").iterdir()} == {"keypoints.json", "result.json"}
+    assert json.loads((out / "b" / "result.json").read_text())["options"]["files"] == ["keypoints"]
+    assert estimated([photos], out, how=RESUME, files=["keypoints"]) == 1 and len(finder.looked) == 5
 
 
 def test_a_broken_record_is_no_result(finder: FindsNobody, tmp_path: Path):

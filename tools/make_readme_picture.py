@@ -15,7 +15,7 @@ from torch import Tensor
 from limner.estimator import Estimator
 from limner.io.image import read_photo, write_image
 from limner.io.photo_list import list_photos
-from limner.render.overlay import fit, overlay, side_view, to_bytes
+from limner.render.overlay import fit, overlay, side_view
 
 ROOT = Path(__file__).parents[1]
 HEIGHT, GAP = 420, 8
@@ -26,7 +26,7 @@ def row(estimator: Estimator, path: Path) -> UInt8[Tensor, "3 h w"]:
     photo = read_photo(path)
     people = estimator(photo)
     drawn = overlay(photo.pixels, people.vertices, people.faces, people.camera)
-    pictures = [to_bytes(fit(image, HEIGHT, 10 * HEIGHT, enlarge=True)[0]) for image in (photo.pixels, drawn)]
+    pictures = [fit(image, HEIGHT, 10 * HEIGHT, enlarge=True)[0] for image in (photo.pixels, drawn)]
     pictures.append(side_view(people.vertices, people.faces, HEIGHT, HEIGHT * 3 // 4))
     gap = torch.full((3, HEIGHT, GAP), 255, dtype=torch.uint8)
     return torch.cat([pictures[0], gap, pictures[1], gap, pictures[2]], 2)

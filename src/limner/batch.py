@@ -1,7 +1,7 @@
 """Everybody in many photos: `limner estimate`, and what it shares with other networks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from limner.geometry.camera import check_focal
 from limner.io.photo_list import find_photos
 from limner.pipeline.people import People
 from limner.pipeline.photo_note import photo_note
+from limner.pipeline.result_names import FILES, check_files
 from limner.pipeline.results import save_results
 from limner.scale.photos import How, Job, Recipe, Writer, run_photos
 from limner.scale.where import Where
@@ -61,8 +62,15 @@ class PeopleRecipe(Recipe[People]):
         }
 
 
+@dataclass(frozen=True)
 class PeopleWriter(Writer[People]):
-    """Writes limner's results: a folder a photo."""
+    """Writes limner's results: a folder a photo, with the files chosen."""
+
+    files: Sequence[str] = field(default=tuple(FILES), kw_only=True)
+
+    def facts(self) -> Mapping[str, Any]:
+        """That these files are written."""
+        return {"files": sorted(check_files(self.files))}
 
     def note(self, people: People, job: Job) -> str:
         """See `photo_note`."""
@@ -70,4 +78,4 @@ class PeopleWriter(Writer[People]):
 
     def write(self, people: People, job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo. Raises OutputError."""
-        save_results(people, job.photo, body_model, self.out / job.item.name, job.source, note)
+        save_results(people, job.photo, body_model, self.out / job.item.name, job.source, note, self.files)

@@ -1,9 +1,9 @@
 """Photos in, people out: the whole product, top to bottom."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.errors import LimnerError
-from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
+from limner.geometry.box import as_boxes, check_boxes
 from limner.geometry.camera import Camera, check_focal, photo_camera
 from limner.geometry.warp import Frames
 from limner.io.image import Photo
@@ -28,6 +28,7 @@ from limner.pipeline.observe import observe_bodies, observe_faces, observe_hands
 from limner.pipeline.part_alone import PartAlone, Side, faces_alone, hands_alone
 from limner.pipeline.parts_alone import where_is_part
 from limner.pipeline.people import People, PeopleObservations, nobody
+from limner.pipeline.people_estimator import PeopleEstimator
 from limner.pipeline.place import body_targets, join_targets, part_targets, place
 from limner.pipeline.predict import Coarse, Parts, predict_faces, predict_hands
 from limner.pipeline.refine import refine
@@ -35,9 +36,6 @@ from limner.pipeline.refine_face import refine_face
 from limner.pipeline.unseen import unseen_limbs, with_default_pose
 from limner.records import join
 from limner.threads import one_torch_thread
-
-BATCH = 8
-"""Photos of a list or an iterator that go through the networks together."""
 
 
 class Flow:
@@ -85,7 +83,7 @@ class Flow:
         return refine(self.keypoint_model, params, camera, join_targets([targets, *of_parts]))
 
 
-class Estimator:
+class Estimator(PeopleEstimator):
     """Photos in, everybody in them out, as SMPL-X bodies with hands and faces (ExPose, ECCV 2020).
 
         estimator = Estimator.load()
@@ -142,49 +140,6 @@ class Estimator:
         networks = load_networks(weights, engine)
         detector = PersonDetector.load(movenet_path(weights), engine, shipped_pose(networks))
         return cls(networks, detector, BodyModel.load(body_model), refined).to(device)
-
-    @overload
-    def __call__(
-        self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
-    ) -> People: ...
-    @overload
-    def __call__(
-        self, photo: list[Any] | tuple[Any, ...], boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
-    ) -> list[People]: ...
-    @overload
-    def __call__(
-        self, photo: Iterator[Any], boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
-    ) -> Iterator[People]: ...
-    def __call__(
-        self, photo: Any, boxes: Any = None, focal_px: float | None = None, batch: int = BATCH
-    ) -> People | list[People] | Iterator[People]:
-        """Everybody in a photo; nobody gives an empty People.
-
-        A list or tuple of photos gives a list of People, an iterator or generator an iterator of People, which reads
-        `batch` photos at a time.
-
-        photo: a path, bytes, an open binary file, a PIL image, a numpy array H W 3 or torch tensor 3 H W of uint8 RGB,
-        or a `Photo`; other arrays are refused, see `limner.io.photo_input.as_photo`. boxes: x0 y0 x1 y1 of each person
-        in photo pixels, if known, as lists, numpy or torch (four numbers are one person); for several photos a list
-        with an entry a photo (for an iterator any iterable), boxes or None; otherwise the detector finds people.
-        focal_px: the focal length, if known; otherwise from EXIF, otherwise the photo's diagonal. Raises PhotoError and
-        BoxError.
-        """
-        check_focal(focal_px)
-        if isinstance(photo, Iterator) and not hasattr(photo, "read"):  # open files are iterators, too
-            return self._each(photo, boxes, focal_px, batch)
-        if isinstance(photo, list | tuple):
-            return list(self._each(photo, boxes_of_each(boxes, len(photo)), focal_px, batch))
-        return next(self._each([photo], [boxes], focal_px, 1))
-
-    def _each(
-        self, photos: Iterable[Any], boxes: Iterable[Any] | None, focal_px: float | None, batch: int
-    ) -> Iterator[People]:
-        photos, own = iter(photos), None if boxes is None else iter(boxes)
-        while some := [as_photo(photo) for photo in islice(photos, max(1, batch))]:
-            given = [None] * len(some) if own is None else list(islice(own, len(some)))
-            given = boxes_of_each(given, len(some))
-            yield from self.together(some, [None if one is None else as_boxes(one) for one in given], focal_px)
 
     @one_torch_thread()
     @torch.no_grad()

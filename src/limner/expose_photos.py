@@ -12,7 +12,7 @@ from limner.evaluate.resume import stamp, weights_fingerprint
 from limner.expose.estimator import Mode, OfficialEstimator, Runtime
 from limner.expose.results import demo_folders, save_demo_results
 from limner.pipeline.people import People
-from limner.scale.photos import How, Job, Recipe, Writer
+from limner.scale.photos import How, Job, Recipe
 
 Format = Literal["limner", "expose"]
 
@@ -44,9 +44,7 @@ def expose_photos(
         if (mode, runtime) != ("official", "torch"):
             raise WeightsError("--mode and --runtime are for official weights, got --weights limner. Leave them out.")
         recipe = PeopleRecipe(body_model=body_model)
-    writer: Writer[People] = PeopleWriter(out)
-    if "expose" in formats:
-        writer = DemoWriter(out, writer if "limner" in formats else None)
+    writer = DemoWriter(out, "limner" in formats) if "expose" in formats else PeopleWriter(out)
     return estimate_photos(photos, recipe, writer, box, keypoints, boxes, focal_px, recursive, how)
 
 
@@ -74,28 +72,21 @@ class ExposeRecipe(Recipe[People]):
 
 
 @dataclass(frozen=True)
-class DemoWriter(Writer[People]):
-    """Writes the official demo's files, a folder a person, numbered through all photos of a run.
+class DemoWriter(PeopleWriter):
+    """Writes the official demo's files, a folder a person, numbered through all photos; limner's too where `both`."""
 
-    also: writes limner's files as well.
-    """
-
-    also: Writer[People] | None
+    both: bool
     numbered = True
 
     def facts(self) -> Mapping[str, Any]:
         """That there are such files."""
-        return {"formats": ["expose"], **({} if self.also is None else self.also.facts())}
-
-    def note(self, people: People, job: Job) -> str:
-        """As limner's files have it."""
-        return PeopleWriter(self.out).note(people, job)
+        return {"formats": ["expose"], **super().facts()}
 
     def write(self, people: People, job: Job, body_model: BodyModel, note: str, first: int) -> None:
         """Write the results of one photo. Raises OutputError."""
         save_demo_results(people, job.photo, body_model, self.out, first)
-        if self.also is not None:
-            self.also.write(people, job, body_model, note, first)
+        if self.both:
+            super().write(people, job, body_model, note, first)
 
     def is_whole(self, file: Path, people: int, first: int) -> bool:
         """Whether the folders are there."""

@@ -19,7 +19,7 @@ from limner.body.skeleton import BODY_JOINTS, FACE_JOINTS, FINGER_JOINTS, JOINT
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.io.image import write_image
-from limner.render.overlay import clay, paint, to_bytes
+from limner.render.overlay import clay, paint
 from limner.render.sheet import LAYOUT, Tile, compose
 
 STEP = 2.0
@@ -127,9 +127,9 @@ def _tile(model: BodyModel, params: BodyParams, frame: Frame, caption: str) -> T
     focal = torch.tensor([DISTANCE * frame.height / frame.metres])
     camera = Camera(focal, torch.tensor([[frame.width / 2, frame.height / 2]]))
     pixels = torch.cat([camera.project(moved), moved[..., 2:]], -1)
-    canvas = torch.ones(3, frame.height, frame.width)
+    canvas = torch.full((3, frame.height, frame.width), 255, dtype=torch.uint8)
     drawn = paint(canvas, pixels, model.faces, clay(moved, model.faces))
-    return Tile(to_bytes(drawn), caption, LAYOUT.ink)
+    return Tile(drawn, caption, LAYOUT.ink)
 
 
 def _bodies(model: BodyModel) -> Iterator[Tile]:

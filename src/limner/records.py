@@ -26,7 +26,10 @@ class Rows:
         return {name: value for name, value in values.items() if value is not None}
 
     def __len__(self) -> int:
-        return len(next(iter(self.rows().values())))
+        first: Any = self.rows()
+        while isinstance(first, dict | tuple):
+            first = next(iter(first.values() if isinstance(first, dict) else first))
+        return len(first)
 
     def __getitem__(self: R, index: Index) -> R:
         """Some of the rows; a whole number gives that one, still as a row."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.body.model import BodyModel
-from limner.errors import BoxError, PhotoError
+from limner.errors import BoxError
 from limner.expose.crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.expose.estimator import OfficialEstimator
 from limner.expose.network import ExposeNetwork, ExposePeople, Regression
@@ -112,11 +112,9 @@ def test_several_photos_at_once(standin, mode):
     assert [len(own) for own in estimator.together(photos[:2], [torch.zeros(0, 4)] * 2)] == [0, 0]
 
 
-def test_bad_boxes_and_no_photos_are_refused(standin):
+def test_bad_boxes_are_refused(standin):
     with pytest.raises(BoxError, match="outside the photo"):
         OfficialEstimator(standin)(photo(), BOXES + 1000)
-    with pytest.raises(PhotoError, match="no photo"):
-        OfficialEstimator(standin).together([], [])
 
 
 def test_people_are_found_where_no_boxes_are_given(standin):

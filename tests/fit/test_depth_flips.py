@@ -1,5 +1,7 @@
 """Limbs bent otherwise look the same, bend the right way, and are found where they cost less."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -70,15 +72,15 @@ def test_a_limb_on_the_wrong_side_is_brought_back(small, scene):
     true, camera = scene
     targets = exact_targets(small, true, camera)
     fitter = Fitter(small)
-    sigma = torch.full((4, 4), 0.004)
+    targets = replace(targets, sigma=torch.full((4, 4), 0.004))
     arms = depth_flips(small, true)
     wrong = torch.tensor([int((arms.person == k).nonzero()[0]) for k in range(4)])
-    start = fitter.fine.solve(targets, arms.params[wrong], sigma)
+    start = fitter.fine.solve(targets, arms.params[wrong])
     first = Hypotheses(start.state, start.objective[None])
-    ends = with_better_flips(small, start.state, targets, fitter.fine, sigma)
+    ends = with_better_flips(small, start.state, targets, fitter.fine)
     assert (ends.objective <= first.objective).all()
-    right = fitter.fine.solve(targets, true, sigma).objective
-    assert torch.allclose(judged(ends, targets, fitter.fine, sigma).objective, ends.objective, rtol=1e-4)
+    right = fitter.fine.solve(targets, true).objective
+    assert torch.allclose(judged(ends, targets, fitter.fine).objective, ends.objective, rtol=1e-4)
     stuck = first.objective[0] > right + 5
     assert stuck.any()
     assert (ends.objective[0][stuck] < (first.objective[0] + right)[stuck] / 2).float().mean() >= 0.5

@@ -8,11 +8,11 @@ import torch
 from limner.body.model import BodyModel
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import shipped_priors
-from limner.fit.problem import FitProblem, Weights
+from limner.fit.problem import FitProblem
 from limner.fit.proximity import ProximityPrior
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.optimise.points import SeenPoints
+from limner.optimise.points import ObservedPoints
 from limner.optimise.solver import SolverOptions, damped_least_squares
 from tests.fit.made import exact_targets, people
 
@@ -22,16 +22,13 @@ def small():
     return BodyModel.load().keypoints_only()
 
 
-def problem_of(model, unknowns, weights=None, held=False):
+def problem_of(model, unknowns, penetration=True, held=False):
     true, camera = people(model, 2)
     targets = exact_targets(model, true, camera)
     noise = 4 * torch.randn(targets.keypoints_px.shape, generator=torch.Generator().manual_seed(1))
-    weights = weights or Weights(penetration=1.0)
-    seen = SeenPoints(
-        targets.keypoints_px + noise, targets.confidence, torch.full((2, 144), 8.0), camera, weights.robust
-    )
+    seen = ObservedPoints(targets.keypoints_px + noise, targets.confidence, torch.full((2, 144), 8.0), camera, 6.0)
     near = ProximityPrior(true.full_pose(), torch.full((2, 55), 2.0), true.transl, 4.0) if held else None
-    return true, FitProblem(seen, KeypointLayer(model), shipped_priors(), unknowns, weights, near)
+    return true, FitProblem(seen, KeypointLayer(model), shipped_priors(), unknowns, penetration, near)
 
 
 def pushed(params, size=0.15):
@@ -48,7 +45,7 @@ def test_gradient_equals_that_of_the_objective(small):
     step = torch.zeros(2, unknowns.count, requires_grad=True)
     # the contour row jumps with the head's yaw; here it stays, so that autograd sees what the solver sees
     (slope,) = torch.autograd.grad(problem.cost(problem.moved(start, step)).sum(), step)
-    ours = 2 * problem.linearised(start, problem.look(start)).gradient
+    ours = 2 * problem.linearised(start, problem.forward(start)).gradient
     free = [c for c in range(unknowns.count) if c >= 3]  # the upright term's residual also depends on its Gaussian
     assert torch.allclose(ours[:, free], slope[:, free], atol=2e-2 * float(slope.abs().max()))
     cosine = torch.nn.functional.cosine_similarity(ours, slope)
@@ -57,7 +54,7 @@ def test_gradient_equals_that_of_the_objective(small):
 
 def test_descent_ends_no_higher_than_a_plain_twin(small):
     unknowns = Unknowns(BODY_TURNS, small.num_betas, 0)
-    true, problem = problem_of(small, unknowns, Weights())
+    true, problem = problem_of(small, unknowns, penetration=False)
     start = pushed(true)
     # one Gaussian: with several, which one a descent ends in depends on its path
     body = problem.priors.body

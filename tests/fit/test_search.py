@@ -15,8 +15,6 @@ from limner.geometry.rotation import rotation_about_z
 from limner.optimise.solver import damped_least_squares
 from tests.fit.made import exact_targets, people
 
-SIGMA = torch.full((4, 4), 0.01)
-
 
 def test_a_body_is_put_back_where_it_was_seen(body):
     model = body.keypoints_only()
@@ -57,7 +55,7 @@ def fitter(body):
 @pytest.fixture(scope="module")
 def scene(fitter):
     true, camera = people(fitter.model, 4, seed=2)
-    return true, exact_targets(fitter.model, true, camera)
+    return true, replace(exact_targets(fitter.model, true, camera), sigma=torch.full((4, 4), 0.01))
 
 
 def test_only_one_gaussian_counts_where_told(scene):
@@ -71,14 +69,14 @@ def test_a_body_held_by_the_wrong_gaussian_finds_a_better_one(fitter, scene):
     true, targets = scene
     stage, prior = fitter.limbs, shipped_priors().body
     likely = prior.costs(true.body_pose).argsort(1)
-    problem = stage.problem(targets, SIGMA)
+    problem = stage.problem(targets)
     start = damped_least_squares(replace(problem, held=likely[:, 4]), true, stage.solver).state
     before = problem.cost(start)
-    after = problem.cost(with_better_gaussians(start, targets, stage, SIGMA))
+    after = problem.cost(with_better_gaussians(start, targets, stage))
     assert (after <= before).all() and int((after < before - 3).sum()) >= 2
 
 
 def test_another_kind_of_prior_is_left_alone(fitter, scene):
     true, targets = scene
     other = replace(fitter.limbs, priors=replace(shipped_priors(), body=shipped_priors().left_hand))
-    assert with_better_gaussians(true, targets, other, SIGMA) is true
+    assert with_better_gaussians(true, targets, other) is true

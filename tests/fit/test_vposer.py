@@ -11,7 +11,7 @@ from limner.errors import WeightsError
 from limner.fit.fitter import Fitter
 from limner.fit.prior import shipped_priors
 from limner.fit.status import Finding
-from limner.fit.vposer import LAYERS, load_vposer, owned_priors, with_vposer
+from limner.fit.vposer import LAYERS, load_vposer, owned_priors
 from limner.geometry.rotation import rotation_from_axis_angle
 from tests.fit.made import exact_targets, people
 
@@ -41,7 +41,7 @@ def test_checkpoint_and_safetensors_give_the_same_prior(state, tmp_path):
     pose = rotation_from_axis_angle(0.2 * torch.randn(2, 21, 3, generator=torch.Generator().manual_seed(1)))
     one, two = (load_vposer(tmp_path / name)(pose) for name in ("v.ckpt", "v.safetensors"))
     assert torch.allclose(one.residual, two.residual, atol=1e-4) and one.residual.shape == (2, 32 + 21 * 9)
-    priors = with_vposer(shipped_priors(), load_vposer(tmp_path / "v.ckpt"))
+    priors = owned_priors(tmp_path / "v.ckpt")
     assert priors.body is not shipped_priors().body and priors.right_hand is shipped_priors().right_hand
 
 
@@ -88,7 +88,7 @@ def test_a_fit_with_it_is_drawn_to_what_it_knows(body, state, tmp_path):
     assert straight[0] > straight[1] + 0.5
     # the status asks limner's own prior, on whose scale its limits are
     strange = true.replace(body_pose=true.body_pose @ rotation_from_axis_angle(torch.full((1, 21, 3), 0.9)))
-    found = Finding(targets, strange, torch.zeros(1), torch.full((1, 4), 0.01), torch.zeros(1))
+    found = Finding(targets, strange, torch.zeros(1), torch.zeros(1))
     fits = [f.with_status(targets, [""], torch.tensor([0]), found, None) for f in (fitter, usual)]
     assert fits[0].status == fits[1].status and fits[0].scores == fits[1].scores
     assert not fits[0].fitted.any()

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.optimise.points import NEAREST_M, SeenPoints, geman_mcclure, turn_slopes
+from limner.optimise.points import NEAREST_M, ObservedPoints, geman_mcclure, turn_slopes
 
 DOUBLE = torch.float64
 
@@ -26,7 +26,7 @@ def test_slopes_are_those_of_the_picture_of_a_turning_point():
         return (camera.project(moved) / sigma[..., None]).flatten(1)
 
     numeric = torch.autograd.functional.jacobian(picture, torch.zeros(2, 3).double())
-    seen = SeenPoints(torch.zeros(2, 4, 2), torch.ones(2, 4).double(), sigma, camera, torch.inf)
+    seen = ObservedPoints(torch.zeros(2, 4, 2), torch.ones(2, 4).double(), sigma, camera, torch.inf)
     ours = turn_slopes(points, seen.linearised(seen.at(points))[1], absolute, joints)[:, :, 3:6]
     for i in range(2):
         assert torch.allclose(ours[i], numeric[i, :, i], atol=1e-5)
@@ -37,7 +37,7 @@ def test_reprojection_is_zero_at_the_truth_and_its_slope_is_true():
     points = torch.rand(2, 5, 3, dtype=DOUBLE, generator=g) + torch.tensor([0.0, 0.0, 2.0])
     camera = Camera(torch.full((2,), 900.0, dtype=DOUBLE), torch.full((2, 2), 400.0, dtype=DOUBLE))
     sigma, weight = torch.full((2, 5), 3.0, dtype=DOUBLE), torch.full((2, 5), 4.0, dtype=DOUBLE)
-    seen = SeenPoints(camera.project(points), weight, sigma, camera, 6.0)
+    seen = ObservedPoints(camera.project(points), weight, sigma, camera, 6.0)
     here = seen.at(points)
     residual, slopes = seen.linearised(here)
     assert not residual.any() and not seen.cost(here).any()

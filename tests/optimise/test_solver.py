@@ -27,17 +27,17 @@ class Rosenbrock(Rows):
     def residual(self, x):
         return torch.stack([self.scale * (x[:, 1] - x[:, 0] ** 2), 1 - x[:, 0]], 1)
 
-    def look(self, state):
+    def forward(self, state):
         return self.residual(state.x)
 
-    def objective(self, state, look):
-        return look.square().sum(1)
+    def objective(self, state, forward):
+        return forward.square().sum(1)
 
-    def linearised(self, state, look):
+    def linearised(self, state, forward):
         jacobian = torch.zeros(len(state.x), 2, 2, dtype=state.x.dtype)
         jacobian[:, 0, 0], jacobian[:, 0, 1] = -2 * self.scale * state.x[:, 0], self.scale
         jacobian[:, 1, 0] = -1
-        return Linearised.of(jacobian, look, torch.zeros(1, 2, dtype=look.dtype), state.x)
+        return Linearised.of(jacobian, forward, torch.zeros(1, 2, dtype=forward.dtype), state.x)
 
     def moved(self, state, step):
         return Point(state.x + step)
@@ -81,13 +81,13 @@ def test_items_do_not_disturb_each_other(valley):
 
 def test_never_worse_and_stays_where_nothing_can_be_solved(valley):
     problem, start = valley
-    values = [problem.objective(start, problem.look(start))]
+    values = [problem.objective(start, problem.forward(start))]
     values += [damped_least_squares(problem, start, SolverOptions(steps=steps)).objective for steps in range(6)]
     assert (torch.stack(values).diff(dim=0) <= 0).all() and (values[-1] < values[0]).all()
 
     class Broken(Rosenbrock):
-        def linearised(self, state, look):
-            at = super().linearised(state, look)
+        def linearised(self, state, forward):
+            at = super().linearised(state, forward)
             return Linearised(at.normal * torch.nan, at.gradient)
 
     stuck = damped_least_squares(Broken(problem.scale), start, SolverOptions(steps=5))
@@ -99,9 +99,9 @@ def test_ends_when_steps_gain_too_little(valley):
     looked = []
 
     class Counted(Rosenbrock):
-        def look(self, state):
+        def forward(self, state):
             looked.append(len(state))
-            return super().look(state)
+            return super().forward(state)
 
     for options in (LONG, SolverOptions(steps=200, tolerance=0.9, patience=1)):
         looked.append(0)

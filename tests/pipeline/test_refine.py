@@ -97,7 +97,7 @@ def test_never_worse_by_its_own_objective(scene):
     # what it says of the result from the first start: the turns are those that lead there
     turns = rotation_to_axis_angle(problem.rotations.mT @ moved.rotations)
     unknown = torch.cat([turns.flatten(1), moved.start[:, 3 * COUNT :]], 1)
-    after, before = (problem.objective(u, problem.look(u)) for u in (unknown, problem.start))
+    after, before = (problem.objective(u, problem.forward(u)) for u in (unknown, problem.start))
     assert (after < before).all()
 
 
@@ -108,9 +108,11 @@ def test_jacobian_equals_finite_differences(scene):
     seen = (targets.offset + 0.05, targets.point_px, targets.weight, targets.sigma_px)
     fixed = Targets(targets.joint, *(x.double() for x in seen))
     problem = problem_of(double, true.to(torch.float64), wide, fixed, RefineOptions(robust_sigma=torch.inf))
-    look = problem.look(problem.start)
-    ours = problem.jacobian(look, problem.seen.linearised(look.seen)[1]).unflatten(1, (-1, 2))  # B N 2 U
-    numeric = torch.autograd.functional.jacobian(lambda u: problem.look(u).seen.residual, problem.start)
+    forward = problem.forward(problem.start)
+    ours = problem.jacobian(forward, problem.observed.linearised(forward.reprojected)[1]).unflatten(
+        1, (-1, 2)
+    )  # B N 2 U
+    numeric = torch.autograd.functional.jacobian(lambda u: problem.forward(u).reprojected.residual, problem.start)
     for i in range(4):
         assert torch.allclose(ours[i], numeric[i, :, :, i], atol=1e-4, rtol=1e-4)
 

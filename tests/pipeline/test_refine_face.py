@@ -57,7 +57,7 @@ def test_landmarks_are_the_body_models(faces):
     unknown = 0.2 * torch.randn(COUNT, len(problem.stiffness), generator=torch.Generator().manual_seed(1))
     params = problem.people(unknown)
     true = small.keypoints144(small(params), params)[:, LANDMARKS] + unknown[:, None, -3:]
-    assert (problem.look(unknown).seen.points - true).abs().max() < 1e-5
+    assert (problem.forward(unknown).reprojected.points - true).abs().max() < 1e-5
 
 
 def test_landmarks_of_a_body_with_pose_directions(smplx_file):
@@ -68,16 +68,16 @@ def test_landmarks_of_a_body_with_pose_directions(smplx_file):
     unknown = 0.3 * torch.randn(3, len(problem.stiffness), generator=torch.Generator().manual_seed(1)).double()
     params = problem.people(unknown)
     true = model.keypoints144(model(params), params)[:, LANDMARKS] + unknown[:, None, -3:]
-    assert (problem.look(unknown).seen.points - true).abs().max() < 1e-9
+    assert (problem.forward(unknown).reprojected.points - true).abs().max() < 1e-9
 
 
 def test_jacobian_holds_the_derivatives(faces):
     small, start, _, camera = faces
     problem = problem_of(small, start, camera, marks(small, start, camera), torch.full((COUNT,), 300.0), FREE)
     still = torch.zeros(COUNT, len(problem.stiffness))
-    look = problem.look(still)
-    ours = problem.jacobian(look, problem.seen.linearised(look.seen)[1], still[:, -3:])
-    numeric = torch.autograd.functional.jacobian(lambda u: problem.look(u).seen.residual, still)
+    forward = problem.forward(still)
+    ours = problem.jacobian(forward, problem.observed.linearised(forward.reprojected)[1], still[:, -3:])
+    numeric = torch.autograd.functional.jacobian(lambda u: problem.forward(u).reprojected.residual, still)
     true = torch.stack([numeric[i, :, :, i].flatten(0, 1) for i in range(COUNT)])
     sizes = true.abs().amax((0, 1))
     exact = [0, 1, 2, 3, 4, 5, *range(6, 26), *range(50, 53)]

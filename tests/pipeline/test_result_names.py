@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from limner.pipeline.result_names import MOST_BYTES, result_names, safe_name
+from limner.errors import OutputError
+from limner.pipeline.result_names import FILES, MOST_BYTES, check_files, result_names, safe_name
 
 ACCENT = unicodedata.normalize("NFD", "é.jpg"), unicodedata.normalize("NFC", "é.jpg")
 
@@ -36,6 +37,15 @@ def test_no_two_photos_share_a_folder(photos: list[str]):
     for name in names:
         assert len(name.encode()) <= 210 and "/" not in name
         assert name == safe_name(name) or len(name.encode()) > MOST_BYTES
+
+
+def test_files_are_chosen_by_kind():
+    assert check_files(["ply", "glb", "ply"]) == {"glb", "ply"} and check_files(FILES) == set(FILES)
+    for wrong in (["ply", "glbb"], [], "glb"):
+        with pytest.raises(OutputError, match=r"got (glbb|none|b, g, l), expected some of overlay, sheet, glb, obj"):
+            check_files(wrong)
+    with pytest.raises(OutputError, match="got glb, expected some of ply, params"):
+        check_files(["glb"], ["ply", "params"])
 
 
 def test_plain_names_stay():

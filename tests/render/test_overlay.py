@@ -1,9 +1,11 @@
 """Meshes over photos: edges, order, size, side view."""
 
+import pytest
 import torch
 
 from limner.geometry.camera import Camera
-from limner.render.overlay import fit, overlay, paint, side_view
+from limner.render.overlay import INSIDE, fit, overlay, paint, side_view
+from tests.render.plain_raster import rasterize_plain
 from tests.render.shapes import ball, rectangle
 
 RED, BLUE = torch.tensor([1.0, 0, 0]), torch.tensor([0, 0, 1.0])
@@ -17,59 +19,89 @@ def grey_photo(height: int = 60, width: int = 80) -> torch.Tensor:
     return torch.full((3, height, width), 90, dtype=torch.uint8)
 
 
+def white(height: int, width: int) -> torch.Tensor:
+    return torch.full((3, height, width), 255, dtype=torch.uint8)
+
+
 def test_edge_coverage_grows_monotonically_from_none_to_full():
-    black = torch.zeros(3, 8, 8)
+    black = torch.zeros(3, 8, 8, dtype=torch.uint8)
     alphas = []
     for step in range(21):
         edge = 3 + step / 20  # the right border moves through pixel column 3
         vertices, faces = rectangle(1, 1, edge, 7, 1)
         painted = paint(black, vertices, faces, torch.ones(1, 4, 3))
-        assert painted[:, 1:7, 1:3].min() > 0.9999 and painted[:, :, 4:].eq(0).all() and painted[:, 0].eq(0).all()
-        alphas.append(round(painted[0, 4, 3].item(), 4))
+        assert painted[:, 1:7, 1:3].eq(255).all() and painted[:, :, 4:].eq(0).all() and painted[:, 0].eq(0).all()
+        alphas.append(painted[0, 4, 3].item() / 255)
     assert alphas[0] == 0 and alphas[-1] == 1
     assert all(b >= a for a, b in zip(alphas, alphas[1:], strict=False))
-    assert len(set(alphas)) >= 5
-    assert max(abs(alpha - step / 20) for step, alpha in enumerate(alphas)) <= 0.26
+    assert len(set(alphas)) >= 9
+    assert max(abs(alpha - step / 20) for step, alpha in enumerate(alphas)) <= 0.07
 
 
 def test_a_disc_covers_its_area():
     vertices, faces = ball(4)
     for radius in (3.3, 40.0):
-        painted = paint(torch.zeros(3, 100, 100), vertices * radius + 50, faces, torch.ones_like(vertices))
-        area = painted[0].sum().item()
+        black = torch.zeros(3, 100, 100, dtype=torch.uint8)
+        painted = paint(black, vertices * radius + 50, faces, torch.ones_like(vertices))
+        area = painted[0].sum().item() / 255
         assert abs(area / (3.14159 * radius**2) - 1) < 0.02
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_picture_is_the_mean_of_many_looks_at_each_pixel(opened):
+    """Two balls, one before the other and partly cut open, against 8 x 8 samples a pixel of the plain rasteriser."""
+    vertices, faces = ball(2)
+    faces = faces[vertices[0, faces].mean(1)[:, 2] > -0.75] if opened else faces  # one looks into the nearer ball
+    people = torch.cat([vertices * 11 + torch.tensor([x, 17.0, z]) for x, z in ((14.0, 40.0), (25.0, 60.0))])
+    colors = torch.rand(people.shape, generator=torch.Generator().manual_seed(3))
+    painted = paint(white(34, 40), people, faces, colors).float()
+    mesh = torch.cat([faces, faces + vertices.shape[1]])
+    points = people.reshape(-1, 3)
+    face, weights, _ = rasterize_plain(points * torch.tensor([8, 8, 1]), mesh, 34 * 8, 40 * 8)
+    corner = points[mesh]
+    turned_away = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])[:, 2] > 0
+    light = torch.where(turned_away, INSIDE, 1.0)
+    hit = torch.from_numpy(face)
+    shades = (colors.reshape(-1, 3)[mesh[hit]] * torch.from_numpy(weights)[..., None]).sum(-2) * light[hit, None]
+    fine = torch.where(hit[..., None] < 0, 1.0, shades)
+    expected = fine.view(34, 8, 40, 8, 3).mean((1, 3)).permute(2, 0, 1) * 255
+    error = (painted - expected).abs()
+    assert opened == bool(turned_away[hit[hit >= 0]].any())
+    assert error.mean() < 1.5 and error.max() < 255 / 6
 
 
 def test_the_nearer_of_two_people_is_in_front():
     near, faces = rectangle(2, 2, 6, 6, 1)
     far, _ = rectangle(4, 4, 8, 8, 2)
     colors = torch.stack([BLUE.expand(4, 3), RED.expand(4, 3)])
-    painted = paint(torch.ones(3, 10, 10), torch.cat([far, near]), faces, colors)
+    painted = paint(white(10, 10), torch.cat([far, near]), faces, colors)
     for pixel, color in ((5, RED), (7, BLUE), (9, torch.ones(3))):
-        torch.testing.assert_close(painted[:, pixel, pixel], color)
+        assert painted[:, pixel, pixel].equal((color * 255).byte())
 
 
 def test_opacity_mixes_with_what_lies_behind():
     vertices, faces = rectangle(2, 2, 6, 6, 1)
-    canvas = torch.full((3, 8, 8), 0.5)
+    canvas = torch.full((3, 8, 8), 100, dtype=torch.uint8)
     painted = paint(canvas, vertices, faces, RED.expand(1, 4, 3), opacity=0.75)
-    torch.testing.assert_close(painted[:, 4, 4], 0.75 * RED + 0.25 * 0.5)
-    assert canvas.eq(0.5).all()
+    assert painted[:, 4, 4].tolist() == [216, 25, 25]
+    assert canvas.eq(100).all()
 
 
 def test_what_is_seen_from_within_is_dark():
     vertices, faces = rectangle(2, 2, 6, 6, 1)
-    white = torch.ones(1, 4, 3)
-    assert paint(torch.ones(3, 8, 8), vertices, faces, white)[:, 4, 4].min() > 0.9999
-    assert paint(torch.ones(3, 8, 8), vertices, faces.flip(1), white)[:, 4, 4].max() < 0.3
+    bright = torch.ones(1, 4, 3)
+    assert paint(white(8, 8), vertices, faces, bright)[:, 4, 4].eq(255).all()
+    inside = paint(white(8, 8), vertices, faces.flip(1), bright)
+    assert inside[:, 2:6, 2:6].max() < 80 and inside[:, 6:].eq(255).all()
 
 
 def test_meshes_partly_outside_of_the_canvas():
     vertices, faces = rectangle(-50, -30, 3, 90, 1)
-    painted = paint(torch.zeros(3, 10, 12), vertices, faces, torch.ones(1, 4, 3))
-    assert painted[:, :, :3].min() > 0.9999 and painted[:, :, 3:].eq(0).all()
+    black = torch.zeros(3, 10, 12, dtype=torch.uint8)
+    painted = paint(black, vertices, faces, torch.ones(1, 4, 3))
+    assert painted[:, :, :3].eq(255).all() and painted[:, :, 3:].eq(0).all()
     outside, _ = rectangle(20, 2, 30, 8, 1)
-    assert paint(torch.zeros(3, 10, 12), outside, faces, torch.ones(1, 4, 3)).eq(0).all()
+    assert paint(black, outside, faces, torch.ones(1, 4, 3)).eq(0).all()
 
 
 def test_overlay_draws_where_the_camera_sees_the_person_and_nowhere_else():
@@ -116,7 +148,7 @@ def test_fit_keeps_small_photos_and_averages_large_ones():
     assert scale == 1 and same.shape == (3, 500, 300)
     small, scale = fit(photo, 50, 900)
     assert small.shape == (3, 50, 30) and abs(scale - 0.1) < 1e-6
-    assert small.std() < 0.15  # noise averages out: the picture was filtered, not only thinned
+    assert small.float().std() < 38  # noise averages out: the picture was filtered, not only thinned
     assert fit(photo, 1000, 900, enlarge=True)[0].shape == (3, 1000, 600)
 
 

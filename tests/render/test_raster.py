@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from limner.render.raster import depth_map, interpolate, interpolate_corners, rasterize
+from limner.render.raster import depth_map, rasterize, values_at
 from tests.render.plain_raster import rasterize_plain
 
 
@@ -140,7 +140,7 @@ def test_interpolation_follows_the_perspective():
     floor = torch.tensor([[[-3.0, 1, 1.5], [3, 1, 1.5], [3, 1, 9], [-3, 1, 9]]])
     vertices = torch.cat([floor[..., :2] / floor[..., 2:] * focal + middle, floor[..., 2:]], -1)
     seen = rasterize(vertices, torch.tensor([[0, 1, 2], [0, 2, 3]]), 64, 64)
-    position = interpolate(floor, seen)[0]
+    position = seen.image(values_at(floor, seen), 0)[0]
     row, column = seen.covered[0].nonzero(as_tuple=True)
     assert len(row) > 500
     depth = focal / (row + 0.5 - middle)  # the floor lies at y = 1
@@ -149,19 +149,19 @@ def test_interpolation_follows_the_perspective():
     torch.testing.assert_close(position[row, column, 0], (column + 0.5 - middle) / focal * depth, rtol=1e-3, atol=1e-4)
 
 
-def test_interpolation_of_vertices_and_of_face_corners():
+def test_values_of_vertices_at_pixels():
     vertices, faces = soup(seed=5, batch=2, triangles=30, size=40)
     seen = rasterize(vertices, faces, 40, 40)
     values = torch.randn(1, vertices.shape[1], 4, generator=torch.Generator().manual_seed(6))
-    image = interpolate(values, seen)
+    image = seen.image(values_at(values, seen), 0)
     assert image.shape == (2, 40, 40, 4) and image[~seen.covered].eq(0).all()
-    torch.testing.assert_close(interpolate_corners(values[0, faces], seen), image)
-    torch.testing.assert_close(interpolate(values.expand(2, -1, -1), seen), image)
+    torch.testing.assert_close(seen.image(values_at(values.expand(2, -1, -1), seen), 0), image)
     sample, row, column = seen.covered.nonzero()[7].tolist()
     corners = values[0, faces[seen.face[sample, row, column]]]
     torch.testing.assert_close(image[sample, row, column], seen.barycentric[sample, row, column] @ corners)
     per_image = torch.stack([values[0], values[0] + 1])
-    torch.testing.assert_close(interpolate(per_image, seen)[1], image[1] + seen.covered[1, :, :, None])
+    other = seen.image(values_at(per_image, seen), 0)[1]
+    torch.testing.assert_close(other, image[1] + seen.covered[1, :, :, None])
 
 
 def test_barycentric_weights_are_a_convex_combination_even_in_slivers():
@@ -208,6 +208,18 @@ def test_the_depth_map_is_the_depth_of_the_fragments(perspective):
     assert depth.equal(rasterize(vertices, faces, 40, 30, perspective=perspective, cull_back=True).depth)
 
 
+@pytest.mark.parametrize("perspective", [True, False])
+def test_pixels_drawn_alone_see_what_they_see_among_all(perspective):
+    vertices, faces = soup(seed=11, batch=3, triangles=80, size=40)
+    chosen = torch.rand(40, 30, generator=torch.Generator().manual_seed(12)) < 0.2
+    every = rasterize(vertices, faces, 40, 30, perspective=perspective)
+    some = rasterize(vertices, faces, 40, 30, perspective=perspective, only=chosen.view(-1).nonzero()[:, 0])
+    assert every.covered[:, chosen].any() and not every.covered[:, chosen].all()
+    assert some.face.equal(torch.where(chosen, every.face, -1))
+    assert some.depth.equal(torch.where(chosen, every.depth, math.inf))
+    assert not rasterize(vertices, faces, 40, 30, only=torch.zeros(0, dtype=torch.int64)).covered.any()
+
+
 def test_double_precision_vertices_see_the_same():
     vertices, faces = soup(seed=10, batch=2, triangles=30, size=40)
     single, double = (rasterize(v, faces, 40, 40) for v in (vertices, vertices.double()))
@@ -223,4 +235,4 @@ def test_nothing_to_draw_is_an_empty_image(batch, number, triangles):
     assert seen.face.shape == seen.depth.shape == (batch, 5, 7)
     assert seen.face.eq(-1).all() and seen.barycentric.eq(0).all() and len(seen) == batch
     assert depth_map(vertices, faces, 5, 7).equal(seen.depth)
-    assert interpolate(torch.zeros(max(batch, 1), number, 2), seen).shape == (batch, 5, 7, 2)
+    assert values_at(torch.zeros(max(batch, 1), number, 2), seen).shape == (0, 2)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from limner.errors import LimnerError
+from limner.pipeline.result_names import FILES, FileKind
 
 
 def estimate(
@@ -26,6 +27,7 @@ def estimate(
     resume: bool = False,
     engine: Literal["local", "ray"] = "local",
     workers: int = 0,
+    files: tuple[FileKind, ...] = tuple(FILES),
 ) -> int:
     """Estimate everybody in photos: body, hands and face as one mesh.
 
@@ -47,29 +49,33 @@ def estimate(
         batch: photos that go through the networks together.
         part: hand or face: photos that show no body but one hand, or one face that fills a third of the photo or more
             (smaller ones are often missed: give --box). Of the options --out, --box, --weights, --focal-px, --side,
-            --recursive, --engine and --workers apply.
+            --recursive, --engine, --workers and --files apply.
         side: which hand it is, with `--part hand`; auto goes by its looks.
         recursive: photos in folders below, too; their results lie in folders of the same names.
         resume: keep results in `out` that are whole and of the same photo and options.
         engine: who works: processes of this machine (local), or those of a Ray cluster on many (ray).
         workers: processes at once (default: one a core, of one thread; in this process where photos are few).
+        files: which files are written (default: all; hands and faces alone have no sheet and no glb).
     """
     from limner.scale.photos import How
 
     how = How(batch, resume, engine, workers)
     if part != "body":
-        from limner.part_photos import estimate_parts
+        from limner.part_photos import PART_FILES, estimate_parts
 
         others = (keypoints, body_model, boxes, batch, refine, resume)
         if others != (None, None, None, 1, True, False):
             raise LimnerError(
-                f"with --part {part} only --out, --box, --weights, --focal-px, --side, --recursive, --engine and "
-                "--workers apply."
+                f"with --part {part} only --out, --box, --weights, --focal-px, --side, --recursive, --engine, "
+                "--workers and --files apply."
             )
-        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive, how)
+        kinds = PART_FILES if files == tuple(FILES) else files
+        return estimate_parts(photos, out, part, side, box, weights, focal_px, recursive, how, kinds)
     if side != "auto":
         raise LimnerError(f"--side {side} is for --part hand, got --part {part}. Leave it out.")
     from limner.batch import PeopleRecipe, PeopleWriter, estimate_photos
 
     recipe = PeopleRecipe(weights, body_model, refine)
-    return estimate_photos(photos, recipe, PeopleWriter(out), box, keypoints, boxes, focal_px, recursive, how)
+    return estimate_photos(
+        photos, recipe, PeopleWriter(out, files=files), box, keypoints, boxes, focal_px, recursive, how
+    )

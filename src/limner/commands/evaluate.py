@@ -28,7 +28,7 @@ def evaluate(
             a public data set in its published layout (docs/evaluation.md).
         path: the data.
         out: folder for tables, numbers and pictures.
-        weights: as for `estimate`; official ones for benchmarks of bodies and hands only.
+        weights: as for `estimate`, or `expose:PATH`, the official ExPose network, for benchmarks of bodies and hands.
         limit: at most this many people a set.
         predictions: a file or folder of another system's outputs, scored instead of limner (benchmarks only).
         body_model: your own SMPLX_NEUTRAL.npz; needed where truth or predictions are SMPL-X parameters.

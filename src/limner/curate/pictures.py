@@ -97,18 +97,19 @@ def _person_region(box: Tensor, body_px: Tensor, photo_size: tuple[int, int]) ->
     return Region(float(left), float(top), float(width), float(height), shown)
 
 
-def photo_picture(photo: UInt8[Tensor, "3 H W"], region: Region) -> Float[Tensor, "3 h w"]:
-    """The region of the photo, in [0, 1]; black outside the photo."""
+def photo_picture(photo: UInt8[Tensor, "3 H W"], region: Region) -> UInt8[Tensor, "3 h w"]:
+    """The region of the photo; black outside the photo."""
     width, height = region.shown
     if width == height == PART_SIDE:
         center = torch.tensor([[region.left + region.width / 2, region.top + region.height / 2]])
-        return crop(photo, Squares(center, torch.tensor([region.width]), torch.zeros(1)), width).pixels[0]
+        square = Squares(center, torch.tensor([region.width]), torch.zeros(1))
+        return to_bytes(crop(photo, square, width).pixels[0])
     left, top = int(region.left), int(region.top)
     cut = photo[:, top : top + int(region.height), left : left + int(region.width)]
     return fit(cut, height, width, enlarge=True)[0]
 
 
-def mesh_picture(photo: UInt8[Tensor, "3 H W"], region: Region, body: Body) -> Float[Tensor, "3 h w"]:
+def mesh_picture(photo: UInt8[Tensor, "3 H W"], region: Region, body: Body) -> UInt8[Tensor, "3 h w"]:
     """The same with the body over it."""
     canvas = photo_picture(photo, region)
     pixels = region.from_photo(body.camera.project(body.vertices[None]))
@@ -121,11 +122,10 @@ def side_picture(body: Body) -> UInt8[Tensor, "3 h w"]:
     return side_view(body.vertices[None], body.faces, *SIDE_VIEW)
 
 
-def jpeg(pixels: Float[Tensor, "3 H W"] | UInt8[Tensor, "3 H W"], quality: int = 88) -> bytes:
+def jpeg(pixels: UInt8[Tensor, "3 H W"], quality: int = 88) -> bytes:
     """A picture as JPEG."""
-    whole = pixels if pixels.dtype == torch.uint8 else to_bytes(pixels)
     out = io.BytesIO()
-    image = Image.fromarray(np.ascontiguousarray(whole.permute(1, 2, 0).numpy()))
+    image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
     image.save(out, format="JPEG", quality=quality)
     return out.getvalue()
 

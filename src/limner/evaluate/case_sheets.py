@@ -80,18 +80,18 @@ def _bounds(target: PersonPoints) -> tuple[Tensor, Tensor]:
 
 def _draw(prediction: PersonPoints, target: PersonPoints, low: Tensor, high: Tensor) -> UInt8[Tensor, "3 h w"]:
     points = _points(prediction)
-    canvas = torch.ones(3, SIDE, SIDE)
+    canvas = torch.full((3, SIDE, SIDE), 255, dtype=torch.uint8)
     pixels = (points[:, :2] - low) / (high - low) * SIDE
     faces = prediction.faces
     if faces is None and prediction.vertices is not None and target.vertices is not None:
         faces = target.faces if len(prediction.vertices) == len(target.vertices) else None
     if faces is not None and prediction.vertices is not None:
         depth = points[:, 2:] - points[:, 2].min() + 1.0  # the painter wants depths before the camera
-        return to_bytes(paint(canvas, torch.cat([pixels, depth], 1)[None], faces, clay(points[None], faces)))
+        return paint(canvas, torch.cat([pixels, depth], 1)[None], faces, clay(points[None], faces))
     for x, y in pixels.round().long().tolist():
         if 0 <= x < SIDE and 0 <= y < SIDE:
-            canvas[:2, max(0, y - DOT) : y + DOT, max(0, x - DOT) : x + DOT] = 0.25
-    return to_bytes(canvas)
+            canvas[:2, max(0, y - DOT) : y + DOT, max(0, x - DOT) : x + DOT] = 64
+    return canvas
 
 
 def error_curves(errors: dict[str, Float[Tensor, "P"]], title: str) -> UInt8[Tensor, "3 h w"]:

@@ -56,7 +56,7 @@ def _whole(estimator: Estimator, photo: Photo, person: LabelledPerson) -> Tensor
     crops = crop(photo.pixels, square, SIDE)
     px = _crop_px(crops, found.camera.project(found.vertices))
     colors = clay(found.vertices, found.faces)
-    drawn = paint(crops.pixels[0], torch.cat([px, found.vertices[..., 2:]], -1), found.faces, colors)
+    drawn = paint(to_bytes(crops.pixels[0]), torch.cat([px, found.vertices[..., 2:]], -1), found.faces, colors)
     return _pair(crops, drawn, prediction.points_px[0, BODY], person.points[BODY], person.labelled[BODY])
 
 
@@ -101,7 +101,7 @@ def _part(
     used = faces.unique()
     low = torch.searchsorted(used, faces)
     picture = torch.cat([px, standing[..., 2:]], -1)[:, used]
-    drawn = paint(shown.pixels[0], picture, low, clay(standing[:, used], low))
+    drawn = paint(to_bytes(shown.pixels[0]), picture, low, clay(standing[:, used], low))
     prediction = crops.photo_from_unit(project(points))[0]
     return _pair(shown, drawn, prediction, person.points[part], person.labelled[part])
 
@@ -115,7 +115,7 @@ def _pair(crops: Crops, drawn: Tensor, prediction: Tensor, target: Tensor, label
     target = _crop_px(crops, target[None])[0]
     mine = _crop_px(crops, prediction[None])[0]
     found = labelled & ~mine.isnan().any(-1)
-    before, after = to_bytes(crops.pixels[0]), draw_lines(to_bytes(drawn), mine[found], target[found], 1, WRONG)
+    before, after = to_bytes(crops.pixels[0]), draw_lines(drawn, mine[found], target[found], 1, WRONG)
     pair = [draw_lines(before, target[labelled], target[labelled], 4, TRUTH)]
     return torch.cat([*pair, draw_lines(after, target[found], target[found], 4, TRUTH)], -1)
 

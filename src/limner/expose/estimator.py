@@ -5,7 +5,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,24 +14,22 @@ from torch import Tensor
 from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, NUM_BODY
-from limner.errors import PhotoError
 from limner.expose.crops import CLEAN_CROPS, OFFICIAL_CROPS, Cropping
 from limner.expose.load import load_network
 from limner.expose.network import DEMO_FOCAL_PX, ExposeNetwork, ExposePeople
-from limner.geometry.box import as_boxes, boxes_of_each, check_boxes
+from limner.geometry.box import check_boxes
 from limner.geometry.camera import (
     Camera,
     camera_from_crop,
-    check_focal,
     photo_camera,
     translation_from_points,
     translation_from_weak,
 )
 from limner.geometry.warp import Frames
 from limner.io.image import Photo
-from limner.io.photo_input import P, PhotoLike, as_photo
 from limner.networks.detector import PersonDetector
 from limner.pipeline.people import People, nobody
+from limner.pipeline.people_estimator import PeopleEstimator
 from limner.records import join
 
 PREFIX = "expose:"
@@ -42,8 +40,8 @@ Mode = Literal["official", "clean"]
 Runtime = Literal["torch", "onnx"]
 
 
-class OfficialEstimator:
-    """One photo in, everybody in it out, by the official ExPose network (its licence and files are the user's).
+class OfficialEstimator(PeopleEstimator):
+    """Photos in, everybody in them out, by the official ExPose network (its licence and files are the user's).
 
         estimator = OfficialEstimator.load("data/checkpoints/model.ckpt")
         people = estimator("photo.jpg", boxes)
@@ -93,28 +91,6 @@ class OfficialEstimator:
         """limner's detector, loaded when boxes are not given."""
         return PersonDetector.load()
 
-    @overload
-    def __call__(self, photo: PhotoLike, boxes: Any = None, focal_px: float | None = None) -> People: ...
-    @overload
-    def __call__(
-        self, photo: list[P] | tuple[P, ...], boxes: Any = None, focal_px: float | None = None
-    ) -> list[People]: ...
-    def __call__(self, photo: Any, boxes: Any = None, focal_px: float | None = None) -> People | list[People]:
-        """Everybody in a photo, or in each of a list of photos, which go through the networks as one batch.
-
-        Arguments are those of `limner.Estimator`; the focal length that is taken where none is given, and errors: see
-        `together`.
-        """
-        many = isinstance(photo, list | tuple)
-        photos, given = (list(photo), boxes_of_each(boxes, len(photo))) if many else ([photo], [boxes])
-        if many and not photos:
-            return []
-        check_focal(focal_px)
-        people = self.together(
-            [as_photo(one) for one in photos], [None if own is None else as_boxes(own) for own in given], focal_px
-        )
-        return people if many else people[0]
-
     @torch.inference_mode()
     def together(
         self,
@@ -126,10 +102,8 @@ class OfficialEstimator:
 
         boxes: x0 y0 x1 y1 in photo pixels; where None, limner's detector finds people. focal_px: of the cameras;
         default in mode "official" the demo's 5000, in mode "clean" that of EXIF, else the photo's diagonal. Raises
-        BoxError, and PhotoError where there is no photo.
+        BoxError.
         """
-        if not photos:
-            raise PhotoError("no photo given: expected at least one.")
         found = [self._where(photo, given) for photo, given in zip(photos, boxes, strict=True)]
         counts = [len(own) for own, _ in found]
         if not sum(counts):

@@ -16,14 +16,12 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT, PARENTS
 from limner.body.skinning import pose_joints
-from limner.fit.proximity import ProximityPrior
 from limner.fit.records import FitTargets
 from limner.fit.search import Hypotheses
 from limner.fit.stage import Stage
 from limner.fit.terms import HINGES
 from limner.fit.unknowns import Unknowns
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.optimise.solver import Solution
 from limner.records import Rows, join, put
 
 LIMBS = tuple(
@@ -71,13 +69,7 @@ def depth_flips(model: BodyModel, params: BodyParams) -> DepthFlips:
 
 
 def with_better_flips(
-    model: BodyModel,
-    first: BodyParams,
-    targets: FitTargets,
-    stage: Stage,
-    sigma: Float[Tensor, "B 4"],
-    near: ProximityPrior | None = None,
-    kept: int = 3,
+    model: BodyModel, first: BodyParams, targets: FitTargets, stage: Stage, kept: int = 3
 ) -> Hypotheses:
     """Bodies, one a person, with those limbs bent otherwise that cost less so in a stage, and what they cost.
 
@@ -85,32 +77,30 @@ def with_better_flips(
     turn their limb for two steps, the best few of each person that are not hopeless go on; then the better flips of
     several limbs are put together. The result is never worse than what was given.
     """
-    here = stage.solve(targets, first, sigma, near)
+    here = stage.solve(targets, first)
     first, before = here.state, here.objective
     flips = depth_flips(model, first)
     if not len(flips):
         return Hypotheses(first, before[None])
-    bent, objective = _glanced(flips, stage, targets, sigma, near)
+    bent, objective = _glanced(flips, stage, targets)
     hopeful = objective < before[flips.person] + HOPELESS
     rows = (hopeful & (_rank(flips.person, objective) < kept)).nonzero()[:, 0]
     person, limb = flips.person[rows], flips.limb[rows]
-    ends = _solved(stage, person, bent[rows], targets, sigma, near)
+    ends = stage.solve(targets[person], bent[rows])
     better = (ends.objective < before[person]).nonzero()[:, 0]
     person, limb, state, objective = person[better], limb[better], ends.state[better], ends.objective[better]
     best = (_rank(person, objective) == 0).nonzero()[:, 0]
     params, cost = put((first, before), person[best], (state[best], objective[best]))
     together, whose = _together(params, person, limb, state, objective)
     if len(whose):
-        ends = _solved(stage, whose, together, targets, sigma, near)
+        ends = stage.solve(targets[whose], together)
         better = (ends.objective < cost[whose]).nonzero()[:, 0]
         some = ends.state[better], ends.objective[better]
         params, cost = put((params, cost), whose[better], some)
     return Hypotheses(params, cost[None])
 
 
-def _glanced(
-    flips: DepthFlips, stage: Stage, targets: FitTargets, sigma: Float[Tensor, "B 4"], near: ProximityPrior | None
-) -> tuple[BodyParams, Float[Tensor, "N"]]:
+def _glanced(flips: DepthFlips, stage: Stage, targets: FitTargets) -> tuple[BodyParams, Float[Tensor, "N"]]:
     """Flips after two steps of their limb alone, and what they cost."""
     params, objective = flips.params, torch.zeros(len(flips))
     for number, chain in enumerate(LIMBS):
@@ -118,21 +108,9 @@ def _glanced(
         if len(rows):
             joints = (PARENTS[chain[0]], *chain) if number in ARMS else chain
             glance = replace(stage, unknowns=Unknowns(joints, 0, 0), solver=replace(stage.solver, steps=2))
-            rough = _solved(glance, flips.person[rows], params[rows], targets, sigma, near)
+            rough = glance.solve(targets[flips.person[rows]], params[rows])
             params, objective = put((params, objective), rows, (rough.state, rough.objective))
     return params, objective
-
-
-def _solved(
-    stage: Stage,
-    person: Int[Tensor, "N"],
-    params: BodyParams,
-    targets: FitTargets,
-    sigma: Float[Tensor, "B 4"],
-    near: ProximityPrior | None,
-) -> Solution[BodyParams]:
-    """N bodies of some of the people after a stage."""
-    return stage.solve(targets[person], params, sigma[person], None if near is None else near[person])
 
 
 def _together(

@@ -14,8 +14,7 @@ from limner.body.skeleton import BODY_JOINTS
 from limner.fit.depth_flips import with_better_flips
 from limner.fit.points import POINTS, KeypointLayer
 from limner.fit.prior import PosePriors, shipped_priors
-from limner.fit.problem import Weights
-from limner.fit.proximity import ProximityPrior, loosened, near_estimate
+from limner.fit.proximity import loosened, near_estimate
 from limner.fit.records import SCORES, SWAPS, Fits, FitTargets, join_fits, swapped_targets
 from limner.fit.search import (
     Hypotheses,
@@ -99,17 +98,13 @@ class Fitter:
         body = Unknowns(BODY_TURNS, model.num_betas, 0)
         whole = Unknowns(WHOLE_TURNS, model.num_betas, model.num_expression)
 
-        def stage(layer: KeypointLayer, what: Unknowns, weights: Weights, sigma: float, solver: SolverOptions) -> Stage:
-            return Stage(layer, self.priors, what, weights, solver, sigma)
-
         limbs = KeypointLayer(self.model, LIMB_POINTS)
         # errors shrink from stage to stage, and so does what counts as an outlier: from 40 to 6 % of the box
-        self.coarse = stage(some, turns, Weights(robust=10.0), 0.04, SolverOptions(15, 5e-3, 1))
-        self.middle = stage(more, body, Weights(robust=12.0), 0.02, SolverOptions(15, 3e-3, 1))
-        self.fine = stage(more, body, Weights(robust=10.0), 0.01, SolverOptions(20, 1e-3, 1))
-        self.whole = stage(every, whole, Weights(robust=8.0, penetration=1.0), 0.012, SolverOptions(15, 3e-3, 1))
-        last = Weights(robust=6.0, penetration=1.0)
-        self.final = replace(self.whole, weights=last, solver=SolverOptions(40, 1e-3, 2))
+        self.coarse = Stage(some, self.priors, turns, 10.0, 0.04, SolverOptions(15, 5e-3, 1))
+        self.middle = Stage(more, self.priors, body, 12.0, 0.02, SolverOptions(15, 3e-3, 1))
+        self.fine = Stage(more, self.priors, body, 10.0, 0.01, SolverOptions(20, 1e-3, 1))
+        self.whole = Stage(every, self.priors, whole, 8.0, 0.012, SolverOptions(15, 3e-3, 1), penetration=True)
+        self.final = replace(self.whole, robust=6.0, solver=SolverOptions(40, 1e-3, 2))
         # what an estimate needs before its limbs are bent: they descend further then
         self.closer = replace(self.middle, layer=limbs, solver=SolverOptions(4, 3e-3, 1))
         self.freed = replace(self.fine, solver=SolverOptions(4, 1e-3, 1))
@@ -179,14 +174,12 @@ class Fitter:
         tried = mean_hypotheses(self.model, targets, self.coarse, self.priors, o.views, o.extra)
         tried = descended(tried, targets, self.coarse)
         tried = descended(judged(tried, targets, self.middle).best(o.kept), targets, self.middle)
-        sigma = measured_sigma(self.fine.layer, targets, tried.best(1).params)
-        tried = judged(tried, targets, self.fine, sigma)
-        different = distinct(tried, o.finalists + 1, MIDDLE_MARGIN)
-        tried = some_descended(tried, different, targets, self.fine, sigma)
+        measured = self._measured(self.fine, targets, tried.best(1).params)
+        tried = judged(tried, measured, self.fine)
+        tried = some_descended(tried, distinct(tried, o.finalists + 1, MIDDLE_MARGIN), measured, self.fine)
         first = tried.best(1).params
-        least = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, first))
-        bent = with_better_flips(self.model, first, targets, self.limbs, least)
-        bent = judged(bent, targets, self.fine, sigma)
+        bent = with_better_flips(self.model, first, self._measured(self.fine, measured, first), self.limbs)
+        bent = judged(bent, measured, self.fine)
         tried = Hypotheses(*join([(bent.params, bent.objective), (tried.params, tried.objective)]))
         return self._best_end(targets, tried)
 
@@ -194,10 +187,10 @@ class Fitter:
         """Each person's best few bodies to the end, and the one that costs least by the least errors of all of them."""
         rows = distinct(tried, self.options.finalists, FINE_MARGIN)
         who = tried.rows[rows]
-        ends = self._whole(targets[who], tried.params[rows], None, self.far)
-        least = torch.full((len(targets), ends.sigma.shape[1]), torch.inf).to(ends.sigma)
+        ends = self._whole(targets[who], tried.params[rows], self.far)
+        least = ends.sigma.new_full((len(targets), ends.sigma.shape[1]), torch.inf)
         least = least.scatter_reduce(0, who[:, None].expand_as(ends.sigma), ends.sigma, "amin")
-        objective = self.final.problem(ends.targets, least[who]).cost(ends.params)
+        objective = self.final.cost(replace(ends.targets, sigma=least[who]), ends.params)
         first = [(who == k).nonzero()[:, 0][objective[who == k].argmin()] for k in range(len(targets))]
         return ends[torch.stack(first)]
 
@@ -205,25 +198,30 @@ class Fitter:
         """The body near the estimate, then free of it, limbs bent all ways and other Gaussians of the pose prior tried
         (typical poses start near several of them); then body, hands and face, loosely held."""
         near = near_estimate(estimate)
-        closer = self.closer.solve(targets, estimate, near=near).state
-        sigma = measured_sigma(self.fine.layer, targets, closer)
-        free = self.freed.solve(targets, closer, sigma).state
-        sigma = torch.minimum(sigma, measured_sigma(self.fine.layer, targets, free))
-        bent = with_better_flips(self.model, free, targets, self.limbs, sigma, near).params
-        bent = with_better_gaussians(bent, targets, self.limbs, sigma, near)
-        return self._whole(targets, bent, loosened(near, sigma[:, 0]), self.near)
+        state = self.closer.solve(replace(targets, near=near), estimate).state
+        measured = self._measured(self.fine, targets, state)
+        state = self.freed.solve(measured, state).state
+        measured = self._measured(self.fine, measured, state)
+        held = replace(measured, near=near)
+        state = with_better_flips(self.model, state, held, self.limbs).params
+        state = with_better_gaussians(state, held, self.limbs)
+        assert measured.sigma is not None
+        return self._whole(replace(targets, near=loosened(near, measured.sigma[:, 0])), state, self.near)
 
-    def _whole(
-        self, targets: FitTargets, start: BodyParams, near: ProximityPrior | None, stages: tuple[Stage, Stage, Stage]
-    ) -> Finding:
+    def _whole(self, targets: FitTargets, start: BodyParams, stages: tuple[Stage, Stage, Stage]) -> Finding:
         """Body, hands and face: with usual errors, then twice with those that these points seem to have."""
-        state = stages[0].solve(targets, start, near=near).state
-        sigma = measured_sigma(self.whole.layer, targets, state)
-        state = stages[1].solve(targets, state, sigma, near).state
-        sigma = torch.minimum(sigma, measured_sigma(self.whole.layer, targets, state))
-        state = stages[2].solve(targets, state, sigma, near).state
-        objective = self.final.problem(targets, sigma).cost(state)
-        return Finding(targets, state, objective, sigma, torch.zeros_like(objective))
+        state = stages[0].solve(targets, start).state
+        for stage in stages[1:]:
+            targets = self._measured(self.whole, targets, state)
+            state = stage.solve(targets, state).state
+        targets = replace(targets, near=None)
+        objective = self.final.cost(targets, state)
+        return Finding(targets, state, objective, torch.zeros_like(objective))
+
+    def _measured(self, stage: Stage, targets: FitTargets, fit: BodyParams) -> FitTargets:
+        """Targets with the errors that a fit leaves over of a stage's points, or those measured before where less."""
+        sigma = measured_sigma(stage.layer, targets, fit)
+        return replace(targets, sigma=sigma if targets.sigma is None else torch.minimum(targets.sigma, sigma))
 
     def _doubted(self, targets: FitTargets, first: Finding, estimate: BodyParams | None) -> Finding:
         """People who fit badly get further chances: another start, or left and right exchanged."""
@@ -250,7 +248,7 @@ class Fitter:
         tried = mean_hypotheses(self.model, other, self.coarse, self.priors, 4, 0)
         tried = judged(descended(tried, other, self.coarse), other, self.middle).best(1)
         theirs = descended(tried, other, self.middle).objective[0]
-        return theirs < self.options.swap_gain * self.middle.objective(targets, best.params)
+        return theirs < self.options.swap_gain * self.middle.cost(targets, best.params)
 
     def _better_of(
         self,
@@ -271,9 +269,8 @@ class Fitter:
         other = self._once(some, None if estimate is None else estimate[rows])
         other, old = replace(other, swapped=torch.full_like(other.objective, float(number))), best[rows]
         sigma = torch.minimum(old.sigma, other.sigma)
-        new_cost = self.final.problem(other.targets, sigma).cost(other.params)
-        old_cost = self.final.problem(old.targets, sigma).cost(old.params)
-        better = new_cost < (self.options.swap_gain if number else 1.0) * old_cost
+        new, kept = (self.final.cost(replace(end.targets, sigma=sigma), end.params) for end in (other, old))
+        better = new < (self.options.swap_gain if number else 1.0) * kept
         return put(best, rows, choose(better, other, old))
 
     def _doubtful(self, finding: Finding) -> Bool[Tensor, "B"]:

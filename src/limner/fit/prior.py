@@ -126,9 +126,9 @@ class MirroredPrior:
 
     def __call__(self, pose: Float[Tensor, "B J 3 3"]) -> Residual:
         """The prior of the mirrored pose; a turn about x keeps its sign in a mirror, the others change it."""
-        seen = self.prior(mirror_rotation(pose))
+        at = self.prior(mirror_rotation(pose))
         sign = pose.new_tensor([1.0, -1.0, -1.0]).repeat(pose.shape[1])
-        return Residual(seen.residual, seen.slope * sign, seen.constant)
+        return Residual(at.residual, at.slope * sign, at.constant)
 
 
 @dataclass(frozen=True)

@@ -15,39 +15,26 @@ from limner.fit.prior import MixturePrior, PosePriors, Residual
 from limner.fit.proximity import ProximityPrior
 from limner.fit.terms import Contact
 from limner.fit.unknowns import BODY_TURNS, HAND_TURNS, Unknowns
-from limner.optimise.points import Reprojected, SeenPoints
+from limner.optimise.points import ObservedPoints, Reprojected
 from limner.optimise.solver import Linearised
 from limner.records import Rows
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Which terms a stage has and how strong they are (1: calibrated)."""
-
-    robust: float = 6.0
-    body_pose: float = 1.0
-    hand_pose: float = 1.0
-    shape: float = 1.0
-    upright: float = 1.0
-    penetration: float = 0.0
-
-
-@dataclass(frozen=True)
 class Term(Rows):
-    """A residual, the unknowns that its slope is by (columns; -1: a pinned one), and how strong it is."""
+    """A residual, and the columns of the unknowns that its slope is by (-1: a pinned one)."""
 
     at: Residual
     columns: Sequence[int] = field(metadata={"shared": True})
-    weight: float = field(default=1.0, metadata={"shared": True})
 
 
 @dataclass(frozen=True)
-class FitLook(Rows):
+class FitForward(Rows):
     """What is worked out once at a state: the posed bodies, their points as seen, all terms but the points', and, where
     it counts, how deep limbs lie in each other."""
 
     posed: Posed
-    seen: Reprojected
+    reprojected: Reprojected
     terms: tuple[Term, ...]
     contact: Contact | None
 
@@ -56,15 +43,15 @@ class FitLook(Rows):
 class FitProblem(Rows):
     """A stage's objective for B people; see `limner.optimise.solver.Problem`.
 
-    seen: the points of `layer`; near: what the bodies stay near; held "B": the Gaussian of a mixture prior of the body
-    pose that counts for each, instead of the likeliest.
+    observed: the points of `layer`; penetration: whether limbs in each other cost; near: what the bodies stay near;
+    held "B": the Gaussian of a mixture prior of the body pose that counts for each, instead of the likeliest.
     """
 
-    seen: SeenPoints
+    observed: ObservedPoints
     layer: KeypointLayer = field(metadata={"shared": True})
     priors: PosePriors = field(metadata={"shared": True})
     unknowns: Unknowns = field(metadata={"shared": True})
-    weights: Weights = field(metadata={"shared": True})
+    penetration: bool = field(default=False, metadata={"shared": True})
     near: ProximityPrior | None = None
     held: Int[Tensor, "B"] | None = None
 
@@ -72,46 +59,45 @@ class FitProblem(Rows):
         """Bodies after a step."""
         return self.unknowns.moved(state, step)
 
-    def look(self, state: BodyParams) -> FitLook:
+    def forward(self, state: BodyParams) -> FitForward:
         """Bodies and terms at a state."""
         posed = self.layer(state)
-        contact = terms.penetration(posed, terms.capsules()) if self.weights.penetration else None
-        return FitLook(posed, self.seen.at(posed.points), tuple(self._terms(state)), contact)
+        contact = terms.penetration(posed, terms.capsules()) if self.penetration else None
+        return FitForward(posed, self.observed.at(posed.points), tuple(self._terms(state)), contact)
 
     def cost(self, state: BodyParams) -> Float[Tensor, "B"]:
         """The objective of a state that was not looked at yet."""
-        return self.objective(state, self.look(state))
+        return self.objective(state, self.forward(state))
 
-    def objective(self, state: BodyParams, look: FitLook) -> Float[Tensor, "B"]:
+    def objective(self, state: BodyParams, forward: FitForward) -> Float[Tensor, "B"]:
         """Sum of all terms; infinite with a point behind the camera."""
-        value = self.seen.cost(look.seen)
-        for term in look.terms:
-            value = value + term.weight * term.at.cost
-        if look.contact is not None:
-            depth = look.contact.depth / terms.PENETRATION_SIGMA
-            value = value + self.weights.penetration * depth.square().sum(-1)
+        value = self.observed.cost(forward.reprojected)
+        for term in forward.terms:
+            value = value + term.at.cost
+        if forward.contact is not None:
+            value = value + (forward.contact.depth / terms.PENETRATION_SIGMA).square().sum(-1)
         return torch.where(torch.isfinite(value), value, torch.inf)
 
-    def linearised(self, state: BodyParams, look: FitLook) -> Linearised:
+    def linearised(self, state: BodyParams, forward: FitForward) -> Linearised:
         """Normal equations of all terms."""
-        residual, slopes = self.seen.linearised(look.seen)
-        slope = self.layer.along(look.posed, self.unknowns, slopes).flatten(1, 2)
+        residual, slopes = self.observed.linearised(forward.reprojected)
+        slope = self.layer.along(forward.posed, self.unknowns, slopes).flatten(1, 2)
         normal, gradient = slope.mT @ slope, (slope.mT @ residual[..., None])[..., 0]
-        for term in look.terms:
+        for term in forward.terms:
             _add(normal, gradient, term)
-        if look.contact is not None:
-            self._add_penetration(normal, gradient, look.posed, look.contact)
+        if forward.contact is not None:
+            self._add_penetration(normal, gradient, forward.posed, forward.contact)
         return Linearised(normal, gradient)
 
     def _terms(self, state: BodyParams) -> Iterator[Term]:
         """All terms but the points' and the penetration."""
-        unknowns, weights, prior = self.unknowns, self.weights, self.priors.body
+        unknowns, prior = self.unknowns, self.priors.body
         held = prior(state.body_pose, self.held) if isinstance(prior, MixturePrior) else prior(state.body_pose)
-        yield Term(held, unknowns.turns(BODY_TURNS[1:]), weights.body_pose)
+        yield Term(held, unknowns.turns(BODY_TURNS[1:]))
         yield Term(terms.hinges(state), unknowns.turns(tuple(terms.HINGES)))
-        yield Term(terms.upright(self.priors.upright, state), unknowns.turns(BODY_TURNS[:1]), weights.upright)
+        yield Term(terms.upright(self.priors.upright, state), unknowns.turns(BODY_TURNS[:1]))
         if unknowns.num_betas:
-            yield Term(terms.coefficients(state.betas), unknowns.betas, weights.shape)
+            yield Term(terms.coefficients(state.betas), unknowns.betas)
         if unknowns.num_expression:
             yield Term(terms.coefficients(state.expression), unknowns.expression)
         if JOINT["jaw"] in unknowns.joints:
@@ -121,7 +107,7 @@ class FitProblem(Rows):
             ("right", self.priors.right_hand, state.right_hand_pose),
         ):
             if HAND_TURNS[side][0] in unknowns.joints:
-                yield Term(hand(pose), unknowns.turns(HAND_TURNS[side]), weights.hand_pose)
+                yield Term(hand(pose), unknowns.turns(HAND_TURNS[side]))
         if self.near is not None:
             joints = list(unknowns.joints)
             there, stiffness = self.near.pose[:, joints], self.near.stiffness[:, joints]
@@ -142,9 +128,8 @@ class FitProblem(Rows):
         axes = torch.einsum("qed,qen->qnd", contact.by_ends[person, pair], ends[pair])  # hits n 3
         slope = torch.einsum("qnd,qndc->qc", axes, moves[row]) / terms.PENETRATION_SIGMA
         depth = contact.depth[person, pair] / terms.PENETRATION_SIGMA
-        weight = self.weights.penetration
-        normal.index_add_(0, person, weight * slope[:, :, None] * slope[:, None])
-        gradient.index_add_(0, person, weight * depth[:, None] * slope)
+        normal.index_add_(0, person, slope[:, :, None] * slope[:, None])
+        gradient.index_add_(0, person, depth[:, None] * slope)
 
 
 def _add(normal: Tensor, gradient: Tensor, term: Term) -> None:
@@ -155,8 +140,8 @@ def _add(normal: Tensor, gradient: Tensor, term: Term) -> None:
         return
     if len(free) < len(term.columns):
         slope = slope[..., free]
-    gradient[:, columns] += term.weight * (slope * term.at.residual[..., None]).sum(1)
-    square, first, last = term.weight * (slope.mT @ slope), columns[0], columns[-1] + 1
+    gradient[:, columns] += (slope * term.at.residual[..., None]).sum(1)
+    square, first, last = slope.mT @ slope, columns[0], columns[-1] + 1
     if last - first == len(columns):
         normal[:, first:last, first:last] += square
     else:

@@ -11,6 +11,7 @@ from limner.body.keypoints import KEYPOINT_NAMES, KEYPOINT_SETS, hand21, keypoin
 from limner.body.params import BodyParams
 from limner.body.skeleton import mirrored_name
 from limner.errors import KeypointFileError
+from limner.fit.proximity import ProximityPrior
 from limner.geometry.camera import Camera
 from limner.index import Index, rows_of
 from limner.io.keypoint_file import PersonKeypoints, person_box
@@ -40,12 +41,17 @@ class FitTargets(Rows):
     confidence    "B 144" in [0, 1]; 0: not there. NaN in a point or its confidence: not there
     camera        pinhole of each person's photo
     boxes         "B 4" x0 y0 x1 y1 photo pixels: what errors are measured against
+    sigma         "B 4" usual errors of points of body, left hand, right hand, face, as shares of the box's longer side,
+                  once a fit has measured them
+    near          what the bodies stay near, if anything
     """
 
     keypoints_px: Float[Tensor, "B 144 2"]
     confidence: Float[Tensor, "B 144"]
     camera: Camera
     boxes: Float[Tensor, "B 4"]
+    sigma: Float[Tensor, "B 4"] | None = None
+    near: ProximityPrior | None = None
 
 
 def fit_targets(people: Sequence[PersonKeypoints], camera: Camera) -> FitTargets:

@@ -12,7 +12,6 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import MixturePrior, PosePriors
-from limner.fit.proximity import ProximityPrior
 from limner.fit.records import FitTargets
 from limner.fit.stage import Stage
 from limner.fit.unknowns import BODY_TURNS
@@ -61,20 +60,20 @@ class Hypotheses:
 def placed(
     layer: KeypointLayer,
     params: BodyParams,
-    seen_px: Float[Tensor, "B N 2"],
+    points_px: Float[Tensor, "B N 2"],
     weight: Float[Tensor, "B N"],
     camera: Camera,
 ) -> BodyParams:
-    """Bodies moved to where their points are as large as the seen ones and have the same centre.
+    """Bodies moved to where their points are as large as the observed ones and have the same centre.
 
     SMPLify-X's camera initialisation (similar triangles), with all confident points instead of the trunk's; exact for
     points in one plane of depth.
     """
     points = layer(params.replace(transl=torch.zeros_like(params.transl))).points
     share = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9))[..., None]
-    here, there = (points * share).sum(1), (seen_px * share).sum(1)
+    here, there = (points * share).sum(1), (points_px * share).sum(1)
     metres = ((points[..., :2] - here[:, None, :2]).square() * share).sum((1, 2)).sqrt()
-    pixels = ((seen_px - there[:, None]).square() * share).sum((1, 2)).sqrt()
+    pixels = ((points_px - there[:, None]).square() * share).sum((1, 2)).sqrt()
     depth = camera.focal_px * metres / pixels.clamp_min(1e-3)
     # never nearer than arm's length of the nearest point
     nearest = points[..., 2].amin(1) - here[:, 2]
@@ -141,7 +140,7 @@ def mean_hypotheses(
             candidates.append(_placed(stage, start, targets))
     params = join(candidates)
     rows = torch.arange(len(targets), device=roll.device).repeat(len(candidates))
-    every = Hypotheses(params, stage.objective(targets[rows], params).view(len(candidates), -1))
+    every = Hypotheses(params, stage.cost(targets[rows], params).view(len(candidates), -1))
     by_view = every.objective.view(views, -1, len(targets))
     first = by_view.argmin(1) + (torch.arange(views, device=roll.device) * by_view.shape[1])[:, None]
     rest = every.objective.scatter(0, first, torch.inf)
@@ -149,32 +148,23 @@ def mean_hypotheses(
     return every.picked(torch.cat([first, others]))
 
 
-def descended(
-    hypotheses: Hypotheses, targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"] | None = None
-) -> Hypotheses:
-    """All hypotheses after a stage of the fit; `sigma`: each person's measured errors instead of the stage's."""
-    rows = hypotheses.rows
-    solution = stage.solve(targets[rows], hypotheses.params, None if sigma is None else sigma[rows])
+def descended(hypotheses: Hypotheses, targets: FitTargets, stage: Stage) -> Hypotheses:
+    """All hypotheses after a stage of the fit."""
+    solution = stage.solve(targets[hypotheses.rows], hypotheses.params)
     return Hypotheses(solution.state, solution.objective.view(hypotheses.objective.shape))
 
 
-def some_descended(
-    hypotheses: Hypotheses, rows: Int[Tensor, "N"], targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"]
-) -> Hypotheses:
+def some_descended(hypotheses: Hypotheses, rows: Int[Tensor, "N"], targets: FitTargets, stage: Stage) -> Hypotheses:
     """The same with some rows of `params` descended; the others cost infinitely much, they are out."""
-    who = hypotheses.rows[rows]
-    ends = stage.solve(targets[who], hypotheses.params[rows], sigma[who])
+    ends = stage.solve(targets[hypotheses.rows[rows]], hypotheses.params[rows])
     objective = torch.full_like(hypotheses.objective, torch.inf).flatten().index_copy(0, rows, ends.objective)
     return Hypotheses(put(hypotheses.params, rows, ends.state), objective.view(hypotheses.objective.shape))
 
 
-def judged(
-    hypotheses: Hypotheses, targets: FitTargets, stage: Stage, sigma: Float[Tensor, "B 4"] | None = None
-) -> Hypotheses:
+def judged(hypotheses: Hypotheses, targets: FitTargets, stage: Stage) -> Hypotheses:
     """The same bodies by another stage's objective."""
-    rows = hypotheses.rows
-    problem = stage.problem(targets[rows], None if sigma is None else sigma[rows])
-    return Hypotheses(hypotheses.params, problem.cost(hypotheses.params).view(hypotheses.objective.shape))
+    objective = stage.cost(targets[hypotheses.rows], hypotheses.params)
+    return Hypotheses(hypotheses.params, objective.view(hypotheses.objective.shape))
 
 
 def distinct(hypotheses: Hypotheses, count: int, margin: float) -> Int[Tensor, "N"]:
@@ -204,13 +194,7 @@ def _placed(stage: Stage, params: BodyParams, targets: FitTargets) -> BodyParams
     return placed(stage.layer, params, targets.keypoints_px[:, index], targets.confidence[:, index], targets.camera)
 
 
-def with_better_gaussians(
-    first: BodyParams,
-    targets: FitTargets,
-    stage: Stage,
-    sigma: Float[Tensor, "B 4"],
-    near: ProximityPrior | None = None,
-) -> BodyParams:
+def with_better_gaussians(first: BodyParams, targets: FitTargets, stage: Stage) -> BodyParams:
     """Bodies, one a person, near another Gaussian where they cost less in a stage so; others are as given.
 
     The nearest Gaussian counts, and a body that has come near one stays there: the slope knows of no other one. Where
@@ -222,7 +206,7 @@ def with_better_gaussians(
         return first
     cost, which = prior.costs(first.body_pose).topk(TRIED + 1, dim=1, largest=False)
     person, rank = (cost[:, 1:] < cost[:, :1] + HOPELESS).nonzero(as_tuple=True)
-    problem = stage.problem(targets, sigma, near)
+    problem = stage.problem(targets)
     best, value, some = first, problem.cost(first), problem[person]
     held = replace(some, held=which[person, rank + 1])
     ends = damped_least_squares(held, first[person], stage.solver).state

@@ -11,11 +11,10 @@ from limner.body.keypoints import FACE68, hand21, indices_of
 from limner.body.params import BodyParams
 from limner.fit.points import KeypointLayer
 from limner.fit.prior import PosePriors
-from limner.fit.problem import FitProblem, Weights
-from limner.fit.proximity import ProximityPrior
+from limner.fit.problem import FitProblem
 from limner.fit.records import FitTargets
 from limner.fit.unknowns import Unknowns
-from limner.optimise.points import SeenPoints
+from limner.optimise.points import ObservedPoints
 from limner.optimise.solver import Solution, SolverOptions, damped_least_squares
 
 GROUPS = ("body", "left_hand", "right_hand", "face")
@@ -42,44 +41,40 @@ def group_of_point() -> list[int]:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. sigma: usual error of a point as a share of the box's longer side, one number or "B 4" by GROUPS;
-    near: what the bodies stay near, row by row those of the targets it is solved for."""
+    """One stage.
+
+    robust: so many usual errors are an outlier; sigma: usual error of a point as a share of the box's longer side where
+    none was measured; penetration: whether limbs in each other cost.
+    """
 
     layer: KeypointLayer
     priors: PosePriors
     unknowns: Unknowns
-    weights: Weights
-    solver: SolverOptions
+    robust: float
     sigma: float
+    solver: SolverOptions
+    penetration: bool = False
 
-    def problem(
-        self, targets: FitTargets, sigma: Float[Tensor, "B 4"] | None = None, near: ProximityPrior | None = None
-    ) -> FitProblem:
+    def problem(self, targets: FitTargets) -> FitProblem:
         """The stage's objective for these people."""
         index = list(self.layer.keypoints)
         longer = box_side(targets)
-        if sigma is None:
+        if targets.sigma is None:
             sigma_px = (self.sigma * longer)[:, None].expand(-1, len(index))
         else:
             groups = torch.tensor(group_of_point(), device=longer.device)[index]
-            sigma_px = sigma[:, groups] * longer[:, None]
+            sigma_px = targets.sigma[:, groups] * longer[:, None]
         points_px, weight = targets.keypoints_px[:, index], targets.confidence[:, index]
-        seen = SeenPoints(points_px, weight, sigma_px, targets.camera, self.weights.robust)
-        return FitProblem(seen, self.layer, self.priors, self.unknowns, self.weights, near)
+        observed = ObservedPoints(points_px, weight, sigma_px, targets.camera, self.robust)
+        return FitProblem(observed, self.layer, self.priors, self.unknowns, self.penetration, targets.near)
 
-    def objective(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
+    def cost(self, targets: FitTargets, params: BodyParams) -> Float[Tensor, "B"]:
         """What bodies cost in this stage."""
         return self.problem(targets).cost(params)
 
-    def solve(
-        self,
-        targets: FitTargets,
-        start: BodyParams,
-        sigma: Float[Tensor, "B 4"] | None = None,
-        near: ProximityPrior | None = None,
-    ) -> Solution[BodyParams]:
+    def solve(self, targets: FitTargets, start: BodyParams) -> Solution[BodyParams]:
         """Descend from a start."""
-        return damped_least_squares(self.problem(targets, sigma, near), start, self.solver)
+        return damped_least_squares(self.problem(targets), start, self.solver)
 
 
 def box_side(targets: FitTargets) -> Float[Tensor, "B"]:
@@ -100,10 +95,10 @@ def measured_sigma(layer: KeypointLayer, targets: FitTargets, fit: BodyParams) -
     group = torch.tensor(group_of_point(), device=squared.device)[index]
     columns = []
     for k, name in enumerate(GROUPS):
-        seen = (confidence > 0) & (group == k)
-        count = seen.sum(1)
-        # shares of squared errors below the median of those seen
-        ordered = torch.where(seen, squared, torch.inf).sort(1).values
+        observed = (confidence > 0) & (group == k)
+        count = observed.sum(1)
+        # shares of squared errors below the median of the observed ones
+        ordered = torch.where(observed, squared, torch.inf).sort(1).values
         middle = ordered.gather(1, ((count - 1).clamp_min(0) // 2)[:, None])[:, 0]
         variance = torch.where(count > 0, middle, torch.zeros_like(middle)) / (2 * math.log(2))
         free = (count - SPENT[name]).clamp_min(0)

@@ -27,14 +27,19 @@ DEPTH_RANGE_M = (0.25, 100.0)
 
 @dataclass(frozen=True)
 class Finding(Rows):
-    """Fits of B people without a status: targets as they were taken (perhaps with sides exchanged), the bodies, their
-    objective, the measured errors "B 4", and which exchange it was (0: none)."""
+    """Fits of B people without a status: targets as they were taken (perhaps with sides exchanged) with the errors that
+    were measured, the bodies, their objective, and which exchange it was (0: none)."""
 
     targets: FitTargets
     params: BodyParams
     objective: Float[Tensor, "B"]
-    sigma: Float[Tensor, "B 4"]
     swapped: Float[Tensor, "B"]
+
+    @property
+    def sigma(self) -> Float[Tensor, "B 4"]:
+        """The errors that were measured."""
+        assert self.targets.sigma is not None
+        return self.targets.sigma
 
 
 def with_usable_points(targets: FitTargets) -> FitTargets:
@@ -51,12 +56,12 @@ def with_usable_points(targets: FitTargets) -> FitTargets:
 def usable(targets: FitTargets) -> list[str]:
     """Why each person cannot be fitted; empty where it can."""
     clean = with_usable_points(targets)
-    seen = clean.confidence > 0
-    torso, count = seen[:, list(TORSO)].sum(1), seen.sum(1)
+    observed = clean.confidence > 0
+    torso, count = observed[:, list(TORSO)].sum(1), observed.sum(1)
     box, camera = targets.boxes, targets.camera
     flat = ~(torch.isfinite(box).all(1) & ((box[:, 2:] - box[:, :2]) >= 1).all(1))
     blind = ~(torch.isfinite(camera.focal_px) & (camera.focal_px > 0) & torch.isfinite(camera.center_px).all(1))
-    points = torch.where(seen[..., None], clean.keypoints_px, clean.keypoints_px.sum(1, keepdim=True) * torch.nan)
+    points = torch.where(observed[..., None], clean.keypoints_px, clean.keypoints_px.sum(1, keepdim=True) * torch.nan)
     reasons = []
     for k in range(len(targets)):
         why = ""
@@ -69,7 +74,7 @@ def usable(targets: FitTargets) -> list[str]:
         elif flat[k]:
             why = "an empty box"
         else:
-            spread = points[k][seen[k]]
+            spread = points[k][observed[k]]
             if float((spread.amax(0) - spread.amin(0)).amax()) < 2:
                 why = "all keypoints in one place"
         reasons.append(why)
@@ -87,8 +92,8 @@ def reprojections(points: Float[Tensor, "B 144 3"], targets: FitTargets) -> dict
 
 
 def _mean(values: Tensor, weight: Tensor) -> Float[Tensor, "B"]:
-    seen = (weight > 0).to(values)
-    return torch.where(seen.sum(1) > 0, (values * seen).sum(1) / seen.sum(1).clamp_min(1), torch.nan)
+    observed = (weight > 0).to(values)
+    return torch.where(observed.sum(1) > 0, (values * observed).sum(1) / observed.sum(1).clamp_min(1), torch.nan)
 
 
 def scores_of(layer: KeypointLayer, priors: PosePriors, finding: Finding) -> dict[str, Float[Tensor, "B"]]:

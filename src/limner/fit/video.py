@@ -1,5 +1,7 @@
 """Fits of one person through a video: one shape, and frames that hold on to their neighbours."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -34,16 +36,15 @@ def fit_video(fitter: Fitter, targets: FitTargets, start: BodyParams | None = No
     rows = torch.tensor([k for k, why in enumerate(why_not) if not why], dtype=torch.int64)
     if len(rows) < 3:
         return alone
-    seen = with_usable_points(targets[rows])
-    params = alone.params[rows]
-    sigma = measured_sigma(fitter.whole.layer, seen, params)
+    frames, params = with_usable_points(targets[rows]), alone.params[rows]
+    frames = replace(frames, sigma=measured_sigma(fitter.whole.layer, frames, params))
     params = params.replace(betas=_one_shape(params, alone.scores["points"][rows]))
     for sweep in range(SWEEPS):
         for parity in (0, 1):
             turn = torch.arange(parity, len(rows), 2)
-            params = put(params, turn, _held(fitter, seen, sigma, params, turn, sweep))
-    objective = fitter.final.problem(seen, sigma).cost(params)
-    finding = Finding(seen, params, objective, sigma, torch.zeros_like(objective))
+            params = put(params, turn, _held(fitter, frames, params, turn, sweep))
+    objective = fitter.final.cost(frames, params)
+    finding = Finding(frames, params, objective, torch.zeros_like(objective))
     return fitter.with_status(targets, why_not, rows, finding, alone.params)
 
 
@@ -53,19 +54,17 @@ def _one_shape(params: BodyParams, points: Float[Tensor, "T"]) -> Float[Tensor, 
     return mean.expand_as(params.betas)
 
 
-def _held(
-    fitter: Fitter, seen: FitTargets, sigma: Tensor, params: BodyParams, turn: Int[Tensor, "N"], sweep: int
-) -> BodyParams:
+def _held(fitter: Fitter, targets: FitTargets, params: BodyParams, turn: Int[Tensor, "N"], sweep: int) -> BodyParams:
     """Some frames, fitted between their neighbours."""
     before, after = (turn - 1).clamp_min(0), (turn + 1).clamp_max(len(params) - 1)
     # the first and the last frame have one neighbour: both their neighbours are that one
     before = torch.where(turn == 0, after, before)
     after = torch.where(turn == len(params) - 1, before, after)
-    near = _middle(params[before], params[after])
+    targets = replace(targets[turn], near=_middle(params[before], params[after]))
     starts = [params[turn]]
     if sweep == 0:  # a frame that alone went astray finds home through its neighbours
         starts += [params[before], params[after]]
-    ends = [fitter.frame.solve(seen[turn], start, sigma[turn], near) for start in starts]
+    ends = [fitter.frame.solve(targets, start) for start in starts]
     return Hypotheses(join([end.state for end in ends]), torch.stack([end.objective for end in ends])).best(1).params
 
 

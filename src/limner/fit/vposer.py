@@ -103,14 +103,9 @@ def load_vposer(path: str | Path) -> VPoser:
     return vposer
 
 
-def with_vposer(priors: PosePriors, vposer: VPoser) -> PosePriors:
-    """The priors with VPoser for the body."""
-    return replace(priors, body=vposer)
-
-
 def owned_priors(vposer: str | Path | None) -> PosePriors:
     """limner's priors, with an owner's VPoser for the body if there is one. Raises WeightsError."""
-    return shipped_priors() if vposer is None else with_vposer(shipped_priors(), load_vposer(vposer))
+    return shipped_priors() if vposer is None else replace(shipped_priors(), body=load_vposer(vposer))
 
 
 def _kinds(layer: str) -> tuple[str, ...]:

@@ -9,10 +9,9 @@ blend skinning: with `max_joints` as large as the skin needs, exactly the body m
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import pygltflib
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -82,20 +81,17 @@ def write_glb(path: str | Path, people: SkinnedMesh | Sequence[SkinnedMesh], max
             path, vertices=person.vertices_rest, joints=person.joints_rest, rotations=person.rotations,
             transl=person.transl, morphs=person.morphs, morph_weights=person.morph_weights,
         )  # fmt: skip
-        joints = _add_skeleton(buffer.gltf, person)
+        joints = _add_skeleton(buffer, person)
         skin = _add_skin(buffer, person, joints)
         mesh = _add_mesh(buffer, person, max_joints)
-        buffer.gltf.nodes.append(pygltflib.Node(name=f"{person.name}_mesh", mesh=mesh, skin=skin))
-        node = len(buffer.gltf.nodes) - 1
+        node = buffer.add("nodes", name=f"{person.name}_mesh", mesh=mesh, skin=skin)
         # one node above each skeleton, so that Blender makes one armature a person; the mesh stands beside it, for
         # glTF ignores where the node of a skinned mesh stands
-        above = pygltflib.Node(name=person.name, children=[joints[j] for j in _roots(person.parents)])
-        buffer.gltf.nodes.append(above)
-        roots += [node + 1, node]
+        above = buffer.add("nodes", name=person.name, children=[joints[j] for j in _roots(person.parents)])
+        roots += [above, node]
         if person.motion is not None:
             _add_animation(buffer, person, person.motion, node, joints)
-    buffer.gltf.scenes = [pygltflib.Scene(name="limner", nodes=roots)]
-    buffer.gltf.scene = 0
+    buffer.gltf["scene"] = buffer.add("scenes", name="limner", nodes=roots)
     with atomic_write(path) as file:
         file.write(buffer.to_bytes())
 
@@ -134,22 +130,19 @@ def _quaternions(rotations: Float[Tensor, "T J 3 3"], parents: Sequence[int]) ->
     return torch.cat([quaternions[:1], quaternions[1:] * sign])
 
 
-def _add_skeleton(gltf: pygltflib.GLTF2, person: SkinnedMesh) -> list[int]:
+def _add_skeleton(buffer: GlbBuffer, person: SkinnedMesh) -> list[int]:
     """Add one posed node a joint; their indices."""
-    first = len(gltf.nodes)
+    first = len(buffer.gltf.get("nodes", []))
     rest = person.joints_rest.double()
     rooted = turn_points(Y_UP_FROM_CAMERA, rest + person.transl)
     quaternions = _quaternions(person.rotations[None], person.parents)[0]
     for j, parent in enumerate(person.parents):
         place = rooted[j] if parent < 0 else rest[j] - rest[parent]
-        node = pygltflib.Node(
-            name=person.joint_names[j],
-            translation=place.tolist(),
-            rotation=quaternions[j].tolist(),
-            children=[first + child for child, p in enumerate(person.parents) if p == j],
-        )
-        gltf.nodes.append(node)
-    return list(range(first, len(gltf.nodes)))
+        children = [first + child for child, p in enumerate(person.parents) if p == j]
+        below = {"children": children} if children else {}  # an empty list is not allowed
+        turn = quaternions[j].tolist()
+        buffer.add("nodes", name=person.joint_names[j], translation=place.tolist(), rotation=turn, **below)
+    return list(range(first, first + len(person.parents)))
 
 
 def _add_skin(buffer: GlbBuffer, person: SkinnedMesh, joints: list[int]) -> int:
@@ -157,8 +150,7 @@ def _add_skin(buffer: GlbBuffer, person: SkinnedMesh, joints: list[int]) -> int:
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     inverse_bind[:, 3, :3] = -person.joints_rest.cpu().numpy()  # glTF stores columns, so this is the translation
     accessor = buffer.values(inverse_bind.reshape(-1, 16))
-    buffer.gltf.skins.append(pygltflib.Skin(name=person.name, joints=joints, inverseBindMatrices=accessor))
-    return len(buffer.gltf.skins) - 1
+    return buffer.add("skins", name=person.name, joints=joints, inverseBindMatrices=accessor)
 
 
 def _add_mesh(buffer: GlbBuffer, person: SkinnedMesh, max_joints: int) -> int:
@@ -166,41 +158,41 @@ def _add_mesh(buffer: GlbBuffer, person: SkinnedMesh, max_joints: int) -> int:
     source, faces, uv = _cut_at_seams(person)
     normals = vertex_normals(person.vertices_rest[None], person.faces)[0].cpu().numpy()
     normals[np.linalg.norm(normals, axis=1) < 0.5] = (0, 1, 0)  # of vertices without a triangle: glTF wants length 1
-    attributes = pygltflib.Attributes(
-        POSITION=buffer.vertices(person.vertices_rest.cpu().numpy()[source], bounds=True),
-        NORMAL=buffer.vertices(normals[source]),
-    )
+    attributes = {
+        "POSITION": buffer.vertices(person.vertices_rest.cpu().numpy()[source], bounds=True),
+        "NORMAL": buffer.vertices(normals[source]),
+    }
     for k, (joint, weight) in enumerate(strongest_joints(person.weights, max_joints)):
-        setattr(attributes, f"JOINTS_{k}", buffer.vertices(joint[source]))
-        setattr(attributes, f"WEIGHTS_{k}", buffer.vertices(weight[source]))
+        attributes[f"JOINTS_{k}"] = buffer.vertices(joint[source])
+        attributes[f"WEIGHTS_{k}"] = buffer.vertices(weight[source])
     if uv is not None:
-        attributes.TEXCOORD_0 = buffer.vertices(uv)
+        attributes["TEXCOORD_0"] = buffer.vertices(uv)
     if person.vertex_colors is not None:
-        attributes.COLOR_0 = buffer.vertices(_linear_rgb(person.vertex_colors)[source])
+        attributes["COLOR_0"] = buffer.vertices(_linear_rgb(person.vertex_colors)[source])
     morphs = person.morphs.cpu().numpy().astype(np.float32)
-    primitive = pygltflib.Primitive(
-        attributes=attributes,
-        indices=buffer.indices(faces),
-        material=_material(buffer.gltf, colored=person.vertex_colors is not None),
-        targets=[{"POSITION": buffer.vertices(morph[source], bounds=True)} for morph in morphs],
-    )
-    names = {"targetNames": list(person.morph_names)} if len(morphs) else {}
-    weights = person.morph_weights.tolist()
-    buffer.gltf.meshes.append(pygltflib.Mesh(name=person.name, primitives=[primitive], weights=weights, extras=names))
-    return len(buffer.gltf.meshes) - 1
+    primitive = {
+        "attributes": attributes,
+        "indices": buffer.indices(faces),
+        "material": _material(buffer, colored=person.vertex_colors is not None),
+    }
+    if not len(morphs):
+        return buffer.add("meshes", name=person.name, primitives=[primitive])
+    primitive["targets"] = [{"POSITION": buffer.vertices(morph[source], bounds=True)} for morph in morphs]
+    weights, names = person.morph_weights.tolist(), {"targetNames": list(person.morph_names)}
+    return buffer.add("meshes", name=person.name, primitives=[primitive], weights=weights, extras=names)
 
 
-def _cut_at_seams(person: SkinnedMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _cut_at_seams(person: SkinnedMesh) -> tuple[np.ndarray | slice, np.ndarray, np.ndarray | None]:
     """glTF has one uv a vertex: repeat vertices that have several.
 
     Returns the body's vertex that each written vertex repeats, the faces, and the uv with glTF's origin (top left).
     """
     faces = person.faces.cpu().numpy()
     if person.uv is None:
-        return np.arange(len(person.vertices_rest)), faces, None
+        return slice(None), faces, None
     uv = person.uv.cpu().numpy().astype(np.float32) * (1, -1) + (0, 1)
     if person.uv_faces is None:
-        return np.arange(len(person.vertices_rest)), faces, uv.astype(np.float32)
+        return slice(None), faces, uv.astype(np.float32)
     corners = np.stack([faces.reshape(-1), person.uv_faces.cpu().numpy().reshape(-1)], -1)
     pairs, corner_pair = np.unique(corners, axis=0, return_inverse=True)
     return pairs[:, 0], corner_pair.reshape(-1, 3), uv[pairs[:, 1]].astype(np.float32)
@@ -213,17 +205,16 @@ def _linear_rgb(srgb: Float[Tensor, "V 3"]) -> np.ndarray:
     return linear.float().cpu().numpy()
 
 
-def _material(gltf: pygltflib.GLTF2, colored: bool) -> int:
+def _material(buffer: GlbBuffer, colored: bool) -> int:
     """Index of the material for coloured or plain meshes, added at its first use."""
     name = "vertex_colors" if colored else "plain"
-    names = [material.name for material in gltf.materials]
+    names = [material["name"] for material in buffer.gltf.get("materials", [])]
     if name in names:
         return names.index(name)
     color = [1.0, 1.0, 1.0, 1.0] if colored else [*PLAIN_COLOR, 1.0]
-    surface = pygltflib.PbrMetallicRoughness(baseColorFactor=color, metallicFactor=0.0, roughnessFactor=0.7)
+    surface = {"baseColorFactor": color, "metallicFactor": 0.0, "roughnessFactor": 0.7}
     # double-sided: one can look into an open mouth
-    gltf.materials.append(pygltflib.Material(name=name, pbrMetallicRoughness=surface, doubleSided=True))
-    return len(gltf.materials) - 1
+    return buffer.add("materials", name=name, pbrMetallicRoughness=surface, doubleSided=True)
 
 
 def _add_animation(
@@ -232,13 +223,13 @@ def _add_animation(
     """Add the motion as one animation: every joint's turn, the roots' way, the expression."""
     frames = len(motion.rotations)
     times = buffer.values((np.arange(frames) / motion.fps).astype(np.float32)[:, None], bounds=True)
-    animation = pygltflib.Animation(name=person.name)
+    samplers: list[dict[str, Any]] = []
+    channels: list[dict[str, Any]] = []
 
     def channel(node: int, what: str, values: Tensor) -> None:
         output = buffer.values(values.float().cpu().numpy().reshape(-1, values.shape[-1]))
-        animation.samplers.append(pygltflib.AnimationSampler(input=times, output=output, interpolation="LINEAR"))
-        target = pygltflib.AnimationChannelTarget(node=node, path=what)
-        animation.channels.append(pygltflib.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
+        channels.append({"sampler": len(samplers), "target": {"node": node, "path": what}})
+        samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
 
     quaternions = _quaternions(motion.rotations, person.parents)
     for j, node in enumerate(joints):
@@ -247,4 +238,4 @@ def _add_animation(
         channel(joints[j], "translation", turn_points(Y_UP_FROM_CAMERA, motion.transl + person.joints_rest[j]))
     if motion.morph_weights.shape[1]:
         channel(mesh_node, "weights", motion.morph_weights[..., None])
-    buffer.gltf.animations.append(animation)
+    buffer.add("animations", name=person.name, samplers=samplers, channels=channels)

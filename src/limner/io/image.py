@@ -1,6 +1,8 @@
 """How do photos come in and pictures go out? Any common image file to upright 8-bit RGB, and back."""
 
 import math
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +18,11 @@ from limner.io.image_limits import Stream, open_image, open_photo_file
 
 WRITTEN_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # the others' further pictures are pages or previews
-PNG_LEVEL = 2
-"""A tenth larger than the usual level, in a fifth of the time."""
+
+try:
+    from isal.isal_zlib import compress
+except ImportError:  # no wheel for this machine
+    from zlib import compress
 
 _FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)  # 35 mm equivalence compares diagonals (CIPA DCG-001)
 _MM_PER_RESOLUTION_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # EXIF FocalPlaneResolutionUnit
@@ -95,7 +100,25 @@ def write_image(path: str | Path, pixels: UInt8[Tensor, "3 H W"]) -> None:
         raise OutputError(f"cannot write {file}: ending {file.suffix!r}, expected one of {endings}. Rename it.")
     rows = np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0))
     with atomic_write(file) as handle:
-        Image.fromarray(rows).save(handle, format=kind, compress_level=PNG_LEVEL, quality=95, subsampling=0)
+        if kind == "PNG":
+            handle.write(_png(rows))
+        else:
+            Image.fromarray(rows).save(handle, format=kind, quality=95, subsampling=0)
+
+
+def _png(rows: np.ndarray) -> bytes:
+    """RGB bytes H W 3 as PNG, each row less the one above: a sixth of the time of Pillow and of OpenCV, and smaller."""
+    height, width = rows.shape[:2]
+    flat = rows.reshape(height, -1)
+    lines = np.empty((height, 1 + flat.shape[1]), np.uint8)
+    lines[:, 0], lines[0, 1:] = 2, flat[0]  # filter "up"
+    np.subtract(flat[1:], flat[:-1], out=lines[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
+    parts = ((b"IHDR", header), (b"IDAT", compress(lines, 1)), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def focal_from_exif(exif: Image.Exif, width: int, height: int) -> float | None:

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from limner.io.image_limits import MAX_BYTES
 
 PhotoLike = str | Path | bytes | BinaryIO | Image.Image | np.ndarray | Tensor | Photo
 """What `as_photo` takes."""
-P = TypeVar("P", bound=PhotoLike)
 
 UNNAMED = Path("photo")
 """The path of a photo that is no file."""

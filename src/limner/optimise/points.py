@@ -15,7 +15,7 @@ NEAREST_M = 0.05
 
 
 @dataclass(frozen=True)
-class SeenPoints(Rows):
+class ObservedPoints(Rows):
     """N points of B people where a camera saw them: point_px "B N 2", weight "B N" (0: ignored), sigma_px "B N" the
     error that is usual for each; robust: so many usual errors are an outlier."""
 

@@ -15,7 +15,7 @@ from limner.records import Rows, choose, pick, put
 
 State = TypeVar("State", bound=Rows | Tensor)
 """Where the items are: a row an item."""
-Look = TypeVar("Look", bound=Rows | Tensor)
+Forward = TypeVar("Forward", bound=Rows | Tensor)
 """What a problem works out once at a state for its objective and its normal equations alike."""
 
 
@@ -44,22 +44,22 @@ class Linearised:
 
 
 @runtime_checkable
-class Problem(Protocol[State, Look]):
+class Problem(Protocol[State, Forward]):
     """B independent least-squares problems of the same size."""
 
-    def look(self, state: State) -> Look:
+    def forward(self, state: State) -> Forward:
         """What objective and normal equations need to know of a state."""
 
-    def objective(self, state: State, look: Look) -> Float[Tensor, "B"]:
+    def objective(self, state: State, forward: Forward) -> Float[Tensor, "B"]:
         """What each item's state costs; infinite where it is impossible."""
 
-    def linearised(self, state: State, look: Look) -> Linearised:
+    def linearised(self, state: State, forward: Forward) -> Linearised:
         """Normal equations at a state."""
 
     def moved(self, state: State, step: Float[Tensor, "B C"]) -> State:
         """States after a step."""
 
-    def __getitem__(self, index: Tensor) -> "Problem[State, Look]":
+    def __getitem__(self, index: Tensor) -> "Problem[State, Forward]":
         """The same for some of the items."""
 
 
@@ -92,22 +92,22 @@ class Solution(Generic[State]):
 
 
 @torch.no_grad()
-def damped_least_squares(problem: Problem[State, Look], start: State, options: SolverOptions) -> Solution[State]:
+def damped_least_squares(problem: Problem[State, Forward], start: State, options: SolverOptions) -> Solution[State]:
     """Lower every item's objective from its start; the result is never worse than the start.
 
     A step that does not lower an item's objective is taken back for that item and its damping raised, otherwise the
     damping falls (Marquardt 1963; Nocedal and Wright, ch. 10). Items that are done stay where they are, whoever else
     goes on, and leave the batch when there are many of them.
     """
-    look = problem.look(start)
-    value = problem.objective(start, look)
+    forward = problem.forward(start)
+    value = problem.objective(start, forward)
     ends, here = (start, value), start
     rows = torch.arange(len(value), device=value.device)
     damping, idle, busy = torch.full_like(value, options.damping), torch.zeros_like(rows), rows >= 0
     for _ in range(options.steps):
-        tried = problem.moved(here, damped_step(problem.linearised(here, look), damping))
-        tried_look = problem.look(tried)
-        new = problem.objective(tried, tried_look)
+        tried = problem.moved(here, damped_step(problem.linearised(here, forward), damping))
+        tried_forward = problem.forward(tried)
+        new = problem.objective(tried, tried_forward)
         better = (new < value) & busy
         large = better & (value - new > options.tolerance * value.abs())
         # a step refused says only that the damping was too low
@@ -116,16 +116,16 @@ def damped_least_squares(problem: Problem[State, Look], start: State, options: S
         damping = damping.clamp(options.lowest, options.highest)
         gained = int(better.sum())
         if gained == len(better):
-            here, look, value = tried, tried_look, new
+            here, forward, value = tried, tried_forward, new
         elif gained:
-            here, look, value = choose(better, (tried, tried_look, new), (here, look, value))
+            here, forward, value = choose(better, (tried, tried_forward, new), (here, forward, value))
         busy = idle < options.patience
         going = int(busy.sum())
         if not going:
             break
         if going < 0.8 * len(busy):  # dropping a few is dearer than keeping them
             ends, keep = put(ends, rows, (here, value)), busy.nonzero()[:, 0]
-            problem, here, look = problem[keep], pick(here, keep), pick(look, keep)
+            problem, here, forward = problem[keep], pick(here, keep), pick(forward, keep)
             rows, value, damping, idle, busy = pick((rows, value, damping, idle, busy), keep)
     return Solution(*put(ends, rows, (here, value)))
 

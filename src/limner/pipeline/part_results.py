@@ -1,6 +1,6 @@
 """What is written for a photo that shows a hand or a face alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,32 +12,47 @@ from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypo
 from limner.io.mesh_file import write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.part_alone import PartAlone
+from limner.pipeline.result_names import FILES, check_files
 from limner.pipeline.results import is_result_file, result_folder
 from limner.render.overlay import overlay
 
+PART_FILES = ("overlay", "obj", "ply", "params", "keypoints")
 
-def save_parts(parts: Sequence[PartAlone], photo: Photo, own_body: BodyModel, folder: str | Path) -> Path:
+
+def save_parts(
+    parts: Sequence[PartAlone],
+    photo: Photo,
+    own_body: BodyModel,
+    folder: str | Path,
+    files: Iterable[str] = PART_FILES,
+) -> Path:
     """Write everything about the parts of a photo to `folder`, whole or not at all; an older result is replaced.
 
     overlay.png   all parts over the photo
     person_N/     one part: overlay.png, mesh.obj and mesh.ply (of the part alone), params.npz (a body in the T-pose
                   that turns with the part: see `PartAlone`), keypoints.json (21 points of a hand, 68 of a face)
-    own_body: limner's. Raises OutputError as `save_results` does.
+    own_body: limner's. files: which of them, some of PART_FILES. Raises OutputError as `save_results` does.
     """
-    folder = Path(folder)
+    folder, chosen = Path(folder), check_files(files, PART_FILES)
     with result_folder(folder, is_result_file) as work:
-        together, full = photo.pixels, max(photo.width, photo.height)
-        for part in parts:
-            together = overlay(together, part.vertices[None], part.faces, part.camera, longest_side=full)
-        write_image(work / "overlay.png", together)
+        if "overlay" in chosen:
+            together, full = photo.pixels, max(photo.width, photo.height)
+            for part in parts:
+                together = overlay(together, part.vertices[None], part.faces, part.camera, longest_side=full)
+            write_image(work / FILES["overlay"], together)
         for i, part in enumerate(parts):
             own = work / f"person_{i}"
-            own.mkdir()
-            write_image(own / "overlay.png", overlay(photo.pixels, part.vertices[None], part.faces, part.camera))
-            write_obj(own / "mesh.obj", part.vertices, part.faces)
-            write_ply(own / "mesh.ply", part.vertices, part.faces)
-            write_params(own / "params.npz", _motion(part, own_body, photo))
-            write_keypoints(own / "keypoints.json", _keypoints(part, photo), KEYPOINT_SETS[part.keypoint_set])
+            if "overlay" in chosen:
+                alone = overlay(photo.pixels, part.vertices[None], part.faces, part.camera)
+                write_image(own / FILES["overlay"], alone)
+            if "obj" in chosen:
+                write_obj(own / FILES["obj"], part.vertices, part.faces)
+            if "ply" in chosen:
+                write_ply(own / FILES["ply"], part.vertices, part.faces)
+            if "params" in chosen:
+                write_params(own / FILES["params"], _motion(part, own_body, photo))
+            if "keypoints" in chosen:
+                write_keypoints(own / FILES["keypoints"], _keypoints(part, photo), KEYPOINT_SETS[part.keypoint_set])
     return folder
 
 

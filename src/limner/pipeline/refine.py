@@ -17,7 +17,7 @@ from limner.body.skeleton import BODY_JOINTS
 from limner.body.skinning import bones_of, pose_joints, tree
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.optimise.points import Reprojected, SeenPoints, turn_slopes
+from limner.optimise.points import ObservedPoints, Reprojected, turn_slopes
 from limner.optimise.solver import Linearised, SolverOptions, damped_least_squares
 from limner.records import Rows
 
@@ -72,7 +72,7 @@ class Skeletons(Rows):
 
     absolute: Float[Tensor, "B J 3 3"]
     joints: Float[Tensor, "B J 3"]
-    seen: Reprojected
+    reprojected: Reprojected
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Problem(Rows):
     """
 
     params: BodyParams
-    seen: SeenPoints
+    observed: ObservedPoints
     offset: Float[Tensor, "B N 3"]
     rotations: Float[Tensor, "B J 3 3"]
     template: Float[Tensor, "B J 3"]
@@ -114,33 +114,33 @@ class Problem(Rows):
         turns = 3 * NUM_JOINTS
         return state + torch.cat([step[:, :turns].clamp(-0.7, 0.7), step[:, turns:]], 1)
 
-    def objective(self, state: Float[Tensor, "B U"], look: Skeletons) -> Float[Tensor, "B"]:
+    def objective(self, state: Float[Tensor, "B U"], forward: Skeletons) -> Float[Tensor, "B"]:
         """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
         depth = torch.log(state[:, -1:].clamp_min(1e-3) / self.start[:, -1:])
         away = torch.cat([state[:, :-1] - self.start[:, :-1], depth], 1) * self.stiffness
-        return self.seen.cost(look.seen) + away.square().sum(-1)
+        return self.observed.cost(forward.reprojected) + away.square().sum(-1)
 
-    def linearised(self, state: Float[Tensor, "B U"], look: Skeletons) -> Linearised:
+    def linearised(self, state: Float[Tensor, "B U"], forward: Skeletons) -> Linearised:
         """Normal equations at a state."""
         # the depth term is linearised at the start, which is all a step needs
         stiffness = torch.cat([self.stiffness[:-1].expand(len(state), -1), self.stiffness[-1] / self.start[:, -1:]], 1)
-        residual, slopes = self.seen.linearised(look.seen)
-        slope = self.jacobian(look, slopes)
+        residual, slopes = self.observed.linearised(forward.reprojected)
+        slope = self.jacobian(forward, slopes)
         return Linearised.of(slope, residual, stiffness, state - self.start)
 
-    def look(self, state: Float[Tensor, "B U"]) -> Skeletons:
+    def forward(self, state: Float[Tensor, "B U"]) -> Skeletons:
         """The bodies with the unknowns applied, in the camera."""
         turn, betas, transl = self._split(state)
         rest = self.template + torch.einsum("bs,sjc->bjc", betas, self.directions)
         absolute, joints = pose_joints(self._turned(turn), rest)
         joints = joints + transl[:, None]
         arms = (absolute.index_select(1, self.joint) @ self.offset[..., None])[..., 0]
-        return Skeletons(absolute, joints, self.seen.at(joints.index_select(1, self.joint) + arms))
+        return Skeletons(absolute, joints, self.observed.at(joints.index_select(1, self.joint) + arms))
 
-    def jacobian(self, look: Skeletons, slopes: Float[Tensor, "B N 2 3"]) -> Float[Tensor, "B M U"]:
+    def jacobian(self, forward: Skeletons, slopes: Float[Tensor, "B N 2 3"]) -> Float[Tensor, "B M U"]:
         """How residuals with these slopes by the points change with the unknowns, x and y of the points in turn."""
-        by_turn = turn_slopes(look.seen.points, slopes, look.absolute, look.joints) * self.moves
-        by_betas = slopes @ self._by_betas(look.absolute)
+        by_turn = turn_slopes(forward.reprojected.points, slopes, forward.absolute, forward.joints) * self.moves
+        by_betas = slopes @ self._by_betas(forward.absolute)
         return torch.cat([by_turn, by_betas.flatten(1, 2), slopes.flatten(1, 2)], 2)
 
     def _by_betas(self, absolute: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B N 3 S"]:
@@ -175,7 +175,7 @@ def problem_of(
     ]
     return Problem(
         params=params,
-        seen=SeenPoints(targets.point_px, targets.weight, targets.sigma_px, camera, options.robust_sigma),
+        observed=ObservedPoints(targets.point_px, targets.weight, targets.sigma_px, camera, options.robust_sigma),
         offset=targets.offset,
         rotations=torch.cat([params.global_orient[:, None], params.body_pose], 1),
         template=rest - torch.einsum("bs,sjc->bjc", betas, directions),

@@ -18,7 +18,7 @@ from limner.body.skeleton import FACE_JOINTS, JOINT, chain_to_root
 from limner.body.skinning import absolute_rotation, pose_joints
 from limner.geometry.camera import Camera
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.optimise.points import SeenPoints, turn_slopes
+from limner.optimise.points import ObservedPoints, turn_slopes
 from limner.optimise.solver import Linearised, SolverOptions, damped_least_squares
 from limner.pipeline.refine import Skeletons
 from limner.records import Rows
@@ -87,7 +87,7 @@ class Problem(Rows):
     """
 
     params: BodyParams
-    seen: SeenPoints
+    observed: ObservedPoints
     rotations: Float[Tensor, "B 55 3 3"]
     rest: Float[Tensor, "B K 3"]
     rest_joints: Float[Tensor, "B 55 3"]
@@ -114,17 +114,17 @@ class Problem(Rows):
         """Unknowns after a step; head and jaw turn by 0.35 an axis at most."""
         return state + torch.cat([step[:, :6].clamp(-0.35, 0.35), step[:, 6:]], 1)
 
-    def objective(self, state: Float[Tensor, "B U"], look: Skeletons) -> Float[Tensor, "B"]:
+    def objective(self, state: Float[Tensor, "B U"], forward: Skeletons) -> Float[Tensor, "B"]:
         """Geman-McClure reprojection error plus the squared, stiffness-weighted distance from the start."""
-        return self.seen.cost(look.seen) + (self.stiffness * state).square().sum(-1)
+        return self.observed.cost(forward.reprojected) + (self.stiffness * state).square().sum(-1)
 
-    def linearised(self, state: Float[Tensor, "B U"], look: Skeletons) -> Linearised:
+    def linearised(self, state: Float[Tensor, "B U"], forward: Skeletons) -> Linearised:
         """Normal equations at a state."""
-        residual, slopes = self.seen.linearised(look.seen)
-        slope = self.jacobian(look, slopes, state[:, -3:])
+        residual, slopes = self.observed.linearised(forward.reprojected)
+        slope = self.jacobian(forward, slopes, state[:, -3:])
         return Linearised.of(slope, residual, self.stiffness[None], state)
 
-    def look(self, state: Float[Tensor, "B U"]) -> Skeletons:
+    def forward(self, state: Float[Tensor, "B U"]) -> Skeletons:
         """Skeletons, and the landmarks with the shift of the face; camera axes."""
         pose, numbers = self._pose(state), state[:, 6:-3]
         corners = self.rest.flatten(1) + (numbers[:, None] @ self.by_shape.flatten(2))[:, 0]
@@ -138,21 +138,21 @@ class Problem(Rows):
         turned = (transforms[..., :9].unflatten(-1, (3, 3)) @ corners.unflatten(1, (-1, 3, 1)))[..., 0]
         points = (turned + transforms[..., 9:]).unflatten(1, (-1, 3)).sum(2)
         move = self.params.transl[:, None]
-        return Skeletons(absolute, joints + move, self.seen.at(points + move + state[:, None, -3:]))
+        return Skeletons(absolute, joints + move, self.observed.at(points + move + state[:, None, -3:]))
 
     def jacobian(
-        self, look: Skeletons, slopes: Float[Tensor, "B 68 2 3"], shift: Float[Tensor, "B 3"]
+        self, forward: Skeletons, slopes: Float[Tensor, "B 68 2 3"], shift: Float[Tensor, "B 3"]
     ) -> Float[Tensor, "B M U"]:
         """How residuals with these slopes by the landmarks change with the unknowns, x and y of the landmarks in turn;
         joints that move with the shape are left out."""
         turned, attached = list(TURNED), self._of_landmarks(self.weights)
         by_turn = turn_slopes(
-            look.seen.points - shift[:, None], slopes, look.absolute[:, turned], look.joints[:, turned]
+            forward.reprojected.points - shift[:, None], slopes, forward.absolute[:, turned], forward.joints[:, turned]
         )
         on_head = attached[..., [JOINT[name] for name in ("head", *FACE_JOINTS)]].sum(-1)
         hangs = torch.stack([on_head, attached[..., JOINT["jaw"]]], -1).repeat_interleave(3, 2)
         by_turn = by_turn * hangs.repeat_interleave(2, 1)
-        blend = (attached @ look.absolute.flatten(2)).unflatten(-1, (3, 3))
+        blend = (attached @ forward.absolute.flatten(2)).unflatten(-1, (3, 3))
         by_shape = slopes @ (blend @ self._of_landmarks(self.by_shape.permute(0, 2, 3, 1)))
         return torch.cat([by_turn, by_shape.flatten(1, 2), slopes.flatten(1, 2)], 2)
 
@@ -197,7 +197,7 @@ def problem_of(
         by_pose = directions.unflatten(1, (-1, 9))[:, [joint - 1 for joint in TURNED]].flatten(1, 2)
     return Problem(
         params=params,
-        seen=SeenPoints(
+        observed=ObservedPoints(
             points_px, torch.ones_like(points_px[..., 0]), sigma * crop_px[:, None], camera, options.robust_sigma
         ),
         rotations=rotations,

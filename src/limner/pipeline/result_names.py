@@ -5,10 +5,23 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
-from limner.errors import shown
+from limner.errors import OutputError, shown
+
+FileKind = Literal["overlay", "sheet", "glb", "obj", "ply", "params", "keypoints"]
+FILES: dict[FileKind, str] = {
+    "overlay": "overlay.png",
+    "sheet": "sheet.png",
+    "glb": "mesh.glb",
+    "obj": "mesh.obj",
+    "ply": "mesh.ply",
+    "params": "params.npz",
+    "keypoints": "keypoints.json",
+}
+"""What can be written for a photo: kinds that users choose from, and their files' names."""
 
 MOST_BYTES = 180
 """Of a name: file systems take 255, and numbers and endings are put behind it."""
@@ -18,6 +31,16 @@ _WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\
 _OWN = re.compile(
     r"(person_\d+|track_\d+\.npz|fits\.json|outcomes\.jsonl|result\.json|keypoints\.json|overlay\.png|sheet\.png)"
 )
+
+
+def check_files(files: Iterable[str], known: Iterable[str] = FILES) -> frozenset[str]:
+    """The kinds of files chosen. Raises OutputError for one that is not known, and where none is chosen."""
+    chosen, kinds = frozenset(files), tuple(known)
+    wrong = sorted(chosen - set(kinds))
+    if wrong or not chosen:
+        got = ", ".join(map(shown, wrong)) or "none"
+        raise OutputError(f"files to write: got {got}, expected some of {', '.join(kinds)}. Name those that you want.")
+    return chosen
 
 
 def result_names(photos: Sequence[Path], below: Sequence[Path] | None = None) -> list[str]:

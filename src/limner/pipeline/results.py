@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,15 +21,16 @@ from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypo
 from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.people import People
-from limner.pipeline.result_names import result_names as result_names
+from limner.pipeline.result_names import FILES, check_files
 from limner.pipeline.result_record import RECORD_FILE, MadeOf, ResultRecord, write_record
 from limner.render.overlay import clay, overlay
+from limner.render.shade import sky_light
 from limner.render.sheet import sheet
 
 KEYPOINT_SET = "coco_wholebody133"
-RESULT_FILES = {"overlay.png", "sheet.png", "keypoints.json", RECORD_FILE}
+RESULT_FILES = {FILES["overlay"], FILES["sheet"], FILES["keypoints"], RECORD_FILE}
 PERSON = re.compile(r"person_\d+")
-PERSON_FILES = {"overlay.png", "mesh.glb", "mesh.obj", "mesh.ply", "params.npz", "keypoints.json"}
+PERSON_FILES = set(FILES.values()) - {FILES["sheet"]}
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 HAND_POINTS = {"left": 25, "right": 40}  # first finger joint among the 144
 
@@ -53,6 +54,7 @@ def save_results(
     folder: str | Path,
     source: MadeOf | None = None,
     note: str = "",
+    files: Iterable[str] = FILES,
 ) -> Path:
     """Write everything about a photo's people to `folder`, whole or not at all; an older result there is replaced.
 
@@ -60,11 +62,13 @@ def save_results(
     keypoints.json  COCO-WholeBody-133 of all people     person_N/  overlay.png, mesh.glb (rigged), mesh.obj, mesh.ply,
                                                                     params.npz, keypoints.json of one person
     result.json     `source`, what the result was made of, and `note`, where that is known
-    Raises OutputError for a folder that cannot be written, or that holds what limner did not write.
+    files: which of them, by the names of `FILES`: overlay sheet glb obj ply params keypoints; others cost nothing.
+    Raises OutputError for a folder that cannot be written, or that holds what limner did not write, and for files that
+    are not known.
     """
-    folder = Path(folder)
+    folder, chosen = Path(folder), check_files(files)
     with result_folder(folder, is_result_file) as work:
-        _write_all(people, photo, body_model, work)
+        _write_all(people, photo, body_model, work, chosen)
         if source is not None:
             write_record(work, ResultRecord(source, len(people), note))
     return folder
@@ -110,35 +114,51 @@ def _check_replaceable(folder: Path, is_ours: Callable[[Path], bool]) -> None:
         )
 
 
-def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path) -> None:
-    colors = clay(people.vertices, people.faces)
-    write_image(
-        folder / "overlay.png", overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
-    )
-    _write_keypoints(folder / "keypoints.json", people, photo)
-    if not len(people):
-        return
-    parts = [
-        ("right hand", people.right_hand_square),
-        ("left hand", people.left_hand_square),
-        ("face", people.face_square),
-    ]
-    picture = sheet(photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts, colors=colors)
-    write_image(folder / "sheet.png", picture)
+def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path, files: Set[str]) -> None:
+    if files & {"overlay", "sheet"}:
+        _draw(people, photo, folder, files)
+    if "keypoints" in files:
+        _write_keypoints(folder / FILES["keypoints"], people, photo)
     for i in range(len(people)):
-        one = people[i : i + 1]
-        own = folder / f"person_{i}"
-        own.mkdir()
-        if len(people) == 1:
-            shutil.copyfile(folder / "overlay.png", own / "overlay.png")
-        else:
-            alone = overlay(photo.pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
-            write_image(own / "overlay.png", alone)
-        write_obj(own / "mesh.obj", one.vertices[0], one.faces)
-        write_ply(own / "mesh.ply", one.vertices[0], one.faces)
-        write_glb(own / "mesh.glb", skinned_mesh(one, body_model, f"person_{i}"))
-        write_params(own / "params.npz", motion(one, body_model, photo))
-        _write_keypoints(own / "keypoints.json", one, photo)
+        one, own = people[i : i + 1], folder / f"person_{i}"
+        if "obj" in files:
+            write_obj(own / FILES["obj"], one.vertices[0], one.faces)
+        if "ply" in files:
+            write_ply(own / FILES["ply"], one.vertices[0], one.faces)
+        if "glb" in files:
+            write_glb(own / FILES["glb"], skinned_mesh(one, body_model, own.name))
+        if "params" in files:
+            write_params(own / FILES["params"], motion(one, body_model, photo))
+        if "keypoints" in files:
+            _write_keypoints(own / FILES["keypoints"], one, photo)
+
+
+def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
+    """Write the pictures: all people, each alone, and the sheet."""
+    sky = sky_light(people.vertices, people.faces)
+    colors, together = clay(people.vertices, people.faces, sky), None
+    if "overlay" in files:
+        together = overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
+        write_image(folder / FILES["overlay"], together)
+        for i in range(len(people)):
+            one, own = people[i : i + 1], folder / f"person_{i}"
+            if len(people) == 1:
+                own.mkdir()
+                shutil.copyfile(folder / FILES["overlay"], own / FILES["overlay"])
+            else:
+                alone = overlay(photo.pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
+                write_image(own / FILES["overlay"], alone)
+    if "sheet" in files and len(people):
+        parts = [
+            ("right hand", people.right_hand_square),
+            ("left hand", people.left_hand_square),
+            ("face", people.face_square),
+        ]
+        picture = sheet(
+            photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts,
+            colors=colors, sky=sky, overlaid=together,
+        )  # fmt: skip
+        write_image(folder / FILES["sheet"], picture)
 
 
 def skinned_mesh(person: People, body_model: BodyModel, name: str) -> SkinnedMesh:

@@ -14,8 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from limner.records import Rows
+
 _EMPTY = 2**63 - 1  # z-buffer key of a pixel without a triangle: behind everything
 _TRIANGLES_AT_ONCE = 2**17  # of a batch: a working set that fits a CPU's cache made batches of 32 a third faster
+_ROWS_AT_ONCE = 2**15  # and large pictures by a third
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class _Triangles:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _Rows(Rows):
     """What each row of each triangle covers: `pixels` pixels (often 0) from column `first`."""
 
     triangle: Tensor
@@ -139,6 +142,7 @@ def rasterize(
     near: float = 0.01,
     perspective: bool = True,
     cull_back: bool = False,
+    only: Int64[Tensor, "K"] | None = None,
 ) -> Fragments:
     """Draw a mesh, in B states, into B images of `height` x `width` pixels.
 
@@ -149,13 +153,20 @@ def rasterize(
         perspective: interpolate 1/z over the image, as a pinhole camera needs; False interpolates z (orthographic;
             then any z, also a negative one, is good).
         cull_back: leave out triangles seen from behind (outside is where corners run counter-clockwise).
+        only: flat indices, ascending, of the pixels that are drawn, of every image; the others stay empty.
 
     A pixel belongs to a triangle if its centre does; a centre on an edge (to rounding) belongs to the triangle to the
     right of or below that edge. Of triangles at equal depth the lowest index wins. What is seen is decided in single
     precision. Not differentiable.
     """
-    key = _z_buffer(vertices_px, faces, height, width, near, perspective, cull_back)
-    return _fragments(key, vertices_px, faces, height, width, perspective)
+    key = _z_buffer(vertices_px, faces, height, width, near, perspective, cull_back, only)
+    seen = (key != _EMPTY).nonzero().squeeze(1)
+    depth, face = _unpack(key.index_select(0, seen))
+    if only is not None:
+        sample = seen.div(max(1, len(only)), rounding_mode="floor")
+        seen = sample * (height * width) + only.index_select(0, seen - sample * len(only))
+    shape = (len(vertices_px), height, width)
+    return Fragments(shape, seen, face, depth.to(vertices_px.dtype), faces, vertices_px, perspective)
 
 
 @torch.no_grad()
@@ -175,35 +186,13 @@ def depth_map(
     return depth.view(len(vertices_px), height, width).to(vertices_px.dtype)
 
 
-def interpolate(attributes: Float[Tensor, "#B V C"], fragments: Fragments) -> Float[Tensor, "B H W C"]:
-    """Vertex attributes at every pixel (a batch of 1 serves all images); 0 where nothing is seen.
-
-    Differentiable with respect to `attributes`.
-    """
-    return fragments.image(values_at(attributes, fragments), 0)
-
-
 def values_at(attributes: Float[Tensor, "#B V C"], fragments: Fragments) -> Float[Tensor, "N C"]:
     """Vertex attributes at the covered pixels (a batch of 1 serves all images); differentiable in `attributes`."""
     offset: Tensor | int = 0
     if attributes.shape[0] > 1:
         offset = fragments.samples * attributes.shape[1]
     rows = [column.index_select(0, fragments.triangle) + offset for column in fragments.faces.unbind(1)]
-    return _weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments)
-
-
-def interpolate_corners(attributes: Float[Tensor, "F 3 C"], fragments: Fragments) -> Float[Tensor, "B H W C"]:
-    """Attributes of face corners (texture coordinates, say) at every pixel; 0 where nothing is seen.
-
-    Differentiable with respect to `attributes`.
-    """
-    rows = [fragments.triangle * 3 + corner for corner in range(3)]
-    return fragments.image(_weigh(attributes.reshape(-1, attributes.shape[2]), rows, fragments), 0)
-
-
-def _weigh(values: Tensor, rows: list[Tensor], fragments: Fragments) -> Tensor:
-    """Barycentric means of `values` at the three corners (their rows) of each covered pixel."""
-    weights = fragments.weights.to(values.dtype)
+    values, weights = attributes.reshape(-1, attributes.shape[2]), fragments.weights.to(attributes.dtype)
     terms = [values.index_select(0, rows[i]) * weights[:, i, None] for i in range(3)]
     return terms[0] + terms[1] + terms[2]
 
@@ -294,29 +283,66 @@ def _enumerate(counts: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _z_buffer(
-    vertices_px: Tensor, faces: Tensor, height: int, width: int, near: float, perspective: bool, cull_back: bool
+    vertices_px: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    near: float,
+    perspective: bool,
+    cull_back: bool,
+    only: Tensor | None = None,
 ) -> Tensor:
-    """Nearest (depth, face) of every pixel as one integer key, see `_pack`; _EMPTY where there is none."""
-    size = (len(vertices_px), height * width)
-    buffer = torch.full(size, _EMPTY, dtype=torch.int64, device=vertices_px.device)
+    """Nearest (depth, face) of every pixel as one integer key, see `_pack`; _EMPTY where there is none.
+
+    With `only` of these pixels alone.
+    """
+    size, before = height * width, None
+    if only is not None:
+        before = torch.zeros(size + 1, dtype=torch.int32, device=only.device).index_fill_(0, only + 1, 1).cumsum_(0)
+        size = len(only)
+    buffer = torch.full((len(vertices_px), size), _EMPTY, dtype=torch.int64, device=vertices_px.device)
     images = max(1, _TRIANGLES_AT_ONCE // max(1, len(faces)))
     for part, target in zip(vertices_px.float().split(images), buffer.split(images), strict=True):
         triangles = _triangles(part, faces, height, width, near, perspective, cull_back)
-        _draw(triangles, _rows(triangles, width), target.view(-1), height, width, perspective)
+        rows = _rows(triangles, width)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            _draw(triangles, rows[first : first + _ROWS_AT_ONCE], target, width, perspective, only, before)
     return buffer.view(-1)
 
 
-def _draw(triangles: _Triangles, rows: _Rows, buffer: Tensor, height: int, width: int, perspective: bool) -> None:
-    """Put the keys of all covered pixels into the buffer of the triangles' images, the least one winning."""
-    owner, column = _enumerate(rows.pixels, rows.first)
-    triangle = rows.triangle.index_select(0, owner)
-    right = column + 0.5 - rows.x_long.index_select(0, owner)
-    w = triangles.w.index_select(0, triangle)
-    w = w + rows.down.index_select(0, owner) * triangles.w_down.index_select(0, triangle)
-    w = w + right * triangles.w_right.index_select(0, triangle)
-    key = _pack(w.reciprocal() if perspective else w, triangles.face.index_select(0, triangle))
-    first = triangles.sample.index_select(0, rows.triangle) * (height * width) + rows.row * width
-    buffer.scatter_reduce_(0, first.index_select(0, owner) + column, key, "amin")
+def _draw(
+    triangles: _Triangles,
+    rows: _Rows,
+    buffer: Tensor,
+    width: int,
+    perspective: bool,
+    only: Tensor | None,
+    before: Tensor | None,
+) -> None:
+    """Put the keys of all covered pixels into the buffer (B N) of the triangles' images, the least one winning.
+
+    `only`: the pixels that the buffer holds, if not all; `before`: how many of them lie before each pixel.
+    """
+    start = rows.row * width + rows.first
+    place, count = start, rows.pixels
+    if before is not None:
+        place = before.index_select(0, start)
+        count = before.index_select(0, start + count) - place
+    drawn = count.nonzero().squeeze(1)
+    of, place, count, start, first, x_long, down = (
+        values.index_select(0, drawn)
+        for values in (rows.triangle, place, count, start, rows.first, rows.x_long, rows.down)
+    )
+    step = triangles.w_right.index_select(0, of)
+    w = triangles.w.index_select(0, of) + down * triangles.w_down.index_select(0, of)
+    w = w + (first + 0.5 - x_long) * step  # at the row's first pixel
+    face, image = triangles.face.index_select(0, of), (triangles.sample * buffer.shape[1]).index_select(0, of)
+
+    owner, place = _enumerate(count, place)
+    right = (place if only is None else only.index_select(0, place)) - start.index_select(0, owner)
+    w = w.index_select(0, owner) + right * step.index_select(0, owner)
+    key = _pack(w.reciprocal() if perspective else w, face.index_select(0, owner))
+    buffer.view(-1).scatter_reduce_(0, image.index_select(0, owner) + place, key, "amin")
 
 
 def _pack(depth: Tensor, face: Tensor) -> Tensor:
@@ -331,16 +357,6 @@ def _unpack(key: Tensor) -> tuple[Tensor, Tensor]:
     bits = (key >> 32).int()
     bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return bits.view(torch.float32), key & 0xFFFFFFFF
-
-
-def _fragments(
-    key: Tensor, vertices_px: Tensor, faces: Tensor, height: int, width: int, perspective: bool
-) -> Fragments:
-    """Unpack the z-buffer."""
-    pixel = (key != _EMPTY).nonzero().squeeze(1)
-    depth, face = _unpack(key.index_select(0, pixel))
-    shape = (len(vertices_px), height, width)
-    return Fragments(shape, pixel, face, depth.to(vertices_px.dtype), faces, vertices_px, perspective)
 
 
 @torch.no_grad()

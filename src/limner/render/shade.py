@@ -85,17 +85,26 @@ def vertex_colors(
     vertices: Float[Tensor, "B V 3"],
     faces: Int64[Tensor, "F 3"],
     albedo: Float[Tensor, "B V 3"],
+    sky: Float[Tensor, "B V"] | None = None,
     studio: Studio = STUDIO,
 ) -> Float[Tensor, "B V 3"]:
-    """Shaded sRGB colours of meshes of uniform or painted `albedo`, seen from the origin of their camera frame."""
-    normals = vertex_normals(vertices, faces)
-    around = spread(SKY_DIRECTIONS).to(vertices)
+    """Shaded sRGB colours of meshes of uniform or painted `albedo`, seen from the origin of their camera frame.
+
+    sky: their `sky_light`, if it is at hand.
+    """
     lamp = _direction(studio.key_direction, vertices) + studio.key_size * spread(LAMP_DIRECTIONS).to(vertices)
-    reached = visibility(vertices, faces, torch.cat([around, normalize(lamp, dim=-1)]))
-    cosine = torch.einsum("dj,bvj->bdv", around, normals).clamp_min(0)
-    sky = (reached[:, :SKY_DIRECTIONS] * cosine).sum(1) / cosine.sum(1).clamp_min(1e-6)
-    key = reached[:, SKY_DIRECTIONS:].mean(1)
-    return shade(albedo, normals, normalize(-vertices, dim=-1), _smooth(sky, faces), _smooth(key, faces), studio)
+    key = visibility(vertices, faces, normalize(lamp, dim=-1)).mean(1)
+    sky = sky_light(vertices, faces) if sky is None else sky
+    toward_camera = normalize(-vertices, dim=-1)
+    return shade(albedo, vertex_normals(vertices, faces), toward_camera, sky, _smooth(key, faces), studio)
+
+
+def sky_light(vertices: Float[Tensor, "B V 3"], faces: Int64[Tensor, "F 3"]) -> Float[Tensor, "B V"]:
+    """Share in [0, 1] of the surrounding light that reaches each vertex: nearly the same however a mesh is turned."""
+    around = spread(SKY_DIRECTIONS).to(vertices)
+    cosine = torch.einsum("dj,bvj->bdv", around, vertex_normals(vertices, faces)).clamp_min(0)
+    reached = visibility(vertices, faces, around)
+    return _smooth((reached * cosine).sum(1) / cosine.sum(1).clamp_min(1e-6), faces)
 
 
 @torch.no_grad()

@@ -41,6 +41,7 @@ class Tile:
 
 
 LAYOUT = Layout()
+ENLARGED = 1.25  # by how much a finished overlay may be enlarged: beyond, it is drawn again in the panel's size
 
 
 def sheet(
@@ -52,6 +53,8 @@ def sheet(
     parts: Sequence[tuple[str, Squares]],
     layout: Layout = LAYOUT,
     colors: Float[Tensor, "P V 3"] | None = None,
+    sky: Float[Tensor, "P V"] | None = None,
+    overlaid: UInt8[Tensor, "3 oh ow"] | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
     """Compose the result picture of P people.
 
@@ -62,18 +65,21 @@ def sheet(
         vertices: camera frame, metres; `camera` one entry a person.
         boxes: person boxes x0 y0 x1 y1, photo pixels.
         parts: name and squares (one a person) of each part, such as ("left hand", left_hand_squares).
-        colors: what `clay` made of the same vertices, if it is at hand.
+        colors, sky, overlaid: what `clay`, `sky_light` and `overlay` made of the same, if it is at hand.
     """
     canvas, scale = fit(photo, layout.panel_height, layout.panel_width, enlarge=True)
     colors = clay(vertices, faces) if colors is None else colors
     photo_px = torch.cat([camera.project(vertices), vertices[..., 2:]], -1)
-    drawn = paint(canvas, photo_px * photo_px.new_tensor([scale, scale, 1]), faces, colors)
-    height = canvas.shape[1]
+    height, width = canvas.shape[1:]
+    if overlaid is not None and height <= ENLARGED * overlaid.shape[1]:
+        drawn = fit(overlaid, height, width, enlarge=True)[0]
+    else:
+        drawn = paint(canvas, photo_px * photo_px.new_tensor([scale, scale, 1]), faces, colors)
     rows = [
         [
-            Tile(draw_regions(to_bytes(canvas), boxes * scale, parts, scale, layout), "photo", layout.ink),
-            Tile(to_bytes(drawn), "mesh", layout.ink),
-            Tile(side_view(vertices, faces, height, int(0.62 * height)), "from the side", layout.ink),
+            Tile(draw_regions(canvas, boxes * scale, parts, scale, layout), "photo", layout.ink),
+            Tile(drawn, "mesh", layout.ink),
+            Tile(side_view(vertices, faces, height, int(0.62 * height), sky), "from the side", layout.ink),
         ]
     ]
     width = sum(tile.image.shape[2] for tile in rows[0]) + 2 * layout.gap
@@ -120,12 +126,12 @@ def _part_rows(
     rows: list[list[Tile]] = [[] for _ in range(len(photo_px))]
     for number, (name, squares) in enumerate(parts):
         color = layout.parts[number % len(layout.parts)]
-        pixels = crop(photo, squares, size).pixels
+        pixels = to_bytes(crop(photo, squares, size).pixels)
         crop_px = (squares.unit_from_photo(photo_px[..., :2]) + 1) * (size / 2)
         crop_px = torch.cat([crop_px, photo_px[..., 2:]], -1)
         for i, row in enumerate(rows):
             drawn = paint(pixels[i], crop_px[i : i + 1], faces, colors[i : i + 1])
-            row += [Tile(to_bytes(pixels[i]), name, color), Tile(to_bytes(drawn), "", color)]
+            row += [Tile(pixels[i], name, color), Tile(drawn, "", color)]
     return rows
 
 
@@ -146,4 +152,4 @@ def compose(rows: list[list[Tile]], width: int, layout: Layout) -> UInt8[Tensor,
             pen.rectangle((x - 1, y + header - 1, right, y + header + tile.image.shape[1]), outline=layout.frame)
             x = right + layout.gap
         y += height + layout.gap
-    return torch.from_numpy(np.array(page)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(page)).permute(2, 0, 1)
