@@ -50,7 +50,8 @@ def measure(size: int, batch: int) -> dict[str, float]:
     start = time.perf_counter()
     expected = rasterize_plain(vertices[0], faces, size, size)[0]
     plain = (time.perf_counter() - start) * 1e3
-    agreement = rasterize(vertices, faces, size, size).face[0].numpy() == expected
+    seen = rasterize(vertices, faces, size, size)
+    agreement = seen.image(seen.triangle, -1)[0].numpy() == expected
     return {
         "size": size,
         "single_ms": single,

@@ -9,7 +9,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT, JOINT_NAMES, PARENTS
 from limner.geometry.rotation import rotation_from_axis_angle
-from limner.io.mesh_file import SkinnedMesh, write_glb
+from limner.io.glb_file import SkinnedMesh, write_glb
 
 
 def waving(model: BodyModel) -> BodyParams:

@@ -16,6 +16,7 @@ from limner.body.model import BodyModel
 from limner.errors import LimnerError
 from limner.estimator import Estimator
 from limner.io.photo_input import as_photo
+from limner.pipeline.results import save_results
 from tests.pipeline.bodies import smplx_like
 
 PHOTOS = sorted((Path(limner.__file__).parent / "assets" / "photos").glob("*.jpg"))[:2]
@@ -60,3 +61,13 @@ def test_a_device_names_its_engine() -> None:
     with pytest.raises(LimnerError, match='engine "onnx" runs on the CPU'):
         Estimator.load(engine="onnx", device="cuda")
     assert math.isfinite(float(Estimator.load(device="cpu").body_model.v_template.sum()))
+
+
+def test_results_are_written_wherever_they_lie(estimator: Estimator, tmp_path: Path) -> None:
+    photo = as_photo(PHOTOS[0])
+    people = estimator(photo)
+    save_results(people, photo, estimator.body_model, tmp_path / "here")
+    with torch.device("meta"):
+        save_results(people, photo, estimator.body_model, tmp_path / "there")
+    for name in ("overlay.png", "sheet.png", "person_0/mesh.ply", "person_0/mesh.glb"):
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()

@@ -12,7 +12,7 @@ import torch
 from limner.body.model import BodyModel
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import OutputError
-from limner.io.glb_file import SkinMotion, SkinnedMesh, strongest_joints, write_glb
+from limner.io.glb_file import SkinnedMesh, strongest_joints, write_glb
 
 # --- a small independent reader ----------------------------------------------------------------------------------
 
@@ -73,11 +73,8 @@ class Glb:
         bind = self.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
         skinning = np.stack([world[j] for j in skin["joints"]]) @ bind
         homogeneous = np.concatenate([vertices, np.ones((len(vertices), 1))], 1)
-        total = np.zeros((len(vertices), 4))
-        for k in range(2):
-            if f"JOINTS_{k}" in attributes:
-                joint, weight = (self.array(attributes[f"{what}_{k}"]) for what in ("JOINTS", "WEIGHTS"))
-                total += np.einsum("vk,vkij,vj->vi", weight, skinning[joint], homogeneous)
+        joint, weight = (self.array(attributes[what]) for what in ("JOINTS_0", "WEIGHTS_0"))
+        total = np.einsum("vk,vkij,vj->vi", weight, skinning[joint], homogeneous)
         return total[:, :3], np.stack([world[j][:3, 3] for j in skin["joints"]])
 
 
@@ -153,30 +150,23 @@ def y_up(points):
 # --- tests -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("joints_a_vertex, max_joints", [(1, 4), (3, 4), (4, 4), (6, 8), (8, 8)])
-def test_posed_mesh_is_the_models(tmp_path, joints_a_vertex, max_joints):
+@pytest.mark.parametrize("joints_a_vertex", [1, 3, 4])
+def test_posed_mesh_is_the_models(tmp_path, joints_a_vertex):
     record = person(joints_a_vertex)
-    write_glb(tmp_path / "a.glb", record, max_joints)
+    write_glb(tmp_path / "a.glb", record)
     vertices, joints = skinned(record)
     got_vertices, got_joints = Glb(tmp_path / "a.glb").posed()
     assert np.abs(got_vertices - y_up(vertices)).max() < 1e-5
     assert np.abs(got_joints - y_up(joints)).max() < 1e-5
 
 
-def test_second_set_only_where_needed(tmp_path):
-    for count, sets in ((4, 1), (5, 2)):
-        write_glb(tmp_path / "a.glb", person(count), max_joints=8)
-        attributes = Glb(tmp_path / "a.glb").json["meshes"][0]["primitives"][0]["attributes"]
-        assert ("JOINTS_1" in attributes) == (sets == 2)
-
-
 def test_dropped_joints_leave_weights_that_sum_to_one():
-    ((joint, weight),) = strongest_joints(person(8).weights, 4)
+    joint, weight = strongest_joints(person(8).weights)
     full = person(8).weights.numpy()
     assert np.abs(weight.sum(1) - 1).max() < 1e-6
     assert (np.sort(np.take_along_axis(full, joint.astype(int), 1), 1) == np.sort(full, 1)[:, -4:]).all()
-    sets = strongest_joints(person(3).weights, 8)
-    assert len(sets) == 1 and (sets[0][0][:, 3] == 0).all() and (sets[0][1][:, 3] == 0).all()
+    joint, weight = strongest_joints(person(3).weights)
+    assert (joint[:, 3] == 0).all() and (weight[:, 3] == 0).all() and (weight[:, 2] > 0).all()
 
 
 def test_rest_pose_is_the_t_pose(tmp_path):
@@ -228,71 +218,8 @@ def test_several_people_and_no_expression(tmp_path):
     assert len(glb.json["materials"]) == 1
 
 
-def test_uv_seams_repeat_vertices(tmp_path):
-    record = person()
-    uv = torch.rand(900, 2, generator=torch.Generator().manual_seed(3))
-    uv_faces = torch.randint(0, 900, (700, 3), generator=torch.Generator().manual_seed(4))
-    write_glb(tmp_path / "a.glb", dataclasses.replace(record, uv=uv, uv_faces=uv_faces))
-    glb = Glb(tmp_path / "a.glb")
-    (primitive,) = glb.json["meshes"][0]["primitives"]
-    corners = glb.array(primitive["indices"]).reshape(-1)
-    expected = uv.numpy()[uv_faces.numpy().reshape(-1)]
-    got = glb.array(primitive["attributes"]["TEXCOORD_0"])[corners]
-    assert np.abs(got - np.stack([expected[:, 0], 1 - expected[:, 1]], -1)).max() < 1e-6
-    posed = glb.posed()[0][corners]
-    assert np.abs(posed - y_up(skinned(record)[0])[record.faces.numpy().reshape(-1)]).max() < 1e-5
-
-    write_glb(tmp_path / "b.glb", dataclasses.replace(record, uv=uv[:400]))
-    glb = Glb(tmp_path / "b.glb")
-    got = glb.array(glb.json["meshes"][0]["primitives"][0]["attributes"]["TEXCOORD_0"])
-    assert np.abs(got[:, 1] - (1 - uv[:400, 1].numpy())).max() < 1e-6
-
-
-def test_vertex_colors_are_linear(tmp_path):
-    colors = torch.full((400, 3), 0.5)
-    colors[0] = torch.tensor([0.0, 1.0, 0.02])
-    write_glb(tmp_path / "a.glb", person(vertex_colors=colors))
-    glb = Glb(tmp_path / "a.glb")
-    got = glb.array(glb.json["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"])
-    assert got[0] == pytest.approx([0, 1, 0.02 / 12.92], abs=1e-6)
-    assert got[1] == pytest.approx([0.21404] * 3, abs=1e-4)
-
-
-def test_animation(tmp_path):
-    record = person()
-    random = torch.Generator().manual_seed(5)
-    axis = torch.randn(55, 3, generator=random)
-    motion = SkinMotion(
-        rotations=roma.rotvec_to_rotmat(torch.linspace(0, 7, 9)[:, None, None] * axis),
-        transl=torch.randn(9, 3, generator=random),
-        morph_weights=torch.randn(9, 5, generator=random),
-        fps=25.0,
-    )
-    write_glb(tmp_path / "a.glb", dataclasses.replace(record, motion=motion))
-    glb = Glb(tmp_path / "a.glb")
-    (animation,) = glb.json["animations"]
-    tracks = {}
-    for channel in animation["channels"]:
-        sampler = animation["samplers"][channel["sampler"]]
-        times, values = glb.array(sampler["input"])[:, 0], glb.array(sampler["output"])
-        assert times == pytest.approx(np.arange(9) / 25)
-        assert glb.json["accessors"][sampler["input"]]["max"] == pytest.approx([8 / 25])
-        tracks[channel["target"]["node"], channel["target"]["path"]] = values
-        if channel["target"]["path"] == "rotation":
-            assert ((values[1:] * values[:-1]).sum(-1) > 0).all()
-    (mesh_node,) = [k for k, node in enumerate(glb.json["nodes"]) if "mesh" in node]
-    for frame in (0, 4, 8):
-        pose = {}
-        for (node, what), values in tracks.items():
-            if what != "weights":
-                pose.setdefault(node, {})[what] = values[frame]
-        strength = tracks[mesh_node, "weights"].reshape(9, 5)[frame].tolist()
-        expected = skinned(record, motion.rotations[frame], motion.transl[frame], motion.morph_weights[frame])[0]
-        assert np.abs(glb.posed(weights=strength, pose=pose)[0] - y_up(expected)).max() < 1e-4
-
-
 def test_the_embedded_body(tmp_path):
-    """The real thing: exact with eight joints a vertex, close with four, and small."""
+    """The real thing: close with four joints a vertex, and small."""
     model = BodyModel.load()
     params, random = model.rest(), torch.Generator().manual_seed(0)
     turns = roma.rotvec_to_rotmat(0.3 * torch.randn(1, 21, 3, generator=random))
@@ -314,10 +241,9 @@ def test_the_embedded_body(tmp_path):
         morph_names=[f"expression_{k}" for k in range(model.num_expression)],
     )
     expected = y_up(model(params).vertices[0].numpy())
-    for max_joints, tolerance in ((8, 1e-4), (4, 1e-2)):
-        write_glb(tmp_path / "a.glb", record, max_joints)
-        assert np.abs(Glb(tmp_path / "a.glb").posed()[0] - expected).max() < tolerance
-        assert (tmp_path / "a.glb").stat().st_size < 6e6
+    write_glb(tmp_path / "a.glb", record)
+    assert np.abs(Glb(tmp_path / "a.glb").posed()[0] - expected).max() < 1e-2
+    assert (tmp_path / "a.glb").stat().st_size < 6e6
 
 
 def test_broken_numbers_and_paths(tmp_path):

@@ -24,25 +24,13 @@ def test_obj(tmp_path, tetrahedron):
     assert (mesh.faces == faces.numpy()).all()
 
 
-def test_obj_with_uv(tmp_path, tetrahedron):
-    vertices, faces = tetrahedron
-    uv = torch.tensor([[0.0, 0.25], [1, 0], [0.5, 1], [0.1, 0.2], [0.3, 0.4]])
-    write_obj(tmp_path / "a.obj", vertices, faces, uv, faces + 1)
-    lines = (tmp_path / "a.obj").read_text().splitlines()
-    assert "vt 0.000000 0.250000" in lines and "f 1/2 2/3 3/4" in lines
-    write_obj(tmp_path / "a.obj", vertices, faces, uv[:4])
-    assert "f 1/1 4/4 2/2" in (tmp_path / "a.obj").read_text().splitlines()
-
-
 def test_ply(tmp_path, tetrahedron):
     vertices, faces = tetrahedron
-    colors = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 1.5]])
-    write_ply(tmp_path / "a.ply", vertices, faces, colors)
+    write_ply(tmp_path / "a.ply", vertices, faces)
     assert (tmp_path / "a.ply").read_bytes().startswith(b"ply\nformat binary_little_endian")
     mesh = trimesh.load(tmp_path / "a.ply", process=False)
     assert mesh.vertices == pytest.approx(vertices.numpy() * (1, -1, -1))
     assert (mesh.faces == faces.numpy()).all()
-    assert mesh.visual.vertex_colors[:, :3].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 255]]
     assert np.linalg.norm(mesh.vertex_normals, axis=1) == pytest.approx(1)
 
 

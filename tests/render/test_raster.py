@@ -7,8 +7,18 @@ import pytest
 import torch
 import trimesh
 
-from limner.render.raster import depth_map, rasterize, values_at
+from limner.render.raster import Fragments, depth_map, rasterize, values_at
 from tests.render.plain_raster import rasterize_plain
+
+
+def face_of(seen: Fragments) -> torch.Tensor:
+    """Index of the nearest triangle as an image, -1 where there is none."""
+    return seen.image(seen.triangle, -1)
+
+
+def shares_of(seen: Fragments) -> torch.Tensor:
+    """The barycentric weights as an image, 0 where nothing is seen."""
+    return seen.image(seen.weights, 0)
 
 
 def soup(seed: int, batch: int, triangles: int, size: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,9 +64,9 @@ def test_equals_the_plain_twin_on_random_triangles(perspective, cull_back):
         face, weights, depth = rasterize_plain(
             vertices[i], faces, height, width, perspective=perspective, cull_back=cull_back
         )
-        np.testing.assert_array_equal(seen.face[i].numpy(), face)
+        np.testing.assert_array_equal(face_of(seen)[i].numpy(), face)
         np.testing.assert_allclose(seen.depth[i].numpy(), depth, rtol=1e-4)
-        np.testing.assert_allclose(seen.barycentric[i].numpy(), weights, atol=2e-4)
+        np.testing.assert_allclose(shares_of(seen)[i].numpy(), weights, atol=2e-4)
 
 
 def test_equals_the_plain_twin_on_ties():
@@ -73,7 +83,7 @@ def test_equals_the_plain_twin_on_ties():
     faces = torch.arange(360).view(120, 3)
     seen = rasterize(corners.reshape(1, -1, 3), faces, 16, 16)
     face, _, nearest = rasterize_plain(corners.reshape(-1, 3), faces, 16, 16)
-    np.testing.assert_array_equal(seen.face[0].numpy(), face)
+    np.testing.assert_array_equal(face_of(seen)[0].numpy(), face)
     np.testing.assert_array_equal(seen.depth[0].numpy(), nearest)
 
 
@@ -130,7 +140,7 @@ def test_the_nearer_triangle_wins_whatever_the_order():
     far = [[0.0, 0, 2], [20, 0, 2], [0, 20, 2]]
     vertices = torch.tensor([near + far, far + near])
     seen = rasterize(vertices, torch.tensor([[0, 1, 2], [3, 4, 5]]), 20, 20)
-    assert seen.face[0][seen.covered[0]].eq(0).all() and seen.face[1][seen.covered[1]].eq(1).all()
+    assert face_of(seen)[0][seen.covered[0]].eq(0).all() and face_of(seen)[1][seen.covered[1]].eq(1).all()
     assert seen.depth[seen.covered].eq(1).all() and seen.depth[~seen.covered].isinf().all()
 
 
@@ -157,8 +167,8 @@ def test_values_of_vertices_at_pixels():
     assert image.shape == (2, 40, 40, 4) and image[~seen.covered].eq(0).all()
     torch.testing.assert_close(seen.image(values_at(values.expand(2, -1, -1), seen), 0), image)
     sample, row, column = seen.covered.nonzero()[7].tolist()
-    corners = values[0, faces[seen.face[sample, row, column]]]
-    torch.testing.assert_close(image[sample, row, column], seen.barycentric[sample, row, column] @ corners)
+    corners = values[0, faces[face_of(seen)[sample, row, column]]]
+    torch.testing.assert_close(image[sample, row, column], shares_of(seen)[sample, row, column] @ corners)
     per_image = torch.stack([values[0], values[0] + 1])
     other = seen.image(values_at(per_image, seen), 0)[1]
     torch.testing.assert_close(other, image[1] + seen.covered[1, :, :, None])
@@ -171,8 +181,8 @@ def test_barycentric_weights_are_a_convex_combination_even_in_slivers():
     slivers = torch.cat([along, across, 1 + torch.rand(500, 3, 1, generator=rng)], -1).reshape(1, -1, 3)
     seen = rasterize(slivers, torch.arange(1500).view(500, 3), 64, 64)
     assert seen.covered.sum() == seen.covered[0, 20].sum() > 50
-    assert seen.barycentric.min() >= 0
-    torch.testing.assert_close(seen.barycentric.sum(-1), seen.covered.float())
+    assert shares_of(seen).min() >= 0
+    torch.testing.assert_close(shares_of(seen).sum(-1), seen.covered.float())
     assert seen.depth[seen.covered].min() >= 1 and seen.depth[seen.covered].max() <= 2
 
 
@@ -197,8 +207,8 @@ def test_a_batch_is_its_images_one_by_one():
     together = rasterize(vertices, faces, 40, 40)
     for i in range(4):
         alone = rasterize(vertices[i : i + 1], faces, 40, 40)
-        assert alone.face[0].equal(together.face[i]) and alone.depth[0].equal(together.depth[i])
-        assert alone.barycentric[0].equal(together.barycentric[i])
+        assert face_of(alone)[0].equal(face_of(together)[i]) and alone.depth[0].equal(together.depth[i])
+        assert shares_of(alone)[0].equal(shares_of(together)[i])
 
 
 @pytest.mark.parametrize("perspective", [True, False])
@@ -215,7 +225,7 @@ def test_pixels_drawn_alone_see_what_they_see_among_all(perspective):
     every = rasterize(vertices, faces, 40, 30, perspective=perspective)
     some = rasterize(vertices, faces, 40, 30, perspective=perspective, only=chosen.view(-1).nonzero()[:, 0])
     assert every.covered[:, chosen].any() and not every.covered[:, chosen].all()
-    assert some.face.equal(torch.where(chosen, every.face, -1))
+    assert face_of(some).equal(torch.where(chosen, face_of(every), -1))
     assert some.depth.equal(torch.where(chosen, every.depth, math.inf))
     assert not rasterize(vertices, faces, 40, 30, only=torch.zeros(0, dtype=torch.int64)).covered.any()
 
@@ -223,8 +233,8 @@ def test_pixels_drawn_alone_see_what_they_see_among_all(perspective):
 def test_double_precision_vertices_see_the_same():
     vertices, faces = soup(seed=10, batch=2, triangles=30, size=40)
     single, double = (rasterize(v, faces, 40, 40) for v in (vertices, vertices.double()))
-    assert double.face.equal(single.face) and double.barycentric.dtype == double.depth.dtype == torch.float64
-    torch.testing.assert_close(double.barycentric.float(), single.barycentric, atol=2e-4, rtol=0)
+    assert face_of(double).equal(face_of(single)) and shares_of(double).dtype == double.depth.dtype == torch.float64
+    torch.testing.assert_close(shares_of(double).float(), shares_of(single), atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("batch, number, triangles", [(0, 3, 1), (2, 0, 0), (2, 3, 0), (2, 3, 1)])
@@ -232,7 +242,7 @@ def test_nothing_to_draw_is_an_empty_image(batch, number, triangles):
     vertices = torch.full((batch, number, 3), -100.0)
     faces = torch.zeros(triangles, 3, dtype=torch.int64)
     seen = rasterize(vertices, faces, 5, 7)
-    assert seen.face.shape == seen.depth.shape == (batch, 5, 7)
-    assert seen.face.eq(-1).all() and seen.barycentric.eq(0).all() and len(seen) == batch
+    assert face_of(seen).shape == seen.depth.shape == (batch, 5, 7)
+    assert face_of(seen).eq(-1).all() and shares_of(seen).eq(0).all() and len(seen) == batch
     assert depth_map(vertices, faces, 5, 7).equal(seen.depth)
     assert values_at(torch.zeros(max(batch, 1), number, 2), seen).shape == (0, 2)

@@ -51,14 +51,14 @@ def test_less_sky_and_a_shadowed_key_darken_and_colours_stay_in_range():
 
 
 def test_spread_directions_are_unit_and_balanced():
-    directions = spread(24)
+    directions = spread(24, torch.zeros(0))
     torch.testing.assert_close(directions.norm(dim=-1), torch.ones(24))
     assert directions.mean(0).norm() < 0.05
 
 
 def test_a_ball_does_not_shadow_its_lit_side():
     vertices, faces = ball()
-    toward = spread(24)
+    toward = spread(24, torch.zeros(0))
     reached = visibility(vertices * 0.3 + 2, faces, toward)[0]
     cosine = toward @ vertices[0].T
     assert reached[cosine > 0.15].mean() > 0.99

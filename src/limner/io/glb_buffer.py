@@ -41,9 +41,9 @@ class GlbBuffer:
         kind = np.uint16 if faces.max(initial=0) < 65535 else np.uint32
         return self._add(faces.reshape(-1, 1).astype(kind), False, target=_INDICES)
 
-    def values(self, values: np.ndarray, bounds: bool = False) -> int:
-        """Add anything else (N C): matrices column by column, key times (with bounds), key values."""
-        return self._add(values, bounds)
+    def values(self, values: np.ndarray) -> int:
+        """Add anything else (N C): matrices column by column."""
+        return self._add(values, False)
 
     def to_bytes(self) -> bytes:
         """The whole GLB file."""

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
-
 from limner.body.keypoints import KEYPOINT_SETS
 from limner.body.model import BodyModel
 from limner.io.image import Photo, write_image
@@ -13,7 +11,7 @@ from limner.io.mesh_file import write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.part_alone import PartAlone
 from limner.pipeline.result_names import FILES, check_files
-from limner.pipeline.results import is_result_file, result_folder
+from limner.pipeline.results import is_result_file, motion_of, result_folder
 from limner.render.overlay import overlay
 
 PART_FILES = ("overlay", "obj", "ply", "params", "keypoints")
@@ -57,25 +55,17 @@ def save_parts(
 
 
 def _motion(part: PartAlone, own_body: BodyModel, photo: Photo) -> Motion:
-    params = part.params
-    return Motion(
-        rotations=params.full_pose(),
-        transl=params.transl,
-        betas=params.betas[0],
-        expression=params.expression,
-        pelvis_rest=own_body.rest_joints(params)[0, 0],
-        body_model=own_body.name,
-        extras={
-            "camera_K": part.camera.K,
-            "photo_size_px": torch.tensor([float(photo.width), float(photo.height)]),
-            "box_px": part.box[None],
-            "score": torch.tensor([part.presence]),
-        },
-    )
+    extras = {
+        "camera_K": part.camera.K,
+        "photo_size_px": part.box.new_tensor([photo.width, photo.height]),
+        "box_px": part.box[None],
+        "score": part.box.new_tensor([part.presence]),
+    }
+    return motion_of(part.params, own_body, extras)
 
 
 def _keypoints(part: PartAlone, photo: Photo) -> PhotoKeypoints:
-    sure = torch.full((len(part.names),), part.presence)
+    sure = part.keypoints_px.new_full((len(part.names),), part.presence)
     person = PersonKeypoints(part.keypoint_set, part.keypoints_px, sure, part.box, part.keypoints, part.presence)
     x, y = part.camera.center_px[0].tolist()
     return PhotoKeypoints(photo.path.name, [person], (photo.width, photo.height), (float(part.camera.focal_px), x, y))

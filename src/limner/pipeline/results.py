@@ -12,13 +12,15 @@ from torch import Tensor
 
 from limner.body.keypoints import KEYPOINT_SETS
 from limner.body.model import BodyModel
+from limner.body.params import BodyParams
 from limner.body.skeleton import JOINT_NAMES, PARENTS
 from limner.errors import OutputError
 from limner.geometry.box import Squares
 from limner.io.atomic_folder import atomic_folder, sweep
+from limner.io.glb_file import SkinnedMesh, write_glb
 from limner.io.image import Photo, write_image
 from limner.io.keypoint_file import PersonKeypoints, PhotoKeypoints, write_keypoints
-from limner.io.mesh_file import SkinnedMesh, write_glb, write_obj, write_ply
+from limner.io.mesh_file import write_obj, write_ply
 from limner.io.motion_file import Motion, write_params
 from limner.pipeline.people import People
 from limner.pipeline.result_names import FILES, check_files
@@ -135,10 +137,11 @@ def _write_all(people: People, photo: Photo, body_model: BodyModel, folder: Path
 
 def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
     """Write the pictures: all people, each alone, and the sheet."""
+    pixels = photo.pixels.to(people.vertices.device)
     sky = sky_light(people.vertices, people.faces)
     colors, together = clay(people.vertices, people.faces, sky), None
     if "overlay" in files:
-        together = overlay(photo.pixels, people.vertices, people.faces, people.camera, colors=colors)
+        together = overlay(pixels, people.vertices, people.faces, people.camera, colors=colors)
         write_image(folder / FILES["overlay"], together)
         for i in range(len(people)):
             one, own = people[i : i + 1], folder / f"person_{i}"
@@ -146,7 +149,7 @@ def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
                 own.mkdir()
                 shutil.copyfile(folder / FILES["overlay"], own / FILES["overlay"])
             else:
-                alone = overlay(photo.pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
+                alone = overlay(pixels, one.vertices, one.faces, one.camera, colors=colors[i : i + 1])
                 write_image(own / FILES["overlay"], alone)
     if "sheet" in files and len(people):
         parts = [
@@ -155,7 +158,7 @@ def _draw(people: People, photo: Photo, folder: Path, files: Set[str]) -> None:
             ("face", people.face_square),
         ]
         picture = sheet(
-            photo.pixels, people.vertices, people.faces, people.camera, people.boxes, parts,
+            pixels, people.vertices, people.faces, people.camera, people.boxes, parts,
             colors=colors, sky=sky, overlaid=together,
         )  # fmt: skip
         write_image(folder / FILES["sheet"], picture)
@@ -188,7 +191,7 @@ def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
     hands = {side: person.confidence[:, first : first + 15].mean(1) for side, first in HAND_POINTS.items()}
     extras = {
         "camera_K": person.camera.K,
-        "photo_size_px": torch.tensor([float(photo.width), float(photo.height)]),
+        "photo_size_px": person.boxes.new_tensor([photo.width, photo.height]),
         "box_px": person.boxes,
         "score": person.scores,
         "body_square_px": _square_row(person.body_square),
@@ -200,12 +203,17 @@ def motion(person: People, body_model: BodyModel, photo: Photo) -> Motion:
         "right_hand_confidence": hands["right"],
         "face_confidence": person.confidence[:, 76:].mean(1),
     }
+    return motion_of(person.params, body_model, extras)
+
+
+def motion_of(params: BodyParams, body_model: BodyModel, extras: dict[str, Tensor]) -> Motion:
+    """One person's parameters (a BodyParams of length 1) as a single-frame motion."""
     return Motion(
-        rotations=person.params.full_pose(),
-        transl=person.params.transl,
-        betas=person.params.betas[0],
-        expression=person.params.expression,
-        pelvis_rest=body_model.rest_joints(person.params)[0, 0],
+        rotations=params.full_pose(),
+        transl=params.transl,
+        betas=params.betas[0],
+        expression=params.expression,
+        pelvis_rest=body_model.rest_joints(params)[0, 0],
         body_model=body_model.name,
         extras=extras,
     )

@@ -20,11 +20,11 @@ def draw_lines(
 
     Points in pixels, the first pixel's centre is (0.5, 0.5). Where lines cross the colour is not laid on twice.
     """
-    height, breadth = picture.shape[1:]
-    cover = torch.zeros(height, breadth)
-    columns, rows = torch.arange(breadth) + 0.5, torch.arange(height) + 0.5
+    (height, breadth), device = picture.shape[1:], picture.device
+    cover = torch.zeros(height, breadth, device=device)
+    columns, rows = (torch.arange(side, device=device) + 0.5 for side in (breadth, height))
     reach = width / 2 + 0.5
-    for start, end in zip(starts.cpu().float(), ends.cpu().float(), strict=True):
+    for start, end in zip(starts.to(device).float(), ends.to(device).float(), strict=True):
         low = (torch.minimum(start, end) - reach).floor().long().clamp_min(0).tolist()
         high = (torch.maximum(start, end) + reach).ceil().long().clamp_min(0).tolist()
         x, y = columns[low[0] : high[0]], rows[low[1] : high[1], None]
@@ -38,7 +38,7 @@ def draw_lines(
         torch.maximum(inside, (reach - apart).clamp(0, 1), out=inside)
     drawn = picture.flatten(1).clone()
     touched = cover.flatten().nonzero()[:, 0]
-    below, ink = drawn[:, touched].float(), torch.tensor(color, device=picture.device)[:, None]
-    shares = opacity * cover.flatten()[touched].to(picture.device)
+    below, ink = drawn[:, touched].float(), torch.tensor(color, device=device)[:, None]
+    shares = opacity * cover.flatten()[touched]
     drawn[:, touched] = (below + shares * (ink - below)).round().to(torch.uint8)
     return drawn.view_as(picture)

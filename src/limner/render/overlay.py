@@ -25,7 +25,7 @@ INSIDE = 0.16  # brightness of surfaces seen from within the body
 SMOOTH = 0.01  # share of the depth by which neighbouring pixels of one surface may differ
 EDGE_SAMPLES = ((-7, -1), (-5, 5), (-3, -5), (-1, 7), (1, -3), (3, 3), (5, -7), (7, 1))
 """Where a pixel that an edge may cross is asked, sixteenths of a pixel from its centre: no two in a row or column."""
-BLOCK = 4
+BLOCK = 4  # pixels: what triangles are chosen by that such pixels may need
 PIXELS_AT_ONCE = 2**15  # a working set that fits a CPU's cache
 
 
@@ -85,7 +85,7 @@ def clay(
 
     sky: their `sky_light`, if it is at hand.
     """
-    hues = vertices.new_tensor(CLAY)[torch.arange(len(vertices)) % len(CLAY)]
+    hues = vertices.new_tensor(CLAY)[torch.arange(len(vertices), device=vertices.device) % len(CLAY)]
     return vertex_colors(vertices, faces, hues[:, None].expand(-1, vertices.shape[1], -1), sky)
 
 

@@ -57,19 +57,9 @@ class Fragments:
         return self.image(torch.ones_like(self.covered_pixels, dtype=torch.bool), False)
 
     @cached_property
-    def face(self) -> Int64[Tensor, "B H W"]:
-        """Index of the nearest triangle, -1 where there is none."""
-        return self.image(self.triangle, -1)
-
-    @cached_property
     def depth(self) -> Float[Tensor, "B H W"]:
         """Camera depth; +inf where there is none."""
         return self.image(self.distance, torch.inf)
-
-    @cached_property
-    def barycentric(self) -> Float[Tensor, "B H W 3"]:
-        """The weights as an image; 0 where nothing is seen."""
-        return self.image(self.weights, 0)
 
     def image(self, values: Shaped[Tensor, "N *C"], elsewhere: float | int | bool) -> Shaped[Tensor, "B H W *C"]:
         """Values of the covered pixels as an image, `elsewhere` where nothing is seen; differentiable in the values."""

@@ -92,7 +92,7 @@ def vertex_colors(
 
     sky: their `sky_light`, if it is at hand.
     """
-    lamp = _direction(studio.key_direction, vertices) + studio.key_size * spread(LAMP_DIRECTIONS).to(vertices)
+    lamp = _direction(studio.key_direction, vertices) + studio.key_size * spread(LAMP_DIRECTIONS, vertices)
     key = visibility(vertices, faces, normalize(lamp, dim=-1)).mean(1)
     sky = sky_light(vertices, faces) if sky is None else sky
     toward_camera = normalize(-vertices, dim=-1)
@@ -101,7 +101,7 @@ def vertex_colors(
 
 def sky_light(vertices: Float[Tensor, "B V 3"], faces: Int64[Tensor, "F 3"]) -> Float[Tensor, "B V"]:
     """Share in [0, 1] of the surrounding light that reaches each vertex: nearly the same however a mesh is turned."""
-    around = spread(SKY_DIRECTIONS).to(vertices)
+    around = spread(SKY_DIRECTIONS, vertices)
     cosine = torch.einsum("dj,bvj->bdv", around, vertex_normals(vertices, faces)).clamp_min(0)
     reached = visibility(vertices, faces, around)
     return _smooth((reached * cosine).sum(1) / cosine.sum(1).clamp_min(1e-6), faces)
@@ -132,9 +132,9 @@ def visibility(
     return reached.view(len(vertices), len(toward), vertices.shape[1]).to(vertices.dtype)
 
 
-def spread(count: int) -> Float[Tensor, "D 3"]:
-    """Unit vectors spread evenly over the sphere (Fibonacci lattice)."""
-    step = torch.arange(count) + 0.5
+def spread(count: int, like: Tensor) -> Float[Tensor, "D 3"]:
+    """Unit vectors spread evenly over the sphere (Fibonacci lattice), on the device and in the type of `like`."""
+    step = torch.arange(count, dtype=like.dtype, device=like.device) + 0.5
     height, turn = 1 - 2 * step / count, step * 2.399963  # the golden angle
     ring = (1 - height**2).sqrt()
     return torch.stack([ring * turn.cos(), height, ring * turn.sin()], -1)

@@ -98,14 +98,14 @@ def draw_regions(
 ) -> UInt8[Tensor, "3 H W"]:
     """A copy of the image with person boxes (image pixels) and part squares (photo pixels, times scale)."""
     outlines = []
-    for number, box in enumerate(boxes.cpu()):
+    for number, box in enumerate(boxes):
         red, green, blue = CLAY[number % len(CLAY)]
         color = (int(255 * red), int(255 * green), int(255 * blue))
         outlines.append((box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2), color))
     for number, (_, squares) in enumerate(parts):
         color = layout.parts[number % len(layout.parts)]
-        outlines += [(square * scale, color) for square in squares.corners_px().cpu()]
-    corners = torch.stack([corner for corner, _ in outlines]) if outlines else torch.zeros(0, 4, 2)
+        outlines += [(square * scale, color) for square in squares.corners_px()]
+    corners = torch.stack([corner for corner, _ in outlines]) if outlines else boxes.new_zeros(0, 4, 2)
     starts, ends = corners.flatten(0, 1), corners.roll(-1, 1).flatten(0, 1)
     picture = draw_lines(image, starts, ends, layout.line + 2, (0, 0, 0), opacity=0.3)
     for corner, color in outlines:
