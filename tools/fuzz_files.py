@@ -123,7 +123,7 @@ def readers() -> Iterator[Reader]:
     yield Reader("points .pp", "text", _text("a.pp", picked), read_points)
     yield Reader("points .lnd", "text", _text("a.lnd", "P0 1.0 2.0 3.0\nP1 1 2 3\n"), read_points)
     for name, kind, write in _answers():
-        yield Reader(f"answers {name}", kind, write, lambda f: [one.answer for one in people_of(f, BODY)])
+        yield Reader(f"answers {name}", kind, write, lambda f: [one.prediction for one in people_of(f, BODY)])
     row = {
         "name": "a",
         "init": "b",

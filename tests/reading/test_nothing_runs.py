@@ -236,4 +236,5 @@ def test_no_other_place_reads_pickles():
         for word in asked
         if word in line.replace(".eval()", "") and not line.strip().startswith(("#", '"'))
     }
-    assert found == {"reading/pickle_file.py: pickle.Unpickler", "io/torch_file.py: pickle.Unpickler"}
+    own_workers = "scale/processes.py: pickle.load"  # what limner's processes send each other through pipes, no file
+    assert found == {"reading/pickle_file.py: pickle.Unpickler", "io/torch_file.py: pickle.Unpickler", own_workers}

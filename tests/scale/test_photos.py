@@ -82,7 +82,7 @@ def test_killed_and_begun_again_it_goes_on(tmp_path: Path):
 
 def test_recipes_and_writers_can_be_sent(tmp_path: Path):
     for one in (
-        PeopleRecipe("w", tmp_path, False), PeopleWriter(tmp_path), DemoWriter(tmp_path, PeopleWriter(tmp_path)),
+        PeopleRecipe("w", tmp_path, False), PeopleWriter(tmp_path), DemoWriter(tmp_path, False),
         ExposeRecipe("w", tmp_path, "clean", "onnx"), PartRecipe("hand", "left", "w"),
         PartWriter(tmp_path, whom="hands"),
     ):  # fmt: skip
@@ -102,7 +102,7 @@ def test_an_error_in_a_batch_costs_its_photo_alone(tmp_path: Path):
 
 def test_numbers_that_run_through_all_photos_need_one_process(tmp_path: Path):
     found = find_photos([photos(tmp_path / "photos", *"ab")])
-    writer = DemoWriter(tmp_path / "out", None)
+    writer = DemoWriter(tmp_path / "out", False)
     for how in (How(workers=2), How(engine="ray")):
         with pytest.raises(EngineError, match="numbered through all photos"):
             run_photos(found, Where(), Nobody(tmp_path / "log"), writer, how=how)
