@@ -24,8 +24,8 @@ from limner.evaluate.benchmarks import point_metrics
 from limner.evaluate.benchmarks.agora import Found, match_people
 from limner.evaluate.benchmarks.point_metrics import SelfCheckError
 from limner.evaluate.benchmarks.record import Case
-from limner.evaluate.person_points import PersonPoints
-from limner.evaluate.prediction_files import PredictionFileError, PredictionFiles, points_of_params
+from limner.evaluate.person_points import PersonPoints, points_of_params
+from limner.evaluate.prediction_files import PredictionFileError, PredictionFiles
 from limner.evaluate.topology import HANDS_FILE, HEAD_FILE, J14_FILE, find_smplx_files
 from limner.expose.estimator import OfficialEstimator
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle

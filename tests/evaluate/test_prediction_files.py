@@ -15,7 +15,7 @@ from limner.body.model import BodyModel
 from limner.body.params import BodyParams
 from limner.data.sources.agora import Submitted, write_submission_files
 from limner.evaluate.benchmarks.record import Case
-from limner.evaluate.person_points import PersonPoints
+from limner.evaluate.person_points import PersonPoints, points_of_params
 from limner.evaluate.prediction_files import (
     Z_UP_TO_CAMERA,
     FilePrediction,
@@ -23,7 +23,6 @@ from limner.evaluate.prediction_files import (
     PredictionFiles,
     keys_of,
     people_of,
-    points_of_params,
     read_predictions,
 )
 from limner.geometry.rotation import rotation_to_axis_angle

@@ -5,6 +5,7 @@ import torch
 
 from limner.fit.fitter import FitOptions, Fitter
 from limner.fit.records import ARMS, LEGS, SCORES, FitTargets, swapped_targets
+from limner.fit.search import mean_hypotheses
 from limner.geometry.rotation import rotation_from_axis_angle
 from limner.records import join
 from tests.fit.made import exact_targets, people
@@ -126,3 +127,13 @@ def test_batches_do_not_matter_and_progress_is_told(body, fitter, scene, alone):
 def test_nobody_is_nobody(fitter, scene):
     none = fitter(scene[1][torch.zeros(0, dtype=torch.int64)])
     assert len(none) == 0 and none.status == ()
+
+
+def test_every_tensor_is_made_where_its_inputs_are(fitter, scene, alone):
+    """What names no device is made on `meta`, where it would break a fit as the CPU would break one on a GPU."""
+    true, targets = scene[0][:1], scene[1][:1]
+    with torch.device("meta"):
+        fits = fitter(targets, true)
+        tried = mean_hypotheses(fitter.model, targets, fitter.coarse, fitter.priors, 1, 1)
+    assert fits.status == ("fitted",) and torch.allclose(fits.params.transl, alone.params.transl[:1], atol=0.1)
+    assert len(tried) == 2 and torch.isfinite(tried.objective).all()

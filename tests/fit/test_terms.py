@@ -115,13 +115,13 @@ def test_only_wrong_bends_cost(model):
 def test_capsules_see_a_hand_in_the_belly_and_nothing_at_rest(model):
     layer = KeypointLayer(model)
     rest = model.rest(1)
-    assert float(terms.penetration(layer(rest), terms.capsules()).depth.max()) < 0.02
+    assert float(terms.penetration(layer(rest)).depth.max()) < 0.02
     posed = layer(rest)
     points = posed.points.clone()
     names = [JOINT["left_wrist"], JOINT["left_middle2"]]
     points[:, names] = posed.points[:, [JOINT["pelvis"], JOINT["spine1"]]]
     moved = replace(posed, points=points)
-    assert float(terms.penetration(moved, terms.capsules()).depth.max()) > 0.08
+    assert float(terms.penetration(moved).depth.max()) > 0.08
 
 
 def test_contact_slopes_equal_finite_differences():

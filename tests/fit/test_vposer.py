@@ -89,7 +89,7 @@ def test_a_fit_with_it_is_drawn_to_what_it_knows(body, state, tmp_path):
     # the status asks limner's own prior, on whose scale its limits are
     strange = true.replace(body_pose=true.body_pose @ rotation_from_axis_angle(torch.full((1, 21, 3), 0.9)))
     found = Finding(targets, strange, torch.zeros(1), torch.zeros(1))
-    fits = [f.with_status(targets, [""], torch.tensor([0]), found, None) for f in (fitter, usual)]
+    fits = [f.with_status(targets, [""], found, None) for f in (fitter, usual)]
     assert fits[0].status == fits[1].status and fits[0].scores == fits[1].scores
     assert not fits[0].fitted.any()
 

@@ -61,11 +61,6 @@ def box_diagonal(boxes: Float[Tensor, "P 4"]) -> Float[Tensor, "P"]:
     return (boxes[:, 2:] - boxes[:, :2]).norm(dim=-1)
 
 
-def longer_side(boxes: Float[Tensor, "P 4"]) -> Float[Tensor, "P"]:
-    """Longer sides of x0 y0 x1 y1 boxes: the reference of PCK@0.2 hand box."""
-    return (boxes[:, 2:] - boxes[:, :2]).amax(-1)
-
-
 def mean_error(
     prediction: Float[Tensor, "P K D"], target: Float[Tensor, "P K D"], valid: Bool[Tensor, "P K"]
 ) -> Float[Tensor, "P"]:

@@ -18,7 +18,6 @@ HAND_PCK, HAND_PX, HAND_ERROR = "PCK@0.2 hand box, %", "mean error, px", "mean e
 HAND_MPJPE, HAND_PA = "MPJPE, mm (root, scale)", "PA-MPJPE, mm"
 FACE_NME, INNER_NME, FACE_FAILURES = "NME, % of eye distance", "NME without contour, %", "failures (NME > 10 %), %"
 FEET_PCK = "feet PCK@0.2 torso, %"
-HIGHER_IS_BETTER = {PCK_TORSO, PCK_TORSO_14, PCK_DIAGONAL, HAND_PCK, FEET_PCK}
 
 BY_JOINT = f"{PCK_TORSO}: "
 """What the names of PCK by kind of joint begin with."""

@@ -8,6 +8,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from limner.body.keypoints import KEYPOINT_NAMES
+from limner.body.model import BodyModel
+from limner.body.params import BodyParams
+
 
 class NotComparable(Exception):
     """A metric makes no sense for what was given; the message says why and what would help."""
@@ -83,3 +87,15 @@ def turned(prediction: PersonPoints, rotation: Float[Tensor, "3 3"]) -> PersonPo
 def stack(points: Tensor) -> Float[Tensor, "1 N 3"]:
     """One set of points as a batch, in the precision in which scores are made."""
     return points[None].to(torch.float64)
+
+
+@torch.no_grad()
+def points_of_params(model: BodyModel, params: BodyParams) -> PersonPoints:
+    """Mesh and 144 keypoints of one person's parameters."""
+    mesh = model(params)
+    return PersonPoints(
+        vertices=mesh.vertices[0],
+        faces=model.faces,
+        joints=model.keypoints144(mesh, params)[0],
+        joint_names=KEYPOINT_NAMES,
+    )

@@ -24,7 +24,7 @@ from limner.data.sources.now import read_points
 from limner.data.sources.pickled import names_in_npz, read_npy, read_npz, read_pickle
 from limner.errors import DataSetError
 from limner.evaluate.benchmarks.record import Case
-from limner.evaluate.person_points import PersonPoints
+from limner.evaluate.person_points import PersonPoints, points_of_params
 from limner.geometry.rotation import rotation_from_axis_angle, rotation_to_axis_angle
 from limner.io.image import read_photo
 from limner.io.motion_file import OWN_BODY, with_own_numbers
@@ -406,15 +406,3 @@ def _posed(model: BodyModel, pose: Tensor, betas: Tensor, expression: Tensor, tr
     transl = transl if transl.shape[1] == 3 else torch.zeros(1, 3)
     params = params_from_pose_vectors(pose, betas[:, : model.num_betas], expression[:, : model.num_expression], transl)
     return points_of_params(model, params)
-
-
-@torch.no_grad()
-def points_of_params(model: BodyModel, params: Any) -> PersonPoints:
-    """Mesh and 144 keypoints of one person's parameters."""
-    mesh = model(params)
-    return PersonPoints(
-        vertices=mesh.vertices[0],
-        faces=model.faces,
-        joints=model.keypoints144(mesh, params)[0],
-        joint_names=KEYPOINT_NAMES,
-    )

@@ -94,7 +94,8 @@ def body_errors(prediction: Posed, target: Posed, camera: Camera, side_px: Float
     joints, vertices = prediction.mesh.joints[:, :count], prediction.mesh.vertices
     target_joints, target_vertices = target.mesh.joints[:, :count], target.mesh.vertices
     apart = (camera.project(joints) - camera.project(target_joints)).norm(dim=-1).minimum(side_px[:, None]).mean(-1)
-    box = metrics.longer_side(bounds_of(camera.project(target.keypoints)))
+    bounds = bounds_of(camera.project(target.keypoints))
+    box = (bounds[:, 2:] - bounds[:, :2]).amax(-1)
     return {
         "body PA-MPJPE, mm": 1000 * metrics.pa_mpjpe(joints, target_joints),
         "body MPJPE, mm": 1000 * metrics.mpjpe(joints, target_joints),

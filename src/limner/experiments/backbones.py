@@ -12,8 +12,6 @@ from limner.reading.json_file import read_json
 from limner.reading.told import told_as
 
 BACKBONES = ("blaze", "compact", "resnet18", "resnet50", "hrnet_w48")
-ERROR = "PAMPJPE"
-"""Part of the names of the columns with errors, without what stands between the letters."""
 
 
 @torch.no_grad()
@@ -54,9 +52,6 @@ def read_backbones(file: Path) -> list[dict[str, Any]]:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    columns = [key for key in row if ERROR in "".join(filter(str.isalpha, key.upper()))]
-    names = ("name", "init", "trained", "images", "minutes", "ms_per_crop")
-    found = {name: row[name] for name in names}
-    found["error_mm"] = float(row[next(column for column in columns if "mean" not in column)])
-    means = [float(row[column]) for column in columns if "mean" in column]
-    return found | ({"mean_error_mm": means[0]} if means else {})
+    found = {name: row[name] for name in ("name", "init", "trained", "images", "minutes", "ms_per_crop")}
+    errors = {"error_mm": "heldout_pa_mpjpe_mm", "mean_error_mm": "mean_pose_pa_mpjpe_mm"}
+    return found | {name: float(row[key]) for name, key in errors.items() if name == "error_mm" or key in row}

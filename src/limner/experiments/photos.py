@@ -9,7 +9,6 @@ from torch import Tensor
 from limner.body.params import BodyParams
 from limner.estimator import Estimator
 from limner.evaluate.baselines import Baselines, Prediction, Predictions, baselines_of, body_points
-from limner.evaluate.metrics import Estimate
 from limner.evaluate.person_errors import (
     BODY_ERROR,
     BY_JOINT,
@@ -24,6 +23,7 @@ from limner.evaluate.photo_sets import PhotoSet, read_photo_sets
 from limner.evaluate.photos import score_set
 from limner.experiments import flow
 from limner.experiments import variants as a
+from limner.experiments.summary import plain
 from limner.geometry.camera import Camera
 from limner.geometry.warp import Frames
 from limner.io.image import Photo
@@ -76,14 +76,10 @@ def score_photos(
     for scores in score_set(photo_set, baselines, advance)[0]:
         for metric in METRICS:
             values = {
-                name: _plain(errors[metric].estimate(scores.groups))
+                name: plain(errors[metric].estimate(scores.groups))
                 for name, errors in scores.errors.items()
                 if metric in errors
             }
             if values:
                 rows.append({"set": scores.name, "people": len(scores.people), "metric": metric, "values": values})
     return rows
-
-
-def _plain(estimate: Estimate) -> dict[str, float]:
-    return {name: float(f"{getattr(estimate, name):.4g}") for name in ("value", "low", "high")}

@@ -153,7 +153,7 @@ def summarise(people: Sequence[VariantErrors], experiments: Sequence[Experiment]
         if not chosen:
             continue
         means = {
-            variant: {metric: _plain(mean([p[variant][metric] for p in chosen])) for metric in one.metrics}
+            variant: {metric: plain(mean([p[variant][metric] for p in chosen])) for metric in one.metrics}
             for variant in one.variants
         }
         differences = [
@@ -161,7 +161,7 @@ def summarise(people: Sequence[VariantErrors], experiments: Sequence[Experiment]
                 "better": e.better,
                 "worse": e.worse,
                 "metric": e.metric,
-                **_plain(mean([p[e.better][e.metric] - p[e.worse][e.metric] for p in chosen])),
+                **plain(mean([p[e.better][e.metric] - p[e.worse][e.metric] for p in chosen])),
             }
             for e in one.expectations
         ]
@@ -186,6 +186,6 @@ def correlations(people: Sequence[VariantErrors]) -> dict[str, float | None]:
     return {part: None if math.isnan(value) else round(value, 2) for part, value in found.items()}
 
 
-def _plain(estimate: Estimate) -> dict[str, float]:
+def plain(estimate: Estimate) -> dict[str, float]:
     """Four significant digits are more than the data have."""
     return {name: float(f"{getattr(estimate, name):.4g}") for name in ("value", "low", "high")}

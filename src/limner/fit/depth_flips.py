@@ -102,7 +102,7 @@ def with_better_flips(
 
 def _glanced(flips: DepthFlips, stage: Stage, targets: FitTargets) -> tuple[BodyParams, Float[Tensor, "N"]]:
     """Flips after two steps of their limb alone, and what they cost."""
-    params, objective = flips.params, torch.zeros(len(flips))
+    params, objective = flips.params, flips.params.transl.new_zeros(len(flips))
     for number, chain in enumerate(LIMBS):
         rows = (flips.limb == number).nonzero()[:, 0]
         if len(rows):

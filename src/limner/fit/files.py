@@ -150,10 +150,7 @@ def frame_of(motion: Motion, frame: int) -> Motion:
 
 def _fitting(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """As many coefficients as the model has."""
-    padded = torch.zeros_like(like)
-    count = min(values.shape[-1], like.shape[-1])
-    padded[:, :count] = values[:, :count]
-    return padded
+    return torch.nn.functional.pad(values, (0, like.shape[-1] - values.shape[-1]))  # a negative number cuts
 
 
 def start_of_folder(folder: Path, targets: FitTargets, bodies: StartBodies) -> list[BodyParams | None]:
@@ -176,13 +173,12 @@ def people_of_fits(model: BodyModel, targets: FitTargets, fits: Fits) -> People:
     mesh = model(fits.params)
     keypoints = model.keypoints144(mesh, fits.params)
     keypoints_px = fits.camera.project(keypoints)
-    everybody = torch.zeros(len(fits), dtype=torch.bool)
 
     def around(names: tuple[str, ...], margin: float) -> Squares:
         return squares_around(bounds_of(keypoints_px[:, list(indices_of(names))]), margin)
 
     def trusted(names: tuple[str, ...]) -> torch.Tensor:
-        return (targets.confidence[:, list(indices_of(names))] > 0).float().mean(1) > 0.5 if len(fits) else everybody
+        return (targets.confidence[:, list(indices_of(names))] > 0).float().mean(1) > 0.5
 
     left, right = hand21("left"), hand21("right")
     return People(
@@ -195,7 +191,7 @@ def people_of_fits(model: BodyModel, targets: FitTargets, fits: Fits) -> People:
         confidence=targets.confidence,
         camera=fits.camera,
         boxes=targets.boxes,
-        scores=torch.ones(len(fits)),
+        scores=torch.ones_like(fits.objective),
         body_square=squares_around(bounds_of(keypoints_px), 1.2),
         left_hand_square=around(left, PART_MARGIN),
         right_hand_square=around(right, PART_MARGIN),

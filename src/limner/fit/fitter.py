@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from limner.body.keypoints import EXTRA_VERTEX_NAMES, INNER_FACE_NAMES, indices_of
@@ -26,7 +26,7 @@ from limner.fit.search import (
     with_better_gaussians,
 )
 from limner.fit.stage import Stage, measured_sigma
-from limner.fit.status import Finding, reprojections, scores_of, status_of, usable, with_usable_points
+from limner.fit.status import Finding, reprojections, rows_without, scores_of, status_of, usable, with_usable_points
 from limner.fit.unknowns import BODY_TURNS, WHOLE_TURNS, Unknowns
 from limner.optimise.solver import SolverOptions
 from limner.records import choose, join, put
@@ -140,20 +140,20 @@ class Fitter:
 
             parts.append(self._fit_block(targets[rows], None if start is None else start[rows], told))
         if not parts:
-            return self.with_status(targets, [], torch.zeros(0, dtype=torch.int64), None, start)
+            return self.with_status(targets, [], None, start)
         return join_fits(parts)
 
     def _fit_block(self, given: FitTargets, start: BodyParams | None, told: Callable[[int], None]) -> Fits:
         """Sort out who can be fitted, fit, doubt, judge."""
         why_not = usable(given)
-        rows = torch.tensor([k for k, why in enumerate(why_not) if not why], dtype=torch.int64)
+        rows = rows_without(why_not, given.boxes.device)
         targets = with_usable_points(given[rows])
         finding = None
         if len(rows):
             estimate = None if start is None else start[rows]
             finding = self._doubted(targets, self._once(targets, estimate, told), estimate)
         told(len(given))
-        return self.with_status(given, why_not, rows, finding, start)
+        return self.with_status(given, why_not, finding, start)
 
     def _once(
         self, targets: FitTargets, estimate: BodyParams | None, told: Callable[[int], None] | None = None
@@ -283,7 +283,6 @@ class Fitter:
         self,
         given: FitTargets,
         why_not: list[str],
-        rows: Int[Tensor, "N"],
         finding: Finding | None,
         start: BodyParams | None,
     ) -> Fits:
@@ -294,9 +293,10 @@ class Fitter:
             params = self.model.rest(count)
             params = params.replace(transl=params.transl + params.transl.new_tensor([0.0, 0.0, 3.0]))
         status = [f"not fitted: {why}" for why in why_not]
-        objective = torch.full((count,), torch.inf)
-        scores = {name: torch.full((count,), torch.nan) for name in SCORES}
+        objective = given.boxes.new_full((count,), torch.inf)
+        scores = {name: torch.full_like(objective, torch.nan) for name in SCORES}
         if finding is not None:
+            rows = rows_without(why_not, objective.device)
             params = put(params, rows, finding.params)
             objective[rows] = finding.objective
             own = scores_of(self.whole.layer, shipped_priors(), finding)

@@ -5,44 +5,38 @@ A keypoint is a fixed mixture of a few skinned vertices (a joint: of itself), so
 rest positions, already weighted) is linear in the coefficients. Its derivatives are as short, and need no autograd.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from limner.body.keypoints import CONTOUR_NAMES, KEYPOINT_NAMES
 from limner.body.model import BodyModel, contour_row
 from limner.body.params import BodyParams
 from limner.body.skeleton import HAND_JOINTS, JOINT_NAMES, PARENTS, chain_to_root
-from limner.body.skinning import absolute_rotation, pose_joints
+from limner.body.skinning import absolute_rotation, bones_of, pose_joints, tree
 from limner.fit.unknowns import Unknowns
-from limner.records import Rows
+from limner.records import Rows, join
 
 JOINTS, POINTS, CONTOUR = len(JOINT_NAMES), len(KEYPOINT_NAMES), len(CONTOUR_NAMES)
-_PART_OF_JOINT = tuple(
-    "jaw"
-    if name == "jaw"
-    else "left"
-    if name in HAND_JOINTS["left"]
-    else "right"
-    if name in HAND_JOINTS["right"]
-    else ""
-    for name in JOINT_NAMES
-)
+_PARTS = {"jaw": "jaw"} | {name: side for side, names in HAND_JOINTS.items() for name in names}
+_PART_OF_JOINT = tuple(_PARTS.get(name, "") for name in JOINT_NAMES)
 """Joints of a hand, and the jaw, move few points: their slopes are taken by themselves."""
 
 
 @dataclass(frozen=True)
 class Riders(Rows):
     """Constants of N points: joint which K joints carry a point, share how much, rest its weighted rest position
-    (metres), directions how that moves with the C coefficients."""
+    (metres), directions how that moves with the C coefficients, correctives with the rotation matrices, if at all."""
 
     joint: Int[Tensor, "N K"]
     share: Float[Tensor, "N K"]
     rest: Float[Tensor, "N K 3"]
     directions: Float[Tensor, "N K 3 C"]
+    correctives: Float[Tensor, "N K 3 F"] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,11 +79,10 @@ class KeypointLayer:
         self.contour = tuple(k - (POINTS - CONTOUR) for k in keypoints if k >= POINTS - CONTOUR)
         surface, face, contour = _surface_riders(model)
         slots = max(part.joint.shape[1] for part in (surface, face, contour))
-        everything = _stack([_joint_riders(model, slots), surface, face], slots)
+        everything = join([_padded(part, slots) for part in (_joint_riders(model), surface, face)])
         self.riders = everything[list(self.fixed)]
-        self.contour_riders = _stack([contour], slots) if self.contour else None
-        self.corrective = _corrective(model, self.fixed, slots)
-        self.moves = _moves().to(model.v_template.device)
+        self.contour_riders = _padded(contour, slots) if self.contour else None
+        self.moves = tree(JOINTS, model.v_template.dtype, model.v_template.device).chain.mT > 0  # [j, k]: k hangs on j
 
     def __call__(self, params: BodyParams) -> Posed:
         """The keypoints of B bodies."""
@@ -110,8 +103,9 @@ class KeypointLayer:
         fixed = self.riders
         moved = (coefficients @ fixed.directions.flatten(0, 2).mT).unflatten(1, fixed.rest.shape)
         share, rest = fixed.share.expand(len(pose), -1, -1), fixed.rest + moved
-        if self.corrective is not None:
-            rest = rest + self._corrected(pose)
+        if fixed.correctives is not None:
+            feature = (pose[:, 1:] - torch.eye(3, dtype=pose.dtype, device=pose.device)).flatten(1)
+            rest = rest + torch.einsum("bf,nkcf->bnkc", feature, fixed.correctives)
         if self.contour_riders is None:
             return fixed.joint, share, rest, None
         row = contour_row(absolute_rotation(pose, chain_to_root("neck")))
@@ -122,12 +116,6 @@ class KeypointLayer:
         joint = torch.cat([fixed.joint, rows.joint[: index.shape[1]]])  # the jaw line hangs on the same in all rows
         share, rest = torch.cat([share, rows.share[index]], 1), torch.cat([rest, rows.rest[index] + moved], 1)
         return joint, share, rest, own
-
-    def _corrected(self, pose: Tensor) -> Float[Tensor, "B N K 3"]:
-        eye = torch.eye(3, dtype=pose.dtype, device=pose.device)
-        feature = (pose[:, 1:] - eye).flatten(1)
-        assert self.corrective is not None
-        return torch.einsum("bf,nkcf->bnkc", feature, self.corrective)
 
     def along(self, posed: Posed, unknowns: Unknowns, axes: Float[Tensor, "B N D 3"]) -> Float[Tensor, "B N D C"]:
         """How fast each point moves along given axes (D a point) with each of the unknowns."""
@@ -148,14 +136,12 @@ class KeypointLayer:
     def _along_coefficients(self, posed: Posed, unknowns: Unknowns, axes: Tensor) -> Float[Tensor, "B N D C"]:
         """How the points move with betas and expression: skinning and kinematics are linear in the rest body."""
         wanted = self._wanted(unknowns)
-        directions = self.model.joint_directions[wanted].permute(1, 2, 0)  # 55 3 C
-        parent = [max(p, 0) for p in PARENTS]
-        bone = directions - directions[parent] * (torch.tensor(PARENTS) >= 0)[:, None, None].to(directions)
-        frame = posed.absolute[:, parent].clone()
+        directions = self.model.joint_directions[wanted]  # C 55 3
+        frame = posed.absolute[:, [max(p, 0) for p in PARENTS]]
         frame[:, 0] = torch.eye(3, dtype=frame.dtype, device=frame.device)  # the root stays where it rests
-        by_bone = frame @ bone  # B 55 3 C
-        by_joint = torch.einsum("jk,bjcs->bkcs", self.moves.to(bone), by_bone)
-        shift = by_joint - posed.absolute @ directions
+        by_bone = frame @ bones_of(directions).permute(1, 2, 0)  # B 55 3 C
+        by_joint = torch.einsum("jk,bjcs->bkcs", self.moves.to(by_bone), by_bone)
+        shift = by_joint - posed.absolute @ directions.permute(1, 2, 0)
         hung = axes @ torch.einsum("bnj,bjcs->bncs", _share_of_joint(posed), shift)
         turned = torch.einsum("bndi,bnkij->bndkj", axes, posed.absolute[:, posed.joint]).flatten(3)
         fixed = len(posed.directions)
@@ -198,29 +184,20 @@ def _share_of_joint(posed: Posed) -> Float[Tensor, "B N 55"]:
     return dense.scatter_add(2, posed.joint.expand(len(dense), -1, -1), posed.share)
 
 
-def _moves() -> Bool[Tensor, "55 55"]:
-    """[j, k]: does joint k hang on joint j (or is it j itself)?"""
-    table = torch.zeros(JOINTS, JOINTS, dtype=torch.bool)
-    for k, name in enumerate(JOINT_NAMES):
-        table[chain_to_root(name), k] = True
-    return table
-
-
-def _joint_riders(model: BodyModel, slots: int) -> Riders:
-    joint = torch.zeros(JOINTS, slots, dtype=torch.int64, device=model.v_template.device)
-    joint[:, 0] = torch.arange(JOINTS)
-    share = torch.zeros(JOINTS, slots).to(model.v_template)
-    share[:, 0] = 1
-    rest = torch.zeros(JOINTS, slots, 3).to(share)
-    rest[:, 0] = model.joint_template
-    directions = torch.zeros(JOINTS, slots, 3, len(model.joint_directions)).to(share)
-    directions[:, 0] = model.joint_directions.permute(1, 2, 0)
-    return Riders(joint, share, rest, directions)
+def _joint_riders(model: BodyModel) -> Riders:
+    correctives = model.pose_directions
+    return Riders(
+        torch.arange(JOINTS, device=model.v_template.device)[:, None],
+        torch.ones_like(model.joint_template[:, :1]),
+        model.joint_template[:, None],
+        model.joint_directions.permute(1, 2, 0)[:, None],
+        None if correctives is None else correctives.new_zeros(JOINTS, 1, 3, len(correctives)),
+    )
 
 
 def _surface_riders(model: BodyModel) -> tuple[Riders, Riders, Riders]:
     """Surface points, inner face, and all rows of the jaw line."""
-    ones = torch.ones(len(model.vertex_ids), 1).to(model.v_template)
+    ones = model.v_template.new_ones(len(model.vertex_ids), 1)
     return (
         _mixtures(model, model.vertex_ids[:, None], ones),
         _mixtures(model, model.landmark_vertices, model.landmark_barycentric),
@@ -230,16 +207,10 @@ def _surface_riders(model: BodyModel) -> tuple[Riders, Riders, Riders]:
     )
 
 
-def _stack(parts: list[Riders], slots: int) -> Riders:
-    def padded(name: str) -> Tensor:
-        rows = []
-        for part in parts:
-            value = getattr(part, name)
-            missing = slots - value.shape[1]
-            rows.append(torch.cat([value, value.new_zeros(len(value), missing, *value.shape[2:])], 1))
-        return torch.cat(rows)
-
-    return Riders(*(padded(name) for name in ("joint", "share", "rest", "directions")))
+def _padded(riders: Riders, slots: int) -> Riders:
+    """With room for so many joints a point."""
+    missing = slots - riders.joint.shape[1]
+    return replace(riders, **{k: pad(v, (0, 0) * (v.ndim - 2) + (0, missing)) for k, v in riders.rows().items()})
 
 
 def _carriers(model: BodyModel, vertices: Int[Tensor, "N M"], mixture: Float[Tensor, "N M"]) -> tuple[Tensor, Tensor]:
@@ -258,7 +229,10 @@ def _mixtures(model: BodyModel, vertices: Int[Tensor, "N M"], mixture: Float[Ten
     joint, part = _carriers(model, vertices, mixture)
     rest = part @ model.v_template[vertices]  # N K 3
     directions = torch.einsum("nkm,cnmd->nkdc", part, model.directions[:, vertices])
-    return Riders(joint, part.sum(2), rest, directions)
+    correctives = model.pose_directions
+    if correctives is not None:
+        correctives = torch.einsum("nkm,fnmd->nkdf", part, correctives.unflatten(1, (-1, 3))[:, vertices])
+    return Riders(joint, part.sum(2), rest, directions, correctives)
 
 
 def _on_same_joints(riders: Riders) -> Riders:
@@ -271,20 +245,3 @@ def _on_same_joints(riders: Riders) -> Riders:
         torch.einsum("nku,nkd->nud", belongs, riders.rest),
         torch.einsum("nku,nkdc->nudc", belongs, riders.directions),
     )
-
-
-def _corrective(model: BodyModel, fixed: tuple[int, ...], slots: int) -> Float[Tensor, "N K 3 486"] | None:
-    """How pose correctives move the weighted rest positions; None where the file has none."""
-    if model.pose_directions is None:
-        return None
-    by_vertex = model.pose_directions.unflatten(1, (-1, 3))  # 486 V 3
-    surface = model.vertex_ids[:, None]
-    rows = [torch.zeros(JOINTS, 1, 3, len(by_vertex)).to(by_vertex)]
-    for vertices, mixture in (
-        (surface, torch.ones(surface.shape).to(by_vertex)),
-        (model.landmark_vertices, model.landmark_barycentric),
-    ):
-        part = _carriers(model, vertices, mixture)[1]
-        rows.append(torch.einsum("nkm,fnmd->nkdf", part, by_vertex[:, vertices]))
-    padded = [torch.cat([r, r.new_zeros(len(r), slots - r.shape[1], *r.shape[2:])], 1) for r in rows]
-    return torch.cat(padded)[list(fixed)]

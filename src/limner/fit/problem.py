@@ -62,7 +62,7 @@ class FitProblem(Rows):
     def forward(self, state: BodyParams) -> FitForward:
         """Bodies and terms at a state."""
         posed = self.layer(state)
-        contact = terms.penetration(posed, terms.capsules()) if self.penetration else None
+        contact = terms.penetration(posed) if self.penetration else None
         return FitForward(posed, self.observed.at(posed.points), tuple(self._terms(state)), contact)
 
     def cost(self, state: BodyParams) -> Float[Tensor, "B"]:
@@ -117,7 +117,7 @@ class FitProblem(Rows):
             yield Term(at, unknowns.translation)
 
     def _add_penetration(self, normal: Tensor, gradient: Tensor, posed: Posed, contact: Contact) -> None:
-        shape = terms.capsules()
+        shape = terms.capsules(normal.device)
         person, pair = (contact.depth > 0).nonzero(as_tuple=True)
         touched, row = person.unique(return_inverse=True)
         used = (shape.ends.abs().sum((0, 1)) > 0).nonzero()[:, 0]

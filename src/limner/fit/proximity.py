@@ -41,10 +41,10 @@ class ProximityPrior(Rows):
 
 def near_estimate(estimate: BodyParams) -> ProximityPrior:
     """A pull to an estimate: 1 / its usual errors; face and eyes are free."""
-    error = torch.full((len(JOINT_NAMES),), USUAL_FINGER_ERROR_RAD)
+    error = estimate.betas.new_full((len(JOINT_NAMES),), USUAL_FINGER_ERROR_RAD)
     for name in BODY_JOINTS:
         error[JOINT[name]] = USUAL_ERROR_RAD[name.removeprefix("left_").removeprefix("right_")]
-    stiffness = (1 / error).to(estimate.betas)
+    stiffness = 1 / error
     stiffness[[JOINT[name] for name in FACE_JOINTS]] = 0
     return ProximityPrior(
         estimate.full_pose(), stiffness.expand(len(estimate), -1), estimate.transl, 1 / USUAL_DEPTH_ERROR, LIMIT

@@ -61,9 +61,8 @@ def fit_targets(people: Sequence[PersonKeypoints], camera: Camera) -> FitTargets
     points are not all among ExPose's 144.
     """
     count = len(people)
-    points = torch.zeros(count, len(KEYPOINT_NAMES), 2)
-    confidence = torch.zeros(count, len(KEYPOINT_NAMES))
-    boxes = torch.zeros(count, 4)
+    points = camera.focal_px.new_zeros(count, len(KEYPOINT_NAMES), 2)
+    confidence, boxes = torch.zeros_like(points[..., 0]), points.new_zeros(count, 4)
     for row, person in enumerate(people):
         if person.name_set not in KEYPOINT_SETS:
             raise KeypointFileError(
@@ -114,13 +113,13 @@ class Fits(Rows):
 
     def __getitem__(self, index: Index) -> "Fits":
         """Some of the people."""
-        rows = torch.arange(len(self))[rows_of(index, len(self))]
+        rows = torch.arange(len(self), device=self.objective.device)[rows_of(index, len(self))]
         return replace(super().__getitem__(rows), status=tuple(self.status[k] for k in rows.tolist()))
 
     @property
     def fitted(self) -> Bool[Tensor, "B"]:
         """Who has the status "fitted"."""
-        return torch.tensor([status == FITTED for status in self.status], dtype=torch.bool)
+        return torch.tensor([s == FITTED for s in self.status], dtype=torch.bool, device=self.objective.device)
 
 
 def join_fits(parts: Sequence[Fits]) -> Fits:

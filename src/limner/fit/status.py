@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from limner.body.keypoints import indices_of
@@ -81,6 +81,11 @@ def usable(targets: FitTargets) -> list[str]:
     return reasons
 
 
+def rows_without(why_not: list[str], device: torch.device) -> Int[Tensor, "N"]:
+    """Rows of those who can be fitted."""
+    return torch.tensor([k for k, why in enumerate(why_not) if not why], dtype=torch.int64, device=device)
+
+
 def reprojections(points: Float[Tensor, "B 144 3"], targets: FitTargets) -> dict[str, Float[Tensor, "B"]]:
     """Mean distance of confident points, as a share of the box, of all and by part; NaN where a part has none."""
     off = (targets.camera.project(points) - targets.keypoints_px).norm(dim=-1) / box_side(targets)[:, None]
@@ -103,7 +108,7 @@ def scores_of(layer: KeypointLayer, priors: PosePriors, finding: Finding) -> dic
     return reprojections(posed.points, finding.targets) | {
         "pose_surprise": prior.cost,
         "shape_surprise": finding.params.betas.square().mean(1).sqrt(),
-        "penetration_m": terms.penetration(posed, terms.capsules()).depth.sum(1),
+        "penetration_m": terms.penetration(posed).depth.sum(1),
         "points": (finding.targets.confidence > 0).sum(1).to(prior.cost),
         "swapped": finding.swapped,
     }

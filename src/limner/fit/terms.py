@@ -132,7 +132,7 @@ _TOUCHING = ("forearm", "hand")
 
 
 @cache
-def capsules() -> Capsules:
+def capsules(device: torch.device) -> Capsules:
     """Trunk, head, arms and legs; arms against trunk, head, thighs and each other, legs against each other."""
     limbs = dict(_LIMBS)
     for side in ("left", "right"):
@@ -144,13 +144,13 @@ def capsules() -> Capsules:
     for side in ("left", "right"):
         for part in _TOUCHING:
             pairs += [(f"{side}_{part}", other) for other in ("belly", "chest", "skull", "left_thigh", "right_thigh")]
-    ends = torch.zeros(len(limbs), 2, 144)
+    ends = torch.zeros(len(limbs), 2, 144, device=device)
     for row, (first, last, _) in enumerate(limbs.values()):
         for end, name in enumerate((first, last)):
             points = indices_of(("left_ear", "right_ear") if name == "ears" else (name,))
             ends[row, end, list(points)] = 1 / len(points)
-    radius = torch.tensor([r for _, _, r in limbs.values()])
-    return Capsules(ends, radius, torch.tensor([[names.index(a), names.index(b)] for a, b in pairs]))
+    radius = torch.tensor([r for _, _, r in limbs.values()], device=device)
+    return Capsules(ends, radius, torch.tensor([[names.index(a), names.index(b)] for a, b in pairs], device=device))
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,12 @@ class Contact(Rows):
     by_ends: Float[Tensor, "B Q 4 3"]
 
 
-def penetration(posed: Posed, shape: Capsules) -> Contact:
+def penetration(posed: Posed, shape: Capsules | None = None) -> Contact:
     """Depths of capsules in each other: a batched stand-in for SMPLify-X's mesh collisions (E_C), as in SMPLify.
 
-    `posed` has all 144 keypoints. Radii grow with the trunk.
+    `posed` has all 144 keypoints; shape: which limbs, those of `capsules` if not given. Radii grow with the trunk.
     """
+    shape = shape or capsules(posed.points.device)
     trunk = (posed.joints[:, JOINT["neck"]] - posed.joints[:, JOINT["pelvis"]]).norm(dim=-1)
     ends = torch.einsum("len,bnc->blec", shape.ends.to(posed.points), posed.points)
     a, b = ends[:, shape.pairs[:, 0]], ends[:, shape.pairs[:, 1]]  # B Q 2 3

@@ -13,7 +13,7 @@ from limner.fit.proximity import ProximityPrior
 from limner.fit.records import Fits, FitTargets
 from limner.fit.search import Hypotheses
 from limner.fit.stage import measured_sigma
-from limner.fit.status import Finding, usable, with_usable_points
+from limner.fit.status import Finding, rows_without, usable, with_usable_points
 from limner.geometry.rotation import nearest_rotation
 from limner.records import join, put
 
@@ -33,7 +33,7 @@ def fit_video(fitter: Fitter, targets: FitTargets, start: BodyParams | None = No
     """
     alone = fitter(targets, start)
     why_not = usable(targets)
-    rows = torch.tensor([k for k, why in enumerate(why_not) if not why], dtype=torch.int64)
+    rows = rows_without(why_not, targets.boxes.device)
     if len(rows) < 3:
         return alone
     frames, params = with_usable_points(targets[rows]), alone.params[rows]
@@ -41,11 +41,11 @@ def fit_video(fitter: Fitter, targets: FitTargets, start: BodyParams | None = No
     params = params.replace(betas=_one_shape(params, alone.scores["points"][rows]))
     for sweep in range(SWEEPS):
         for parity in (0, 1):
-            turn = torch.arange(parity, len(rows), 2)
+            turn = torch.arange(parity, len(rows), 2, device=rows.device)
             params = put(params, turn, _held(fitter, frames, params, turn, sweep))
     objective = fitter.final.cost(frames, params)
     finding = Finding(frames, params, objective, torch.zeros_like(objective))
-    return fitter.with_status(targets, why_not, rows, finding, alone.params)
+    return fitter.with_status(targets, why_not, finding, alone.params)
 
 
 def _one_shape(params: BodyParams, points: Float[Tensor, "T"]) -> Float[Tensor, "T S"]:
@@ -70,9 +70,9 @@ def _held(fitter: Fitter, targets: FitTargets, params: BodyParams, turn: Int[Ten
 
 def _middle(before: BodyParams, after: BodyParams) -> ProximityPrior:
     """Half way between two frames, with the usual distance from there."""
-    error = torch.full((len(JOINT_NAMES),), USUAL_TURN_RAD)
+    error = before.betas.new_full((len(JOINT_NAMES),), USUAL_TURN_RAD)
     error[JOINT["left_index1"] :] = USUAL_FINGER_TURN_RAD
     pose = nearest_rotation(before.full_pose() + after.full_pose())
-    stiffness = (1 / error).to(pose).expand(len(before), -1)
+    stiffness = (1 / error).expand(len(before), -1)
     transl = (before.transl + after.transl) / 2
     return ProximityPrior(pose, stiffness, transl, 1 / USUAL_DEPTH_CHANGE)

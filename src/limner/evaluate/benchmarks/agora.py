@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from limner.errors import DataSetError
 from limner.evaluate.benchmarks.point_metrics import MeanError, Metric, PointError, Points
 from limner.evaluate.benchmarks.record import Benchmark, Case
 from limner.evaluate.benchmarks.whole_body import OWN_BODY, joint_of, part_of, v2v_metrics
-from limner.evaluate.person_points import PersonPoints
+from limner.evaluate.person_points import PersonPoints, points_of_params
 from limner.evaluate.topology import MODEL_FILES, WHERE, SmplxFiles
 
 SOURCE = (
@@ -131,19 +130,11 @@ def _table_target(tables: AgoraTables, person: FramePerson) -> PersonPoints:
     )
 
 
-@torch.no_grad()
 def _target(person: AgoraPerson, model: BodyModel) -> PersonPoints:
-    params = person.params(model.hand_means)
-    mesh = model(params)
-    joints = mesh.joints[0]
-    pixels = joints[:MATCHED_JOINTS] @ person.K.mT
-    return PersonPoints(
-        vertices=mesh.vertices[0],
-        faces=model.faces,
-        joints=model.keypoints144(mesh, params)[0],
-        joint_names=KEYPOINT_NAMES,
-        points_px=pixels[:, :2] / pixels[:, 2:],
-    )
+    points = points_of_params(model, person.params(model.hand_means))
+    assert points.joints is not None
+    pixels = points.joints[:MATCHED_JOINTS] @ person.K.mT
+    return replace(points, points_px=pixels[:, :2] / pixels[:, 2:])
 
 
 def match_people(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from limner.synth.reach import reach
+from limner.synth.poses import reach
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
