@@ -4,6 +4,7 @@ Files are y-up and right-handed in metres, as Blender, three.js and game engines
 before the camera, which is at the origin and looks along -z.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,14 @@ def write_obj(
     check_finite(path, vertices=vertices)
     text = ["# limner: metres, y up, the camera at the origin looking along -z\n"]
     text.append(_lines("v %.6f %.6f %.6f\n", turn_points(Y_UP_FROM_CAMERA, vertices).cpu().numpy()))
-    text.append(_lines("f %d %d %d\n", faces.cpu().numpy() + 1))
+    text.append(_face_lines(faces.cpu().long().numpy().tobytes()))
     with atomic_write(path) as file:
         file.write("".join(text).encode())
+
+
+@lru_cache(maxsize=2)  # everybody has the same
+def _face_lines(faces: bytes) -> str:
+    return _lines("f %d %d %d\n", np.frombuffer(faces, np.int64).reshape(-1, 3) + 1)
 
 
 def _lines(line: str, rows: np.ndarray) -> str:

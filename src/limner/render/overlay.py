@@ -23,8 +23,9 @@ CLAY = (
 INSIDE = 0.16  # brightness of surfaces seen from within the body
 
 SMOOTH = 0.01  # share of the depth by which neighbouring pixels of one surface may differ
-EDGE_SAMPLES = ((-7, -1), (-5, 5), (-3, -5), (-1, 7), (1, -3), (3, 3), (5, -7), (7, 1))
-"""Where a pixel that an edge may cross is asked, sixteenths of a pixel from its centre: no two in a row or column."""
+EDGE_SAMPLES = ((-5, -3), (-3, 1), (-1, 5), (1, -5), (3, -1), (5, 3))
+"""Where a pixel that an edge may cross is asked, twelfths of a pixel from its centre: six queens, no two in a row, a
+column or a diagonal, so that edges of any slope have six steps."""
 BLOCK = 4  # pixels: what triangles are chosen by that such pixels may need
 PIXELS_AT_ONCE = 2**15  # a working set that fits a CPU's cache
 
@@ -131,7 +132,7 @@ def paint(
     asked = _touching(boxes, edge, size)
     if not away[centres.triangle].any():  # nobody looks into a hollow: what is turned away is hidden
         asked &= ~away
-    places = pad(vertices.new_tensor(EDGE_SAMPLES) / 16, (0, 1))[:, None]
+    places = pad(vertices.new_tensor(EDGE_SAMPLES) / 12, (0, 1))[:, None]
     seen = rasterize(vertices - places, faces[asked], height, width, only=edge)
     shades = pad(_shades(colors, seen, light[asked]), (0, 1), value=1.0) * (opacity / len(places))
     row = torch.searchsorted(edge, seen.covered_pixels % (height * width))

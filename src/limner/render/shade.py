@@ -32,7 +32,7 @@ class Studio:
 
 
 STUDIO = Studio()
-SKY_DIRECTIONS, LAMP_DIRECTIONS = 24, 8  # shadow maps for the surrounding light, and spread over the key lamp
+SKY_DIRECTIONS, LAMP_DIRECTIONS = 20, 8  # shadow maps for the surrounding light, and spread over the key lamp
 
 
 def shade(
