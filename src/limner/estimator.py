@@ -160,6 +160,8 @@ class Estimator(PeopleEstimator):
             if self.converter is not None:
                 params = self.converter(params, coarse.camera)
             everybody = self.people(params, found, coarse, parts)
+        if len(photos) == 1 and len(found):
+            return [everybody]
         ends = torch.bincount(found.frame, minlength=len(photos)).cumsum(0).tolist()
         return [
             everybody[start:end] if end > start else nobody(self.body_model, cameras[:0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -22,11 +23,10 @@ class Rows:
 
     def rows(self) -> dict[str, Any]:
         """The fields that have rows, by name."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("shared")}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name in _names(self)[0] if (value := getattr(self, name)) is not None}
 
     def __len__(self) -> int:
-        first: Any = self.rows()
+        first: Any = next(value for name in _names(self)[0] if (value := getattr(self, name)) is not None)
         while isinstance(first, dict | tuple):
             first = next(iter(first.values() if isinstance(first, dict) else first))
         return len(first)
@@ -41,9 +41,20 @@ class Rows:
         def moved(value: Any) -> Any:
             return value.to(*args)
 
-        shared = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("shared")}  # type: ignore[arg-type]
+        shared = {name: getattr(self, name) for name in _names(self)[1]}
         tensors = {name: moved(value) for name, value in shared.items() if isinstance(value, Tensor | Rows)}
         return replace(_made(moved, self), **tensors)  # type: ignore[type-var]
+
+
+def _names(record: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the fields with rows, and of those that rows share."""
+    return _names_of_kind(type(record))  # type: ignore[arg-type]
+
+
+@cache
+def _names_of_kind(kind: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    shared = tuple(f.name for f in fields(kind) if f.metadata.get("shared"))
+    return tuple(f.name for f in fields(kind) if f.name not in shared), shared
 
 
 def _made(change: Callable[..., Tensor], *records: R) -> R:
@@ -52,10 +63,12 @@ def _made(change: Callable[..., Tensor], *records: R) -> R:
     first: Any = records[0]
     made: Any
     if isinstance(first, Rows):
-        columns = {name: [getattr(record, name) for record in records] for name in first.rows()}
-        made = replace(
-            first, **{k: None if any(value is None for value in v) else _made(change, *v) for k, v in columns.items()}
-        )
+        names, shared = _names(first)
+        values = {name: getattr(first, name) for name in shared}
+        for name in names:
+            column = [getattr(record, name) for record in records]
+            values[name] = None if any(value is None for value in column) else _made(change, *column)
+        made = type(first)(**values)
     elif isinstance(first, tuple):
         made = tuple(_made(change, *column) for column in zip(*records, strict=True))
     elif isinstance(first, dict):
@@ -76,6 +89,8 @@ def join(parts: Sequence[R]) -> R:
     A field that some of them lack (None) is left out of the result; records without rows do not count.
     """
     parts = [part for part in parts if len(part)] or parts[:1]  # type: ignore[arg-type]
+    if len(parts) == 1:
+        return parts[0]
     return _made(lambda *values: torch.cat(values), *parts)
 
 

@@ -44,6 +44,22 @@ class Squares(Rows):
         return self.photo_from_unit(unit.expand(len(self), 4, 2))
 
 
+@dataclass(frozen=True)
+class CropJitter:
+    """How far crops may stray: along each axis and in size as shares of the side, and in radians."""
+
+    shift: float
+    scale: float
+    turn: float
+
+    def holds(self, new: Squares, old: Squares) -> Bool[Tensor, "B"]:
+        """Which new squares stray no further from the old ones."""
+        away = ((new.center_px - old.center_px) / old.size_px[:, None]).abs().amax(-1)
+        larger = (new.size_px / old.size_px).log().abs()
+        turned = torch.remainder(new.angle_rad - old.angle_rad + torch.pi, 2 * torch.pi) - torch.pi
+        return (away <= self.shift) & (larger <= self.scale) & (turned.abs() <= self.turn)
+
+
 def squares_around(boxes: Float[Tensor, "B 4"], margin: float) -> Squares:
     """Upright squares about the box centres, side = margin * longer box side."""
     low, high = boxes[:, :2], boxes[:, 2:]

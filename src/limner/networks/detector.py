@@ -15,12 +15,14 @@ from limner.networks.blaze import pose as blaze_pose
 from limner.networks.blaze.pose import POSE_POINTS, BlazePose, PoseFeatures, borne_out
 from limner.networks.movenet import GRANULE, MOVENET_POINTS, MoveNet, Peaks, decode
 from limner.networks.onnx import Engine, OnnxNetwork
+from limner.networks.part_net import JITTER
 from limner.records import Rows, choose, join, put
 
 LEAST_SIDE_PX = 8  # of a photo in which anyone could be seen
 LEAST_PERSON_PX = 24  # the longer side of a box: of smaller people nothing could be told
 COARSE_PX, FINE_PX = 256, 640  # longer side of what MoveNet sees
 BODY_POINTS, CLEAREST = 33, 8  # of BlazePose's points those of the body; how many of them speak for a person
+SURE = 0.95  # confidence of somebody who is not looked at again in a crop that is nearly the same
 LESS_CLEAR = 0.05  # confidence that a better aligned look may lose
 CLEAR = 0.8  # confidence of somebody whose square is good enough
 LOW, CLEARER = 0.6, 0.1  # confidence of somebody who is worth another way up, and what that has to gain
@@ -147,7 +149,7 @@ class PersonDetector(nn.Module):
             both = join([found, search(self.movenet, frames, again, FINE_PX, threshold)])
             index = distinct(both.frame, both.boxes, both.scores)
             old, new = [i for i in index if i < len(found)], [i for i in index if i >= len(found)]
-            pose = join([pose[old], self._observe_twice(frames, both[new])])
+            pose = join([pose[old], self._observe_twice(frames, both[new])]) if new else pose[old]
             people = self._agreed(frames, both[old + new], pose)
         return people[people.frame.argsort(stable=True)]
 
@@ -190,9 +192,14 @@ class PersonDetector(nn.Module):
         """BlazePose on each candidate, then in the crop that its landmarks suggest: that counts, unless less clear."""
         first = self._observe(frames, found.frame, found.squares())
         center, top = (first.points_px[:, POINT[f"body_{name}"]] for name in ("center", "top"))
-        second = self._observe(frames, found.frame, upright_squares(center, top, margin=1.25))
-        better = choose(second.confidence >= first.confidence - LESS_CLEAR, second, first)
-        return replace(better, presence=torch.maximum(first.presence, second.presence))
+        squares = upright_squares(center, top, margin=1.25)
+        same = JITTER["body"].holds(squares, first.crops.squares) & (first.confidence >= SURE)
+        rows = (~same).nonzero()[:, 0]
+        if not len(rows):
+            return first
+        before, second = first[rows], self._observe(frames, found.frame[rows], squares[rows])
+        better = choose(second.confidence >= before.confidence - LESS_CLEAR, second, before)
+        return put(first, rows, replace(better, presence=torch.maximum(before.presence, second.presence)))
 
     def _observe(self, frames: Frames, frame: Int[Tensor, "N"], squares: Squares) -> PoseObservations:
         """BlazePose on the given squares."""

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from limner.body.params import BodyParams
-from limner.geometry.box import Squares
+from limner.geometry.box import CropJitter, Squares
 from limner.geometry.camera import WeakCamera
 from limner.geometry.warp import Crops, Frames
 from limner.networks.backbone import Backbone, Features
@@ -18,6 +18,12 @@ from limner.records import Rows
 
 Part = Literal["body", "hand", "face"]
 PARTS: tuple[Part, ...] = ("body", "hand", "face")
+JITTER: dict[Part, CropJitter] = {
+    "body": CropJitter(0.03, 0.10, 0.12),
+    "hand": CropJitter(0.05, 0.12, 0.20),
+    "face": CropJitter(0.03, 0.08, 0.08),
+}
+"""Standard deviations by which training crops stray: one that is off by no more is as good as a better aligned one."""
 
 
 @dataclass(frozen=True)

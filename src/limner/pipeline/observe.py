@@ -13,7 +13,7 @@ from limner.geometry.box import Squares, squares_around
 from limner.geometry.warp import Frames
 from limner.networks.blaze.backbones import BlazePoseBackbone
 from limner.networks.detector import PoseObservations
-from limner.networks.part_net import Observations, PartNet
+from limner.networks.part_net import JITTER, Observations, PartNet
 from limner.pipeline.parts import SIDES, body_squares, face_squares, hand_squares, part_points
 from limner.records import choose, join, put
 
@@ -113,8 +113,7 @@ def centred(
     if seen.points_px is None or seen.features.presence is None:
         return seen
     squares = _recentred(seen, focus, limit, shift)
-    # an unmoved square would show the same
-    moved = (squares.center_px != seen.squares.center_px).any(-1).nonzero()[:, 0]
+    moved = (~JITTER[net.part].holds(squares, seen.squares)).nonzero()[:, 0]
     if not len(moved):
         return seen
     return put(seen, moved, net.observe(frames, seen.frame[moved], squares[moved], seen.mirrored[moved]))

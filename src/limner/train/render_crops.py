@@ -1,7 +1,7 @@
 """Rendering training data: synthetic people as frozen backbones observe them, in shards, resumed at any minute."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,30 +10,14 @@ from torch import Generator, Tensor
 from limner.body.keypoints import indices_of
 from limner.data.crop_shards import CropPictures, crops_path, write_crops
 from limner.data.evidence import Evidence, read_shards, write_shard
-from limner.geometry.box import Squares
+from limner.geometry.box import CropJitter, Squares
 from limner.geometry.warp import Crops
 from limner.networks.backbone import Backbone
-from limner.networks.part_net import Observations
+from limner.networks.part_net import JITTER, Observations
 from limner.networks.weights import PARTS, Part, build_backbone, frozen_spec
 from limner.pipeline.parts import body_squares, face_squares, hand_squares, part_points
 from limner.records import join
 from limner.synth.people import SynthBatch, SyntheticPeople
-
-
-@dataclass(frozen=True)
-class CropJitter:
-    """How far training crops stray from the true places: shares of the side, and radians (standard deviations)."""
-
-    shift: float
-    scale: float
-    turn: float
-
-
-JITTER: dict[Part, CropJitter] = {
-    "body": CropJitter(0.03, 0.10, 0.12),
-    "hand": CropJitter(0.05, 0.12, 0.20),
-    "face": CropJitter(0.03, 0.08, 0.08),
-}
 
 
 def jittered(squares: Squares, jitter: CropJitter, generator: Generator) -> Squares:

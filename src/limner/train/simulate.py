@@ -19,12 +19,13 @@ from limner.data.evidence import Evidence
 from limner.geometry.box import Squares
 from limner.geometry.camera import Camera, camera_from_crop
 from limner.networks.blaze.backbones import body_evidence, face_evidence, hand_evidence
+from limner.networks.part_net import JITTER
 from limner.networks.weights import Part
 from limner.pipeline.parts import part_points
 from limner.synth.sampler import PersonSampler
 from limner.train.calibrate import FittedAttachment, attached_points
 from limner.train.pose_pool import PosePool
-from limner.train.render_crops import JITTER, jittered, true_squares
+from limner.train.render_crops import jittered, true_squares
 from limner.train.target import Examples, part_target
 
 NEIGHBOURS = 0.02
