@@ -1,4 +1,4 @@
-"""Which rows of a record does an index mean? The same for every record with a row a person."""
+"""Indices of records: which rows they mean. The same for every record with a row a person."""
 
 import operator
 from typing import SupportsIndex

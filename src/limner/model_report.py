@@ -1,4 +1,4 @@
-"""What does a body-model file hold, and how do its directions look?"""
+"""The report of a body-model file: what it holds, and how its directions look."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

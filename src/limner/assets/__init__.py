@@ -1,1 +1,1 @@
-"""Which data files does limner ship? The embedded body model and the network weights."""
+"""The data files that limner ships. The embedded body model and the network weights."""

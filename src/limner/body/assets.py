@@ -1,4 +1,4 @@
-"""How is a body-model file read safely? SMPL-X `.npz` and `.pkl` in, plain arrays out."""
+"""Body-model files, read safely. SMPL-X `.npz` and `.pkl` in, plain arrays out."""
 
 from dataclasses import dataclass
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Which named points can be read off a body? ExPose's 144 keypoints and the sets of the field, mapped by name."""
+"""Named points that can be read off a body. ExPose's 144 keypoints and the sets of the field, mapped by name."""
 
 from functools import cache
 

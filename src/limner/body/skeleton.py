@@ -1,4 +1,4 @@
-"""Which joints does an SMPL-X body have, and how do they hang together? The only joint indices in limner."""
+"""The skeleton: an SMPL-X body's joints, and how they hang together. The only joint indices in limner."""
 
 BODY_JOINTS = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",

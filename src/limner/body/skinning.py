@@ -1,4 +1,4 @@
-"""How do joint rotations move joints and vertices? Forward kinematics and linear blend skinning."""
+"""Skinning: how joint rotations move joints and vertices. Forward kinematics and linear blend skinning."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -1,4 +1,4 @@
-"""What happens on the review bench? People are shown, decided on, corrected and fitted anew; no web in here."""
+"""The review bench. People are shown, decided on, corrected and fitted anew; no web in here."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""How does a curated set leave? webdataset shards, ExPose's `curated_fits` layout, and where each photo is from.
+"""Export of a curated set: webdataset shards, ExPose's `curated_fits` layout, and where each photo is from.
 
 OUT/
   dataset.json              what is in it: body, splits, counts, licences

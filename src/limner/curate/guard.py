@@ -1,4 +1,4 @@
-"""Who may ask the review server what? Other sites' pages, strangers and endless bodies are refused before the app."""
+"""The review server's guard. Other sites' pages, strangers and endless bodies are refused before the app."""
 
 import asyncio
 import hmac

@@ -1,4 +1,4 @@
-"""What do the networks see of the people in a photo, as 2D points that a fit can hold on to?"""
+"""What the networks observed of the people in a photo, as 2D points that a fit can hold on to."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Is a photo still the one that was curated? Its bytes, or an error that names it: no fit goes with another picture."""
+"""Photos as they were when curated. Its bytes, or an error that names it: no fit goes with another picture."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What does a reviewer look at? The person in the photo, hands and face enlarged, with or without mesh; the side."""
+"""Pictures for reviewers: the person in the photo, hands and face enlarged, with or without mesh; the side."""
 
 import io
 from collections.abc import Sequence

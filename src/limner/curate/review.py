@@ -1,4 +1,4 @@
-"""How does the review bench get into a browser? One page, a few addresses; every change is kept before the answer."""
+"""The review bench in the browser. One page, a few addresses; every change is kept before the answer."""
 
 import base64
 import hashlib

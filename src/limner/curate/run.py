@@ -1,4 +1,4 @@
-"""How is a folder of photos curated, so that it can be stopped at any moment and goes on where it was?"""
+"""Curating a folder of photos, so that it can be stopped at any moment and goes on where it was."""
 
 import csv
 import hashlib

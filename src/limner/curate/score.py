@@ -1,4 +1,4 @@
-"""How good is a fit, by rules alone? Numbers a person, one quality in [0, 1], and the names of what is wrong."""
+"""Scores of fits, by rules alone. Numbers a person, one quality in [0, 1], and the names of what is wrong."""
 
 import math
 from dataclasses import dataclass

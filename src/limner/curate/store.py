@@ -1,4 +1,4 @@
-"""Where is a curated set kept so that nothing is lost or done twice? One SQLite file, one transaction a change.
+"""The store of a curated set, so that nothing is lost or done twice. One SQLite file, one transaction a change.
 
 `SET/set.sqlite` (write-ahead log, every commit synced): photos with their state, people with scores and decision, what
 was seen and fitted as blobs, and every change that a reviewer made, so that it can be taken back. Whoever changes a

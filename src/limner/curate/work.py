@@ -1,4 +1,4 @@
-"""What is done with a handful of photos? Look at each, fit all their people at once, score; in any process."""
+"""The work on a handful of photos. Look at each, fit all their people at once, score; in any process."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

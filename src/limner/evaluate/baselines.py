@@ -59,11 +59,9 @@ def baselines_of(estimator: Estimator) -> Baselines:
     model = estimator.body_model
 
     def person(photo: Photo, boxes: Tensor) -> Predictions:
-        predictions = {
-            name: points_of_people(model, system(photo, boxes))
-            for name, system in ((LIMNER, estimator), (UNREFINED, plain))
-        }
-        seen = backbone_body(estimator, photo, boxes)
+        people = {name: system(photo, boxes) for name, system in ((LIMNER, estimator), (UNREFINED, plain))}
+        predictions = {name: points_of_people(model, some) for name, some in people.items()}
+        seen = backbone_body(people[LIMNER])
         return predictions | ({} if seen is None else {BACKBONE: seen}) | {MEAN: mean_body(nets.body, model, boxes)}
 
     def hand(photo: Photo, boxes: Tensor, left: Tensor, camera: Camera) -> Predictions:
@@ -85,11 +83,9 @@ def points_of_people(model: BodyModel, people: People) -> Prediction:
     return Prediction(body_points(model, people.camera.project(people.vertices), people.keypoints_px))
 
 
-@torch.no_grad()
-def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"]) -> Prediction | None:
-    """BlazePose's own points, in the crops that limner cuts; None for another backbone."""
-    frames = Frames((photo.pixels,))
-    px = estimator.observe_bodies(frames, estimator.detect(frames, [boxes])).points_px
+def backbone_body(people: People) -> Prediction | None:
+    """BlazePose's own points, as they were observed; None for another backbone."""
+    px = None if people.observations is None else people.observations.body.points_px
     if px is None or px.shape[1] < len(POSE_POINTS):
         return None
     at = {name: px[:, i] for i, name in enumerate(POSE_POINTS)}
@@ -98,7 +94,7 @@ def backbone_body(estimator: Estimator, photo: Photo, boxes: Float[Tensor, "P 4"
     at["head_top"] = eyes + 2 * (eyes - mouth)  # the eyes are halfway up the head, the mouth a quarter of it lower
     for side in ("left", "right"):
         at[f"{side}_big_toe"] = at[f"{side}_foot_index"]
-    nothing = torch.full((len(boxes), 2), torch.nan)
+    nothing = torch.full((len(people), 2), torch.nan)
     only = {"left_index", "right_index", "left_pinky", "right_pinky", "left_thumb", "right_thumb"}  # knuckles, not tips
     return Prediction(torch.stack([at[n] if n in at and n not in only else nothing for n in POINT_NAMES], 1))
 

@@ -1,4 +1,4 @@
-"""Which similarity or rigid motion brings one point set nearest to another?"""
+"""Alignment: the similarity or rigid motion that brings one point set nearest to another."""
 
 import torch
 from jaxtyping import Float

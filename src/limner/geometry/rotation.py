@@ -1,4 +1,4 @@
-"""How are rotations encoded, compared and mirrored?"""
+"""Rotations: encoded, compared and mirrored."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""How is a file written so that nobody ever sees half of it, or numbers that no program can read?"""
+"""Files written so that nobody ever sees half of one, or numbers that no program can read."""
 
 import errno
 import os

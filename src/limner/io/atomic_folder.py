@@ -1,4 +1,4 @@
-"""How is a folder replaced so that nobody ever sees half of it, and a kill at any moment leaves the old or the new?
+"""Folders replaced so that nobody ever sees half of one, and a kill at any moment leaves the old or the new.
 
 The work goes on in a hidden folder `.limner-<32 digits>` beside the folder to be written:
 

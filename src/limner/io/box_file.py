@@ -1,4 +1,4 @@
-"""Where do users say which people they mean? Person boxes of many photos in one JSON file, in either of two layouts.
+"""Box files: which people users mean. Person boxes of many photos in one JSON file, in either of two layouts.
 
     {"party.jpg": [[x0, y0, x1, y1], ...], "garden/tea.png": [], ...}
     {"images": ["garden/tea.png", ...], "boxes": [[x0, y0, x1, y1], ...]}

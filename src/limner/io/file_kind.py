@@ -1,4 +1,4 @@
-"""What is a file that somebody takes for a photo: one that limner reads, another picture, a film, or neither?"""
+"""Kinds of files that somebody takes for a photo: one that limner reads, another picture, a film, or neither."""
 
 import shlex
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which way is up in files? Turns from limner's camera axes (x right, y down, z into the scene) to other programs'."""
+"""Axes of files. Turns from limner's camera axes (x right, y down, z into the scene) to other programs'."""
 
 import torch
 from jaxtyping import Float

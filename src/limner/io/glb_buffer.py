@@ -1,4 +1,4 @@
-"""How do arrays get into the one binary buffer of a GLB file? (knows glTF 2.0, no bodies)"""
+"""The one binary buffer of a GLB file. (knows glTF 2.0, no bodies)"""
 
 import json
 import struct

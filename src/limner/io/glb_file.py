@@ -1,4 +1,4 @@
-"""How does a person leave as a rigged, animation-ready GLB? Skeleton, skin, expression morphs, pose.
+"""GLB files: a person rigged and ready for animation. Skeleton, skin, expression morphs, pose.
 
 Bodies come in limner's frames (body: y up, z forward; camera: x right, y down, z into the scene) and leave in glTF's:
 y up, right-handed, metres; the camera is at the origin and looks along -z. Only roots need turning for that, since all

@@ -1,4 +1,4 @@
-"""How do photos come in and pictures go out? Any common image file to upright 8-bit RGB, and back."""
+"""Images: photos in, pictures out. Any common image file to upright 8-bit RGB, and back."""
 
 import math
 import struct

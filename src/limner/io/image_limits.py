@@ -1,4 +1,4 @@
-"""Which image files are decoded at all? Regular files of the formats that are meant, within limits that are checked
+"""Limits of image files. Regular files of the formats that are meant, within limits that are checked
 before a decoder sees them: whatever a file says, it is read within 10 s and 3 GB, or refused with the limit named."""
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""How do 2D keypoints come in and leave? JSON of limner and of many detectors, one list of people a photo."""
+"""Keypoint files: 2D keypoints in and out. JSON of limner and of many detectors, one list of people a photo."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Which layouts of keypoint files are known, and how is each read? One entry of LAYOUTS a layout, told by content.
+"""Layouts of keypoint files, and how each is read. One entry of LAYOUTS a layout, told by content.
 
 limner's own file, `keypoints.json`, format version 1, one photo a file:
     format "limner-keypoints"   version 1   photo (file name)   photo_size_px [width, height]

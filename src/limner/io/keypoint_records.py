@@ -1,4 +1,4 @@
-"""What is known of the 2D keypoints of people in a photo, whatever file they came from?"""
+"""Records of the 2D keypoints of people in a photo, whatever file they came from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""How does a body leave as a mesh file? OBJ and PLY (posed) here, GLB (rigged) in `limner.io.glb_file`.
+"""Mesh files of a body. OBJ and PLY (posed) here, GLB (rigged) in `limner.io.glb_file`.
 
 Files are y-up and right-handed in metres, as Blender, three.js and game engines expect; people stay where they stood
 before the camera, which is at the origin and looks along -z.

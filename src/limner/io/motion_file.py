@@ -1,4 +1,4 @@
-"""How does a person's motion (or single pose) leave and come back? `params.npz` for SMPL-X and AMASS tools, and BVH.
+"""Motion files of a person (or a single pose). `params.npz` for SMPL-X and AMASS tools, and BVH.
 
 `params.npz` holds one person over T frames (1 for a photo) as float32, without pickled objects. Rotations are
 axis-angle vectors in radians, finger poses are whole (no mean hand to add: `flat_hand_mean`), lengths are metres.

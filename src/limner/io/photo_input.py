@@ -1,4 +1,4 @@
-"""What counts as a photo in Python? Files, what is in them, Pillow's images and arrays, all to one `Photo`."""
+"""What counts as a photo in Python. Files, what is in them, Pillow's images and arrays, all to one `Photo`."""
 
 import io
 from pathlib import Path

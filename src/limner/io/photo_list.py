@@ -1,4 +1,4 @@
-"""Which photos do files and folders stand for, and what in the folders is left out?"""
+"""The photos that files and folders stand for, and what in the folders is left out."""
 
 import os
 from collections.abc import Iterator, Sequence

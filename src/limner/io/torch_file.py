@@ -1,4 +1,4 @@
-"""What does a torch checkpoint of somebody else hold, when nothing that is pickled in it may run?
+"""Torch checkpoints of somebody else: what they hold, when nothing that is pickled in them may run.
 
 torch's own loader runs TorchScript archives (whatever their name), and trusts sizes and offsets. So both of its formats
 are taken apart here: the zip of torch 1.6 and later, and the row of pickles before it.

@@ -1,4 +1,4 @@
-"""What does a network that looks at a crop return? The socket for all backbones, and limner's own small one."""
+"""Backbones, the networks that look at a crop. The socket for all backbones, and limner's own small one."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""Where are people in a picture, and roughly how do they stand (MoveNet MultiPose Lightning)?"""
+"""MoveNet MultiPose Lightning: where people are in a picture, and roughly how they stand."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How do image features become parameters? Iterative regression from a mean, and what its numbers mean."""
+"""The regressor: image features to parameters. Iterative regression from a mean, and what its numbers mean."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How do the shipped weights of others get into their networks?"""
+"""The shipped weights of others, and how they get into their networks."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How are networks built from numbers, saved with them, and loaded again?"""
+"""Weights: networks built from numbers, saved with them, and loaded again."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""How does a person of limner's own body become one of the user's SMPL-X body? Shape, expression, pose and place.
+"""Conversion of people of limner's own body to the user's SMPL-X body. Shape, expression, pose and place.
 
 All that shapes a body at rest is linear in its coefficients, so the coefficients of one body that come nearest to those
 of the other are a matrix product, found once for a pair of models.

@@ -1,4 +1,4 @@
-"""Which place on one body is the same place on another? Two body models with SMPL-X's joints and keypoints, at rest."""
+"""The same places on two bodies. Two body models with SMPL-X's joints and keypoints, at rest."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What should somebody know of a photo's people before they trust them? The note beside it in tables and records."""
+"""The note of a photo: what to know of its people before trusting them. The note beside it in tables and records."""
 
 import torch
 from jaxtyping import Float

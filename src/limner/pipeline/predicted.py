@@ -1,4 +1,4 @@
-"""Where are the points of the part that a parameter vector describes? The predicted side of `truth`."""
+"""Points of the part that a parameter vector describes. The predicted side of `truth`."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""What is a photo's result folder called, so that two photos never share one, on any file system?"""
+"""Names of result folders, so that two photos never share one, on any file system."""
 
 import hashlib
 import os

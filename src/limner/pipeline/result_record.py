@@ -1,4 +1,4 @@
-"""What was a photo's result made of? A small file in its folder tells, so that a later run can keep it.
+"""The record of what a photo's result was made of. A small file in its folder tells, so that a later run can keep it.
 
 `result.json`, format version 1:
     format "limner-result"   version 1   photo (file name)   photo_bytes, photo_sha256 of its file

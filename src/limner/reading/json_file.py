@@ -1,4 +1,4 @@
-"""How is a JSON file of somebody else read, so that a hostile one neither fills the memory nor says a thing twice?"""
+"""JSON files of somebody else, read so that a hostile one neither fills the memory nor says a thing twice."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""How are numpy's files of somebody else read? Header first, then no more bytes than the file has."""
+"""Numpy's files of somebody else. Header first, then no more bytes than the file has."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""How are numbers taken from a pickle of somebody else, without running what is pickled in it?
+"""Numbers from a pickle of somebody else, without running what is pickled in it.
 
 While a pickle is read, every class or function that it names is a `Shell`: a plain record of what it was given. The
 names are looked up in a table of exact pairs, nothing is imported. Only when all is read do the shells become arrays,

@@ -1,4 +1,4 @@
-"""How is a safetensors file of somebody else read? By its own library, which maps it and checks every offset."""
+"""Safetensors files of somebody else. By its own library, which maps it and checks every offset."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How does whatever a damaged or hostile file makes a reader raise become one of limner's own errors?"""
+"""Errors of readers: whatever a damaged or hostile file raises becomes one of limner's own."""
 
 import stat
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which zip archive may be unpacked? One whose contents are known to be within limits before a byte is inflated."""
+"""Zip archives that may be unpacked. One whose contents are known to be within limits before a byte is inflated."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How do the people look over the photo, and from the side?"""
+"""Overlays: the people over the photo, and from the side."""
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8

@@ -1,4 +1,4 @@
-"""Which triangle does each pixel see, where in it, and how far away?
+"""The rasteriser: which triangle each pixel sees, where in it, and how far away.
 
 Pure torch, batched, on any device. A scanline rasteriser turned into three flat lists, each filtered before the next
 is made: triangles whose box holds a pixel centre -> their rows -> covered pixels, which meet in a z-buffer

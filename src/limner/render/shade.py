@@ -1,4 +1,4 @@
-"""What colour does a lit, softly shadowed surface show? A small photo studio for overlays and figures."""
+"""Shading: the colour of a lit, softly shadowed surface. A small photo studio for overlays and figures."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What did the method see and find? One picture: photo with regions, overlay, side view, and every part enlarged."""
+"""The sheet of what was seen. One picture: photo with regions, overlay, side view, and every part enlarged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

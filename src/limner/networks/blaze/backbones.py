@@ -1,4 +1,4 @@
-"""How do the Blaze networks fit the socket of ExPose's body, hand and face networks?
+"""The Blaze networks as backbones of the body, hand and face networks.
 
 Each adapter turns a Blaze network's answers into `Features`: its points as keypoints in [-1, 1] of the crop and in 3D,
 and a pooled vector made of just these points. The networks' outputs are linear read-outs of their pooled features, so

@@ -1,4 +1,4 @@
-"""How deep is each point of the body? BlazePose's last stage once more, trained on people whose depth is known."""
+"""The depth of each point of the body. BlazePose's last stage once more, trained on people whose depth is known."""
 
 from pathlib import Path
 

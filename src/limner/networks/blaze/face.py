@@ -1,4 +1,4 @@
-"""Where are the 468 points of the face surface in a face crop (BlazeFace mesh)?"""
+"""BlazeFace mesh: the 468 points of the face surface in a face crop."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Where are 21 points of the hand in a hand crop, in the image and in 3D, and which hand is it (BlazeHand)?"""
+"""BlazeHand: 21 points of the hand in a hand crop, in the image and in 3D, and which hand it is."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where are 39 points of the body in a person crop, in the image and in 3D, and which features say so (BlazePose)?"""
+"""BlazePose: 39 points of the body in a person crop, in the image and in 3D, and which features say so."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
