@@ -81,7 +81,7 @@ class CuratedPhoto:
 
 @dataclass(frozen=True)
 class CuratedTruth:
-    """N people of one photo or of many: what a harvested shard knows of them too, and the points that people checked.
+    """N people of one photo or of many: what a rendered shard knows of them too, and the points that people checked.
 
     params, camera  as in `limner.data.evidence.Evidence`: camera axes, `transl` included
     boxes           "N 4" photo pixels

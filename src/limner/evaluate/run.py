@@ -118,7 +118,7 @@ def evaluate_photos(path: Path, out: Path, weights: str = "limner", limit: int |
 
 
 def evaluate_synthetic(path: Path, out: Path, weights: str = "limner", limit: int | None = None) -> None:
-    """Measure on the held-out shards of harvested synthetic people in `path`; results.json and results.md in `out`.
+    """Measure on the held-out shards of rendered synthetic people in `path`; results.json and results.md in `out`.
 
     Raises LimnerError for missing data or weights.
     """

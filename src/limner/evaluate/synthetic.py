@@ -1,4 +1,4 @@
-"""Measures on synthetic people never trained on, whose targets are exact, from harvested evidence."""
+"""Measures on synthetic people never trained on, whose targets are exact, from rendered evidence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def hand_point_errors(prediction: Float[Tensor, "P 21 3"], target: Float[Tensor,
 
 
 def hand_errors(prediction: Posed, target: Posed, left: Bool[Tensor, "P"], where: Zones) -> Errors:
-    """Points and surface of each person's harvested hand."""
+    """Points and surface of each person's rendered hand."""
     surface = torch.full((len(prediction),), torch.nan)
     for rows, zone in ((left, where.left_hand), (~left, where.right_hand)):
         if bool(rows.any()):
@@ -233,7 +233,7 @@ def _inside(model: BodyModel, evidence: Evidence) -> Bool[Tensor, "P"]:
 
 
 BODY_NOTE = (
-    "Held-out people; features as harvested. Body and part crops sit at the true places, jittered. PA: after "
+    "Held-out people; features as rendered. Body and part crops sit at the true places, jittered. PA: after "
     "Procrustes of that part alone. V2V and MPJPE: pelvis to pelvis."
 )
 WHOLE_NOTE = "As above, of those people of whom all 22 body joints lie inside the photo (hidden ones included)."

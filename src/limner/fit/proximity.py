@@ -14,7 +14,7 @@ USUAL_ERROR_RAD = {
     "pelvis": 0.30, "hip": 0.23, "knee": 0.21, "ankle": 0.17, "foot": 0.05, "spine1": 0.10, "spine2": 0.10,
     "spine3": 0.10, "neck": 0.15, "head": 0.20, "collar": 0.12, "shoulder": 0.45, "elbow": 0.37, "wrist": 0.35,
 }  # fmt: skip
-"""Of an axis of a joint's rotation: limner's estimates of harvested people that it was not trained on."""
+"""Of an axis of a joint's rotation: limner's estimates of rendered people that it was not trained on."""
 USUAL_FINGER_ERROR_RAD = 0.3
 USUAL_DEPTH_ERROR = 0.15
 """Of the estimated distance from the camera, as a share."""
