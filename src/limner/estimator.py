@@ -100,18 +100,23 @@ class Estimator(PeopleEstimator):
 
         `refined`: move the bodies onto the networks' own 2D points at the end (see `limner.pipeline.refine`).
         """
-        self.networks, self.detector, self.body_model = networks, detector, body_model
+        self.detector, self.body_model = detector, body_model
         self.converter = BodyConverter.to(body_model)
         self.own_body = body_model if self.converter is None else self.converter.source
         self.flow = Flow(networks, self.own_body, refined)
         self.device = body_model.v_template.device
+
+    @property
+    def networks(self) -> Networks:
+        """The three part networks."""
+        return self.flow.networks
 
     def to(self, device: str | torch.device) -> "Estimator":
         """Move everything to a device; returns the estimator itself."""
         self.device = torch.device(device)
         for module in (self.detector, self.body_model, self.own_body, self.flow.keypoint_model):
             module.to(self.device)
-        self.networks = self.flow.networks = self.networks.to(self.device)
+        self.flow.networks = self.networks.to(self.device)
         if self.converter is not None:
             self.converter.move(self.device)
         return self
@@ -160,8 +165,6 @@ class Estimator(PeopleEstimator):
             if self.converter is not None:
                 params = self.converter(params, coarse.camera)
             everybody = self.people(params, found, coarse, parts)
-        if len(photos) == 1 and len(found):
-            return [everybody]
         ends = torch.bincount(found.frame, minlength=len(photos)).cumsum(0).tolist()
         return [
             everybody[start:end] if end > start else nobody(self.body_model, cameras[:0])

@@ -33,7 +33,10 @@ class Rows:
 
     def __getitem__(self: R, index: Index) -> R:
         """Some of the rows; a whole number gives that one, still as a row."""
-        return pick(self, rows_of(index, len(self)))  # type: ignore[arg-type]
+        rows = rows_of(index, len(self))  # type: ignore[arg-type]
+        if isinstance(rows, slice) and rows.indices(len(self)) == (0, len(self), 1):  # type: ignore[arg-type]
+            return self
+        return pick(self, rows)
 
     def to(self: R, *args: torch.device | torch.dtype | str) -> R:
         """The record's tensors moved or cast, as `Tensor.to`, those that rows share too."""

@@ -9,16 +9,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from limner.body.params import BodyParams
-from limner.data.evidence import kept_observations
+from limner.data.evidence import kept_observations, observation_tensors, squares_of
 from limner.fit.records import FitTargets
-from limner.geometry.box import Squares
 from limner.geometry.camera import Camera
 from limner.pipeline.people import PeopleObservations
 from limner.records import Rows
 
 Decision = Literal["open", "accepted", "rejected"]
-OBSERVED = ("pooled", "keypoints", "presence", "square_center_px", "square_size_px", "square_angle_rad", "mirrored")
-"""What is kept of the observations of each part, by name."""
 DECISIONS: tuple[Decision, ...] = ("open", "accepted", "rejected")
 
 
@@ -85,10 +82,7 @@ def seen_tensors(seen: Seen) -> dict[str, Tensor]:
     for part, kept in ({} if seen.observations is None else seen.observations.rows()).items():
         if kept.features.keypoints is None or kept.features.presence is None:
             continue  # a backbone of one's own that gives no points: nothing to train from
-        features, squares = kept.features, kept.squares
-        where = squares.center_px, squares.size_px, squares.angle_rad, kept.mirrored
-        values = (features.pooled.half(), features.keypoints, features.presence, *where)
-        tensors |= {f"{part}.{name}": value for name, value in zip(OBSERVED, values, strict=True)}
+        tensors |= {f"{part}.{name}": value for name, value in observation_tensors(kept).items()}
     return tensors
 
 
@@ -97,14 +91,13 @@ def seen_from_tensors(t: dict[str, Tensor]) -> Seen:
     camera = Camera(t["focal_px"], t["center_px"])
     targets = FitTargets(t["keypoints_px"], t["confidence"], camera, t["boxes"])
     seen = Seen(params_from_tensors(t), targets, t["by_hand"], t["size_px"], t["blur"], t["score"])
-    names = [f.name for f in fields(PeopleObservations)]
-    if any(f"{part}.{OBSERVED[0]}" not in t for part in names):
-        return seen
     parts = {}
-    for part in names:
-        pooled, keypoints, presence, center, side, angle, mirrored = (t[f"{part}.{name}"] for name in OBSERVED)
-        squares = Squares(center, side, angle)
-        parts[part] = kept_observations(pooled.float(), keypoints, presence, squares, mirrored, seen.size_px)
+    for part in (f.name for f in fields(PeopleObservations)):
+        kept = {key.removeprefix(f"{part}."): value for key, value in t.items() if key.startswith(f"{part}.")}
+        if not kept:
+            return seen
+        of_crops = kept["pooled"].float(), kept["keypoints"], kept["presence"], squares_of(kept), kept["mirrored"]
+        parts[part] = kept_observations(*of_crops, seen.size_px)
     return replace(seen, observations=PeopleObservations(**parts))
 
 

@@ -65,6 +65,25 @@ class Evidence(Rows):
         )
 
 
+def observation_tensors(seen: Observations) -> dict[str, Tensor]:
+    """What is kept of observations of a backbone that gives points and presence, by name; features as float16."""
+    assert seen.features.keypoints is not None and seen.features.presence is not None
+    return {
+        "pooled": seen.features.pooled.half(),
+        "keypoints": seen.features.keypoints,
+        "presence": seen.features.presence,
+        "square_center_px": seen.squares.center_px,
+        "square_size_px": seen.squares.size_px,
+        "square_angle_rad": seen.squares.angle_rad,
+        "mirrored": seen.mirrored,
+    }
+
+
+def squares_of(t: dict[str, Tensor]) -> Squares:
+    """The squares among kept tensors."""
+    return Squares(t["square_center_px"], t["square_size_px"], t["square_angle_rad"])
+
+
 def kept_observations(
     pooled: Float[Tensor, "N F"],
     keypoints: Float[Tensor, "N K 3"],
@@ -82,9 +101,7 @@ def kept_observations(
 def write_shard(path: Path, evidence: Evidence) -> None:
     """One safetensors file, whole or not at all; rotations as float32 axis-angle, features as float16."""
     tensors = {
-        "pooled": evidence.pooled.half(),
-        "keypoints": evidence.keypoints,
-        "presence": evidence.presence,
+        **observation_tensors(evidence.observations),
         "image": evidence.image.half(),
         "pose": rotation_to_axis_angle(evidence.params.full_pose()),
         "betas": evidence.params.betas,
@@ -92,10 +109,6 @@ def write_shard(path: Path, evidence: Evidence) -> None:
         "transl": evidence.params.transl,
         "focal_px": evidence.camera.focal_px,
         "principal_px": evidence.camera.center_px,
-        "square_center_px": evidence.squares.center_px,
-        "square_size_px": evidence.squares.size_px,
-        "square_angle_rad": evidence.squares.angle_rad,
-        "mirrored": evidence.mirrored,
         "visible": evidence.visible,
     }
     with atomic_write(path) as file:
@@ -126,7 +139,7 @@ def _evidence(t: dict[str, Tensor]) -> Evidence:
         image=t["image"],
         params=params,
         camera=Camera(t["focal_px"], t["principal_px"]),
-        squares=Squares(t["square_center_px"], t["square_size_px"], t["square_angle_rad"]),
+        squares=squares_of(t),
         mirrored=t["mirrored"],
         visible=t["visible"],
     )

@@ -67,6 +67,7 @@ class OnnxNetwork(nn.Module):
         self.graph = GRAPHS[name]
         weights = {k: v for k, v in network.state_dict().items() if not k.startswith(self.graph.left_out)}
         self.session = onnx_session(graph_path(name), weights)
+        self._nothing: dict[tuple[int, ...], list[Tensor]] = {}
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> Any:
         """RGB pictures in [0, 1] to the network's record."""
@@ -75,10 +76,14 @@ class OnnxNetwork(nn.Module):
         return self.graph.record(**dict(zip(self.graph.outputs, values, strict=True)))
 
     def _run(self, pixels: Tensor) -> list[Tensor]:
-        """No pictures are one, of which nothing is kept: ONNX Runtime takes no empty batch."""
-        given = pixels if len(pixels) else pixels.new_zeros(1, *pixels.shape[1:])
-        made = self.session.run(None, {"pixels": given.detach().contiguous().numpy()})
-        return [torch.from_numpy(array)[: len(pixels)] for array in made]
+        """No pictures are one, of which nothing is kept: ONNX Runtime takes no empty batch. It is asked only once."""
+        if not len(pixels):
+            size = tuple(pixels.shape[1:])
+            if size not in self._nothing:
+                self._nothing[size] = [made[:0] for made in self._run(pixels.new_zeros(1, *size))]
+            return self._nothing[size]
+        made = self.session.run(None, {"pixels": pixels.detach().contiguous().numpy()})
+        return [torch.from_numpy(array) for array in made]
 
 
 def onnx_session(model: bytes | Path, weights: dict[str, Tensor] | None = None) -> Any:
